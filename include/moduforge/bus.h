@@ -1,0 +1,81 @@
+/* moduforge/bus.h - the in-process event bus.
+ *
+ * Guards see a proposed transaction and may refuse it. The committer stores it.
+ * Followers see what was committed, in LSN order, and notices.
+ *
+ * Invariants
+ * 1. Nothing is published that was not committed (notices apart: they carry no LSN).
+ * 2. Publications come in LSN order, one at a time; the caller of mf_bus_publish keeps that order.
+ * 3. Subscribers may come and go at any time, also from inside a handler: one that is removed
+ *    is not called again after mf_bus_unsubscribe has returned (from inside the very handler that is
+ *    removed: after that handler returns); one that is added sees the next publication, not the present one.
+ * 4. Handlers and guards must not commit or submit (MF_ERR_STATE; mf_bus_in_callback tells): follow-up
+ *    transactions go through the front door afterwards.
+ *
+ * Thread: any. Handlers run in the thread that publishes. */
+#pragma once
+
+#include <moduforge/committer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct mf_bus;
+
+enum mf_topic {
+	MF_TR_APPLY = 1 << 0, /* events, with an LSN */
+	MF_TR_UNDO = 1 << 1,
+	MF_TR_REDO = 1 << 2,
+	MF_NOTICE_CREATE = 1 << 3,   /* a document was loaded or created in this process */
+	MF_NOTICE_SNAPSHOT = 1 << 4, /* lsn field: its upto_lsn */
+	MF_NOTICE_TR_FAILED = 1 << 5, /* status and message say why */
+	MF_NOTICE_CLOSE = 1 << 6,
+};
+#define MF_TOPICS_EVENTS (MF_TR_APPLY | MF_TR_UNDO | MF_TR_REDO)
+#define MF_TOPICS_ALL 0x7f
+
+/* Borrowed for the call; take references to keep states. */
+struct mf_publication {
+	enum mf_topic topic;
+	const char *doc_id; /* NULL with MF_NOTICE_CLOSE */
+	int64_t lsn, epoch, ts_us;
+	const struct mf_transaction *transaction; /* events and TR_FAILED */
+	const struct mf_state *old_state, *new_state; /* events */
+	enum mf_status status; /* TR_FAILED */
+	const char *message;   /* TR_FAILED */
+};
+/* A synchronous follower cannot refuse; a status other than MF_OK is counted against it. */
+typedef enum mf_status mf_follower(void *user, const struct mf_publication *publication);
+/* A guard sees the proposal with old and new state, before it is stored. A status other than MF_OK refuses it:
+ * the proposer gets that status and the error's message. */
+typedef enum mf_status mf_guard(void *user, const struct mf_proposal *proposal, struct mf_error *error);
+
+struct mf_subscriber_info {
+	uint64_t id;
+	const char *name;
+	uint32_t topics; /* 0: a guard */
+	uint64_t delivered, failures;
+	int64_t last_lsn;
+};
+
+MF_API MF_MUST_CHECK enum mf_status mf_bus_new(struct mf_bus **out);
+MF_API void mf_bus_free(struct mf_bus *bus); /* no call may be in flight */
+
+MF_API MF_MUST_CHECK enum mf_status mf_bus_subscribe(struct mf_bus *bus, const char *name, uint32_t topics, mf_follower *handler, void *user, uint64_t *out_id, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_bus_add_guard(struct mf_bus *bus, const char *name, mf_guard *guard, void *user, uint64_t *out_id, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_bus_unsubscribe(struct mf_bus *bus, uint64_t id, struct mf_error *error); /* followers and guards; MF_ERR_NOT_FOUND */
+/* One: a second is MF_ERR_STATE. NULL takes it away. Borrowed. */
+MF_API MF_MUST_CHECK enum mf_status mf_bus_set_committer(struct mf_bus *bus, const struct mf_committer *committer, struct mf_error *error);
+MF_API const struct mf_committer *mf_bus_committer(const struct mf_bus *bus);
+
+/* Guards in order of registration, then the committer. The reservations are taken on success and on failure.
+ * MF_ERR_STATE without a committer. */
+MF_API MF_MUST_CHECK enum mf_status mf_bus_commit(struct mf_bus *bus, struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
+MF_API void mf_bus_publish(struct mf_bus *bus, const struct mf_publication *publication);
+MF_API bool mf_bus_in_callback(void); /* is this thread inside a handler or guard of any bus? */
+MF_API void mf_bus_subscribers(struct mf_bus *bus, bool (*visit)(void *user, const struct mf_subscriber_info *info), void *user);
+
+#ifdef __cplusplus
+}
+#endif

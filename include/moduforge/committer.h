@@ -1,0 +1,89 @@
+/* moduforge/committer.h - the subscriber whose acceptance makes a commit.
+ *
+ * The bus and the runtime call this interface; the snapshot subscriber
+ * (persist.h) implements it over an event store. One bus has one committer.
+ *
+ * The walk: reserve (key known?) -> [check, apply, guards] -> commit or release.
+ *
+ * Invariants
+ * 1. The order of commit calls is the order of LSNs.
+ * 2. done is called once for each accepted proposal, in LSN order, one at a
+ *    time, from any thread, with no lock of the committer held, before the ticket reaches COMMITTED.
+ * 3. When a group fails, every proposal accepted and not yet stored fails with it
+ *    (they may build on it), generation() grows, and a proposal built on an older generation is refused. */
+#pragma once
+
+#include <moduforge/event.h>
+#include <moduforge/ticket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mf_commit_kind { MF_COMMIT_MEMORY_ONLY, MF_COMMIT_ASYNC_DURABLE, MF_COMMIT_SYNC_DURABLE };
+
+struct mf_commit_result {
+	enum mf_status status;        /* MF_OK: committed */
+	const struct mf_error *error; /* NULL when committed */
+	int64_t lsn, epoch, ts_us;
+};
+typedef void mf_commit_done(void *user, const struct mf_commit_result *result);
+
+struct mf_reservation; /* a key held for a transaction under way */
+
+/* What reserve found. */
+struct mf_key_answer {
+	enum { MF_KEY_NEW, MF_KEY_STORED, MF_KEY_PENDING } found;
+	struct mf_reservation *reservation; /* MF_KEY_NEW: to be given to commit or release */
+	int64_t lsn;                        /* MF_KEY_STORED: first given */
+	bool same;                          /* MF_KEY_STORED, MF_KEY_PENDING: same content */
+	struct mf_ticket *ticket;           /* MF_KEY_PENDING: a reference; wait for it, then reserve again. NULL: not even submitted, try again soon */
+};
+
+struct mf_proposal {
+	const char *doc_id;
+	struct mf_transaction *transaction; /* reserved: has id and key */
+	const struct mf_state *old_state;
+	struct mf_state *new_state;         /* gets its LSN at the commit */
+	struct mf_reservation *reservation; /* taken, on success and on failure */
+	uint64_t generation;                /* that the old state belongs to */
+	mf_commit_done *done;
+	void *done_user;
+};
+
+struct mf_recovery_report {
+	int64_t lsn;             /* the state's */
+	int64_t snapshot_lsn;    /* 0: none used */
+	int64_t events_replayed;
+	int64_t damaged_snapshots; /* passed over */
+	int64_t elapsed_us;
+	struct mf_digest digest; /* only when asked for */
+};
+
+struct mf_committer {
+	size_t size; /* sizeof(struct mf_committer) */
+	const char *name;
+	void *user;
+	/* Gives the transaction its id, and a key if it has none; looks the key up among pending and stored ones. */
+	enum mf_status (*reserve)(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error);
+	void (*release)(void *user, struct mf_reservation *reservation);
+	/* Accept a batch: one atomic unit. mode: MF_COMMIT_MEMORY_ONLY = the configured default, else at least this.
+	 * On success *out_ticket is a reference. MF_ERR_BUSY: a proposal's generation is old: start again from the committed state. */
+	enum mf_status (*commit)(void *user, struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
+	uint64_t (*generation)(void *user);
+	/* The document's state at at_lsn (INT64_MAX = the newest), from snapshot and events. Unknown document: a new state. */
+	enum mf_status (*recover)(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error);
+	/* Are all step types here that the store needs? MF_ERR_UNKNOWN_STEP lists every missing one with count and first LSN. */
+	enum mf_status (*preflight)(void *user, struct mf_error *error);
+	enum mf_status (*snapshot)(void *user, const char *doc_id, const struct mf_state *state, int64_t *out_upto_lsn, struct mf_error *error); /* now, in the caller */
+	enum mf_status (*compact)(void *user, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+	struct mf_store *(*store)(void *user); /* borrowed, for reading */
+	/* Drain: everything accepted is stored (and synced if durable) or has failed with an error. */
+	enum mf_status (*drain)(void *user, int64_t timeout_ms, struct mf_error *error);
+	/* Called when a snapshot was stored or failed, from any thread; NULL = nobody listens. Set before the first commit. */
+	void (*on_snapshot)(void *user, void (*notify)(void *notify_user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error), void *notify_user);
+};
+
+#ifdef __cplusplus
+}
+#endif

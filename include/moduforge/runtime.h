@@ -1,0 +1,81 @@
+/* moduforge/runtime.h - the one door: open from a configuration, commit, read, undo, close.
+ *
+ *   struct mf_runtime_options options = { .config_path = "plugins.json" };
+ *   mf_runtime_open(&options, &runtime, &error);
+ *   mf_transaction_new(&tr); mf_transaction_add_json(tr, mf_runtime_steps(runtime), "insert_node", json, &error);
+ *   mf_runtime_commit(runtime, "doc", tr, &lsn, &error);
+ *   mf_transaction_free(tr);
+ *   mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
+ *
+ * What commit has returned is stored as the commit mode promises, visible to mf_runtime_state, and delivered to
+ * synchronous followers. doc_id NULL is the configuration's default_doc_id.
+ *
+ * Thread: any, any number. Not from inside a handler or guard (MF_ERR_STATE), nor in a child after fork (MF_ERR_STATE). */
+#pragma once
+
+#include <moduforge/bus.h>
+#include <moduforge/persist.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct mf_runtime;
+
+struct mf_runtime_options {
+	const char *config_path; /* plugins.json */
+	const char *data_dir;    /* overrides store.dir; NULL = the configuration's */
+	const char *mode;        /* overrides commit_mode: "memory", "async", "async:MS", "sync"; NULL = the configuration's */
+	bool read_only;          /* no lock, no writes: beside a writer in another process */
+	bool accept_damage;      /* read_only: see mf_sqlite_options */
+	const char *plugin_path; /* MF_PLUGIN_PATH instead of the environment's; NULL = the environment's */
+};
+
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
+/* Drains, stops the plugins in reverse order, frees. After MF_ERR_TIMEOUT the runtime is still open. */
+MF_API enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);
+
+MF_API const struct mf_step_registry *mf_runtime_steps(const struct mf_runtime *runtime);
+MF_API struct mf_bus *mf_runtime_bus(struct mf_runtime *runtime);
+MF_API struct mf_store *mf_runtime_store(struct mf_runtime *runtime); /* for reading */
+MF_API const char *mf_runtime_default_doc(const struct mf_runtime *runtime);
+
+/* The committed state, a reference. A document that nobody wrote is a new state (LSN 0). */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_state(struct mf_runtime *runtime, const char *doc_id, struct mf_state **out, struct mf_error *error);
+/* The state just after at_lsn, from the store. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error);
+
+/* Once handed over a transaction is sealed: it can be read, freed, and (if it ended absent or unknown) handed over again.
+ * MF_ERR_DUPLICATE_KEY: error->lsn is the LSN first given, error->same whether the content is the same. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_commit(struct mf_runtime *runtime, const char *doc_id, struct mf_transaction *transaction, int64_t *out_lsn, struct mf_error *error);
+/* Checked, applied and in order when it returns; the ticket tells the rest. mode: MF_COMMIT_MEMORY_ONLY = the default. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_submit(struct mf_runtime *runtime, const char *doc_id, struct mf_transaction *transaction, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
+
+struct mf_batch_item {
+	const char *doc_id;
+	struct mf_transaction *transaction;
+};
+/* One atomic unit, over one or several documents: all events with consecutive LSNs, or none. The ticket's LSN is the last one.
+ * A key that is known (or comes twice) refuses the whole batch and names the item. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_submit_batch(struct mf_runtime *runtime, const struct mf_batch_item *items, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
+
+/* The newest n entries, as n events in one batch. actor and key may be NULL; key needs n == 1. MF_ERR_STATE: fewer than n. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_undo(struct mf_runtime *runtime, const char *doc_id, size_t n, const char *actor, const char *key, int64_t *out_lsn, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_redo(struct mf_runtime *runtime, const char *doc_id, size_t n, const char *actor, const char *key, int64_t *out_lsn, struct mf_error *error);
+/* The general form: with meta, expect and mode of the transaction prepared by mf_transaction_set_..., without steps. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_submit_undo(struct mf_runtime *runtime, const char *doc_id, enum mf_action action, struct mf_transaction *request, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
+
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_snapshot(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+
+struct mf_plugin_info {
+	const char *name, *version, *summary, *path;
+	const char *state; /* "started", "skipped" */
+	const char *message; /* why it was skipped; else "" */
+	bool required;
+};
+MF_API void mf_runtime_plugins(struct mf_runtime *runtime, bool (*visit)(void *user, const struct mf_plugin_info *info), void *user);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,19 @@
+/* mem.h - the one place memory comes from, so that a test can let it run out.
+ *
+ * Thread: any. mf_mem_fail_at is for tests: the allocation number n (1 = the next)
+ * of the process fails, and with forever all after it; 0 switches off. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void *mf_malloc(size_t size);
+void *mf_calloc(size_t count, size_t size); /* NULL on overflow */
+void *mf_realloc(void *memory, size_t size);
+void *mf_memdup(const void *bytes, size_t len);
+char *mf_strdup(const char *text); /* NULL in, NULL out */
+/* mf_free is public: moduforge/value.h */
+
+void mf_mem_fail_at(uint64_t n, bool forever);
+uint64_t mf_mem_count(void); /* allocations since the last mf_mem_fail_at */

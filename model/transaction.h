@@ -1,0 +1,17 @@
+/* transaction.h - what the commit path and recovery may do to transactions and states
+ * beyond the public header: number them, seal them, rebuild them. */
+#pragma once
+
+#include <moduforge/transaction.h>
+
+struct mf_transaction *mf_transaction_ref(struct mf_transaction *transaction);
+/* After this the setters and mf_transaction_add return MF_ERR_STATE (set_meta and set_expect do nothing). */
+void mf_transaction_seal(struct mf_transaction *transaction);
+void mf_transaction_set_id(struct mf_transaction *transaction, uint64_t id);
+/* Also on a sealed transaction, for a key that the library makes. Copies. */
+enum mf_status mf_transaction_assign_key(struct mf_transaction *transaction, const char *key);
+void mf_transaction_set_action(struct mf_transaction *transaction, enum mf_action action, int64_t source_lsn);
+
+/* Write-once at the commit: the state's LSN, and that of the history entry its transaction pushed. */
+void mf_state_set_lsn(struct mf_state *state, int64_t lsn);
+size_t mf_state_history_limit(const struct mf_state *state);

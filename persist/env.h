@@ -1,0 +1,28 @@
+/* env.h - the seam to the operating system: clock, timers, randomness, and the file operations of our
+ * own files (lock, watermark, directories). Tests replace it to replay a seed exactly and to inject faults;
+ * SQLite's file operations are reached through the VFS named in sqlite_vfs.
+ *
+ * Functions return 0 (or a count) on success and -errno on failure. Thread: any. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mf_env {
+	void *user;
+	const char *sqlite_vfs; /* NULL: SQLite's default */
+	int64_t (*wall_us)(void *user);      /* since 1970-01-01 UTC; may jump */
+	int64_t (*monotonic_us)(void *user); /* never goes back; the clock of every window and time-out */
+	int (*random)(void *user, void *bytes, size_t len);
+	int (*open)(void *user, const char *path, int flags, mode_t mode); /* O_CLOEXEC is added */
+	int (*close)(void *user, int fd);
+	ssize_t (*pread)(void *user, int fd, void *bytes, size_t len, int64_t offset);
+	ssize_t (*pwrite)(void *user, int fd, const void *bytes, size_t len, int64_t offset);
+	int (*fsync)(void *user, int fd);
+	int (*lock)(void *user, int fd); /* exclusive, without waiting: -EWOULDBLOCK when another has it */
+	int (*mkdir)(void *user, const char *path, mode_t mode);
+};
+
+const struct mf_env *mf_env_os(void);
