@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""The example plugin builds as a stranger would build it, against an installed library, and runs.
+
+usage: test_example_plugin.py SOURCE BUILD MESON
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE, BUILD, MESON = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+INPUT = [
+    {"doc": "d", "steps": [{"type_id": "insert_node", "data": {"parent": "root", "node": {"id": "p", "type": "p", "attrs": {"text": "one two  three"}}}}]},
+    {"doc": "d", "steps": [{"type_id": "count_words", "data": {"id": "p"}}]},
+    {"doc": "d", "op": "undo"},
+    {"doc": "d", "op": "redo"},
+    {"doc": "d", "steps": [{"type_id": "count_words", "data": {"id": "p"}}] * 4},
+]
+
+
+def call(*command, **options):
+    run = subprocess.run([str(c) for c in command], text=True, capture_output=True, **options)
+    if run.returncode not in (0, 1):
+        raise SystemExit(f"Bail out! {command}: {run.stdout[-2000:]}{run.stderr[-2000:]}")
+    return run
+
+
+def install(work):
+    """Install into a prefix of its own; the environment in which a stranger's build finds it."""
+    call(MESON, "install", "-C", BUILD, "--no-rebuild", "--destdir", work / "root")
+    [pc] = (work / "root").rglob("moduforge.pc")
+    return {**os.environ, "PKG_CONFIG_PATH": str(pc.parent), "PKG_CONFIG_SYSROOT_DIR": str(work / "root")}
+
+
+def build_plugin(work, environment):
+    shutil.copytree(SOURCE / "subprojects" / "example_plugin", work / "plugin")
+    call(MESON, "setup", work / "plugin" / "out", work / "plugin", env=environment)
+    call(MESON, "compile", "-C", work / "plugin" / "out", env=environment)
+    return work / "plugin" / "out" / "word_count.so"
+
+
+def run_with(work, plugin):
+    config = work / "plugins.json"
+    config.write_text(json.dumps({
+        "plugin_dirs": [str(BUILD / "plugins"), str(BUILD / "stepfactories")],
+        "plugins": [{"name": "node_steps"}, {"name": "snapshot_subscriber"},
+                    {"name": "word_count", "path": str(plugin), "config": {"max_steps": 3}}]}))
+    mf = [BUILD / "mf", "--config", config]
+    acks = call(*mf, "run", "--data", work / "data", input="".join(json.dumps(i) + "\n" for i in INPUT))
+    state = call(*mf, "state", "--doc", "d", "--data", work / "data")
+    return [json.loads(a) for a in acks.stdout.splitlines()], json.loads(state.stdout)
+
+
+def main():
+    print("1..3")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder).resolve()
+        plugin = build_plugin(work, install(work))
+        print("ok 1 - the plugin builds against the installed library")
+        acks, state = run_with(work, plugin)
+    words = state["root"]["children"][0]["attrs"].get("words")
+    good = words == 3 and [a["status"] for a in acks[:4]] == ["ok"] * 4
+    print(f"{'ok' if good else 'not ok'} 2 - its step is applied, undone, redone and recovered ({words} words)")
+    refused = acks[4]["status"] == "error" and "at most 3" in acks[4]["message"]
+    print(f"{'ok' if refused else 'not ok'} 3 - its guard refuses by its option: {acks[4].get('message')}")
+    return not (good and refused)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
