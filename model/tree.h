@@ -85,6 +85,12 @@ void mf_tree_unref(const struct mf_tree_ops *ops, struct mf_tree *root);
 MF_MUST_CHECK enum mf_status mf_tree_build(const struct mf_tree_ops *ops, const struct mf_tree_entry *entries, size_t count, struct mf_tree **out);
 
 /* ---- MAP and LIST: by (sort, key) ---- */
+static inline int mf_tree_order(const struct mf_tree_ops *ops, uint64_t sort, const void *key, const struct mf_tree *node)
+{
+	if (sort != node->entry.sort)
+		return sort < node->entry.sort ? -1 : 1;
+	return ops->compare ? ops->compare(key, &node->entry) : 0;
+}
 const struct mf_tree_entry *mf_tree_find(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key); /* NULL if absent */
 /* How many entries come before (sort, key), which need not be there. */
 size_t mf_tree_rank(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key);

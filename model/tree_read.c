@@ -1,0 +1,188 @@
+/* The persistent tree: everything that only reads it.
+ *
+ * The lookups by key are where a large document waits for memory: at each level the next node
+ * is known only when this one has arrived. What a change will touch beside the path (the other
+ * child, the entry's item) does not have to wait, so mf_tree_rank, which runs before each
+ * change, asks for it ahead. */
+#include "model/tree.h"
+
+#include <assert.h>
+#include <string.h>
+
+const struct mf_tree_entry *mf_tree_find(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key)
+{
+	for (const struct mf_tree *node = root; node;) {
+		int order = mf_tree_order(ops, sort, key, node);
+		if (order == 0)
+			return &node->entry;
+		node = order < 0 ? node->left : node->right;
+	}
+	return NULL;
+}
+
+size_t mf_tree_rank(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key)
+{
+	size_t rank = 0;
+	for (const struct mf_tree *node = root; node;) {
+		__builtin_prefetch(node->left, 1);
+		__builtin_prefetch(node->right, 1);
+		if (ops->kind == MF_TREE_MAP)
+			__builtin_prefetch(node->entry.item, 1);
+		if (mf_tree_order(ops, sort, key, node) <= 0) {
+			node = node->left;
+		} else {
+			rank += mf_tree_count(node->left) + 1;
+			node = node->right;
+		}
+	}
+	return rank;
+}
+
+static const struct mf_tree *node_at(const struct mf_tree *root, size_t index)
+{
+	const struct mf_tree *node = root;
+	assert(index < mf_tree_count(root));
+	for (;;) {
+		size_t before = mf_tree_count(node->left);
+		if (index == before)
+			return node;
+		if (index < before) {
+			node = node->left;
+		} else {
+			index -= before + 1;
+			node = node->right;
+		}
+	}
+}
+
+const struct mf_tree_entry *mf_tree_at(const struct mf_tree *root, size_t index)
+{
+	return &node_at(root, index)->entry;
+}
+
+struct mf_tree_entry mf_tree_item(const struct mf_tree *root, size_t index)
+{
+	const struct mf_tree *node = node_at(root, index);
+	struct mf_tree_entry entry = node->entry;
+	entry.sum -= mf_tree_sum(node->left) + mf_tree_sum(node->right);
+	entry.sum2 -= mf_tree_sum2(node->left) + mf_tree_sum2(node->right);
+	return entry;
+}
+
+static uint64_t sum_of(const struct mf_tree *root, bool second)
+{
+	return second ? mf_tree_sum2(root) : mf_tree_sum(root);
+}
+
+static size_t locate(const struct mf_tree *root, uint64_t position, bool second, uint64_t *out_offset)
+{
+	size_t index = 0;
+	assert(position < sum_of(root, second));
+	for (const struct mf_tree *node = root;;) {
+		uint64_t left = sum_of(node->left, second), right = sum_of(node->right, second);
+		uint64_t item_end = sum_of(node, second) - right;
+		if (position < left) {
+			node = node->left;
+		} else if (position < item_end) {
+			*out_offset = position - left;
+			return index + mf_tree_count(node->left);
+		} else {
+			position -= item_end;
+			index += mf_tree_count(node->left) + 1;
+			node = node->right;
+		}
+	}
+}
+
+size_t mf_tree_locate(const struct mf_tree *root, uint64_t position, uint64_t *out_offset)
+{
+	return locate(root, position, false, out_offset);
+}
+
+size_t mf_tree_locate2(const struct mf_tree *root, uint64_t position, uint64_t *out_offset)
+{
+	return locate(root, position, true, out_offset);
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+uint32_t mf_tree_max_without(const struct mf_tree *root, size_t index)
+{
+	uint32_t max = 0;
+	assert(index < mf_tree_count(root));
+	for (const struct mf_tree *node = root;;) {
+		size_t before = mf_tree_count(node->left);
+		if (index == before)
+			return larger(max, larger(mf_tree_max(node->left), mf_tree_max(node->right)));
+		max = larger(max, node->entry.own);
+		if (index < before) {
+			max = larger(max, mf_tree_max(node->right));
+			node = node->left;
+		} else {
+			max = larger(max, mf_tree_max(node->left));
+			index -= before + 1;
+			node = node->right;
+		}
+	}
+}
+
+/* ---- iteration: the stack holds the nodes whose entry is still to come ---- */
+
+void mf_tree_iterate(struct mf_tree_iter *iter, const struct mf_tree *root, size_t from)
+{
+	iter->depth = 0;
+	for (const struct mf_tree *node = root; node;) {
+		size_t before = mf_tree_count(node->left);
+		if (from > before) {
+			from -= before + 1;
+			node = node->right;
+			continue;
+		}
+		iter->stack[iter->depth++] = node;
+		if (from == before)
+			return;
+		node = node->left;
+	}
+}
+
+const struct mf_tree_entry *mf_tree_next(struct mf_tree_iter *iter)
+{
+	if (iter->depth == 0)
+		return NULL;
+	const struct mf_tree *node = iter->stack[--iter->depth];
+	for (const struct mf_tree *next = node->right; next; next = next->left)
+		iter->stack[iter->depth++] = next;
+	return &node->entry;
+}
+
+/* ---- invariants ---- */
+
+static bool node_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *node)
+{
+	const struct mf_tree *left = node->left, *right = node->right;
+	uint64_t left_weight = (uint64_t)mf_tree_count(left) + 1, right_weight = (uint64_t)mf_tree_count(right) + 1;
+	if (atomic_load(&node->ref) == 0 || node->count != mf_tree_count(left) + mf_tree_count(right) + 1)
+		return false;
+	if (left_weight > 3 * right_weight || right_weight > 3 * left_weight)
+		return false;
+	if (ops->kind == MF_TREE_SUM)
+		return node->entry.sum >= mf_tree_sum(left) + mf_tree_sum(right) && node->entry.sum2 >= mf_tree_sum2(left) + mf_tree_sum2(right);
+	if (ops->kind == MF_TREE_LIST && node->entry.max != larger(node->entry.own, larger(mf_tree_max(left), mf_tree_max(right))))
+		return false;
+	return (!left || left->entry.sort <= node->entry.sort) && (!right || right->entry.sort >= node->entry.sort);
+}
+
+static bool is_valid(const struct mf_tree_ops *ops, const struct mf_tree *node, unsigned height)
+{
+	if (!node)
+		return true;
+	return height < MF_TREE_HEIGHT_MAX && node_is_valid(ops, node) && is_valid(ops, node->left, height + 1) && is_valid(ops, node->right, height + 1);
+}
+
+bool mf_tree_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *root)
+{
+	return is_valid(ops, root, 0);
+}
