@@ -46,9 +46,9 @@ static size_t sequence_len(const unsigned char *at, size_t left)
 	return len;
 }
 
-bool mf_utf8_valid(const char *bytes, size_t len)
+size_t mf_utf8_valid_len(const char *bytes, size_t len)
 {
-	const unsigned char *at = (const unsigned char *)bytes, *end = at + len;
+	const unsigned char *start = (const unsigned char *)bytes, *at = start, *end = at + len;
 	while (at < end) {
 		if (end - at >= 8 && (load_word(at) & HIGH_BITS) == 0) {
 			at += 8;
@@ -56,10 +56,15 @@ bool mf_utf8_valid(const char *bytes, size_t len)
 		}
 		size_t step = *at < 0x80 ? 1 : sequence_len(at, (size_t)(end - at));
 		if (step == 0)
-			return false;
+			break;
 		at += step;
 	}
-	return true;
+	return (size_t)(at - start);
+}
+
+bool mf_utf8_valid(const char *bytes, size_t len)
+{
+	return mf_utf8_valid_len(bytes, len) == len;
 }
 
 /* Bytes 10xxxxxx in a word: the one bit above is clear, so it can be shifted next to the top one. */

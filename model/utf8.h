@@ -12,6 +12,8 @@
 #include <stddef.h>
 
 bool mf_utf8_valid(const char *bytes, size_t len);
+/* Bytes up to the first that breaks the rules; len if none does. */
+size_t mf_utf8_valid_len(const char *bytes, size_t len);
 /* Code points of valid text. */
 size_t mf_utf8_count(const char *bytes, size_t len);
 /* Byte offset of code point n (0 = the first); len when the text has n code points or fewer. */

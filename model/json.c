@@ -1,0 +1,134 @@
+/* json.c - JSON text into values: jansson reads, our rules decide.
+ *
+ * jansson refuses: bad syntax, bad UTF-8, lone surrogates, repeated keys, U+0000 in keys, integers
+ * outside int64, reals outside double, more than 2048 levels. Added here: at most MF_DEPTH_MAX levels, no raw
+ * NUL (jansson takes one outside of a string for the end of the text), -0.0 is 0.0.
+ *
+ * jansson's tree is only a way station, because it has hash tables, no sharing between threads
+ * and 64 bytes and more a value. Its memory comes from the process's malloc, not from model/mem.h: its
+ * allocator is one for the whole process and belongs to the application. */
+#include "model/value.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "model/mem.h"
+
+static enum mf_status convert(const json_t *json, size_t depth, struct mf_value **out, struct mf_error *error);
+
+static void unref_members(struct mf_member *members, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		mf_value_unref(members[i].value);
+}
+
+static enum mf_status convert_members(json_t *json, size_t depth, struct mf_member *members, struct mf_value **out, struct mf_error *error)
+{
+	size_t count = 0;
+	for (void *iter = json_object_iter(json); iter; iter = json_object_iter_next(json, iter)) {
+		struct mf_member *member = &members[count];
+		member->key = json_object_iter_key(iter);
+		member->key_len = strlen(member->key);
+		enum mf_status status = convert(json_object_iter_value(iter), depth + 1, &member->value, error);
+		if (status != MF_OK) {
+			unref_members(members, count);
+			return status;
+		}
+		count++;
+	}
+	return mf_value_new_object_take(members, count, out, error);
+}
+
+static enum mf_status convert_object(const json_t *json, size_t depth, struct mf_value **out, struct mf_error *error)
+{
+	size_t count = json_object_size(json);
+	struct mf_member *members = mf_calloc(count, sizeof(*members));
+	if (!members)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for an object of %zu members", count);
+	enum mf_status status = convert_members((json_t *)json, depth, members, out, error); /* jansson's iterators want no const */
+	mf_free(members);
+	return status;
+}
+
+static enum mf_status convert_items(const json_t *json, size_t depth, struct mf_value **items, struct mf_value **out, struct mf_error *error)
+{
+	size_t count = json_array_size(json);
+	for (size_t i = 0; i < count; i++) {
+		enum mf_status status = convert(json_array_get(json, i), depth + 1, &items[i], error);
+		if (status != MF_OK) {
+			while (i > 0)
+				mf_value_unref(items[--i]);
+			return status;
+		}
+	}
+	return mf_value_new_array_take(items, count, out, error);
+}
+
+static enum mf_status convert_array(const json_t *json, size_t depth, struct mf_value **out, struct mf_error *error)
+{
+	size_t count = json_array_size(json);
+	struct mf_value **items = mf_calloc(count, sizeof(struct mf_value *));
+	if (!items)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for an array of %zu items", count);
+	enum mf_status status = convert_items(json, depth, items, out, error);
+	mf_free(items);
+	return status;
+}
+
+static enum mf_status convert_int(const json_t *json, struct mf_value **out, struct mf_error *error)
+{
+	if (mf_value_new_int(json_integer_value(json), out) != MF_OK)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for a number");
+	return MF_OK;
+}
+
+/* depth counts from 1; the check comes before the descent, so hostile nesting costs at most MF_DEPTH_MAX frames. */
+static enum mf_status convert(const json_t *json, size_t depth, struct mf_value **out, struct mf_error *error)
+{
+	if (depth > MF_DEPTH_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "JSON is nested more than %d deep", MF_DEPTH_MAX);
+	switch (json_typeof(json)) {
+	case JSON_OBJECT: return convert_object(json, depth, out, error);
+	case JSON_ARRAY: return convert_array(json, depth, out, error);
+	case JSON_STRING: return mf_value_new_string(json_string_value(json), json_string_length(json), out, error);
+	case JSON_INTEGER: return convert_int(json, out, error);
+	case JSON_REAL: return mf_value_new_double(json_real_value(json), out, error);
+	case JSON_TRUE: *out = mf_value_bool(true); break;
+	case JSON_FALSE: *out = mf_value_bool(false); break;
+	case JSON_NULL: *out = mf_value_null(); break;
+	}
+	return MF_OK;
+}
+
+static enum mf_status refuse_nul(const char *text, const char *nul, struct mf_error *error)
+{
+	size_t line = 1;
+	const char *start = text;
+	for (const char *at = text; at < nul; at++)
+		if (*at == '\n') {
+			line++;
+			start = at + 1;
+		}
+	return mf_error_set(error, MF_ERR_INVALID, "JSON line %zu, column %zu: a NUL byte", line, (size_t)(nul - start) + 1);
+}
+
+static enum mf_status translate(const json_error_t *from, struct mf_error *error)
+{
+	if (json_error_code(from) == json_error_out_of_memory)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading JSON");
+	return mf_error_set(error, MF_ERR_INVALID, "JSON line %d, column %d: %s", from->line, from->column, from->text);
+}
+
+enum mf_status mf_value_parse_json(const char *text, size_t len, struct mf_value **out, struct mf_error *error)
+{
+	const char *nul = len > 0 ? memchr(text, '\0', len) : NULL;
+	if (nul)
+		return refuse_nul(text, nul, error);
+	json_error_t problem;
+	json_t *json = json_loadb(len > 0 ? text : "", len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+	if (!json)
+		return translate(&problem, error);
+	enum mf_status status = convert(json, 1, out, error);
+	json_decref(json);
+	return status;
+}
