@@ -3,15 +3,20 @@
  * Why not msgpack-c: its parser nests at most 32 deep (we need 64) and allocates an object tree
  * that we would only copy.
  *
- * The reader invariants of the public header hold here too. */
+ * Each is one MessagePack object. The layouts are in pack_doc.c and pack_state.c; the reader
+ * invariants of the public header hold here too. */
 #pragma once
 
 #include <moduforge/pack.h>
 #include <moduforge/transaction.h>
 
-enum mf_status mf_pack_doc(struct mf_buffer *out, const struct mf_doc *doc);
-enum mf_status mf_pack_state(struct mf_buffer *out, const struct mf_state *state); /* document, LSN, both stacks, step types with versions */
+MF_MUST_CHECK enum mf_status mf_pack_doc(struct mf_buffer *out, const struct mf_doc *doc);
+#define MF_PACK_STATE_FORMAT 1 /* the first number in a packed state */
+#define MF_PACK_STATE_ITEMS 6
+/* Document, LSN, both stacks, step types with versions. MF_ERR_STATE: not committed yet. Else what a type's encode says. */
+MF_MUST_CHECK enum mf_status mf_pack_state(struct mf_buffer *out, const struct mf_state *state);
 
-enum mf_status mf_unpack_doc(struct mf_unpack *in, struct mf_doc **out);
-/* MF_ERR_UNKNOWN_STEP when the stacks need a type that the registry does not have, or another version of it. */
-enum mf_status mf_unpack_state(struct mf_unpack *in, const struct mf_step_registry *registry, size_t history_limit, struct mf_state **out, struct mf_error *error);
+MF_MUST_CHECK enum mf_status mf_unpack_doc(struct mf_unpack *in, struct mf_doc **out);
+/* MF_ERR_UNKNOWN_STEP when the stacks need a type that the registry does not have, or another version of it.
+ * registry NULL: document and LSN only, the stacks are passed over and empty (where their step types are gone). */
+MF_MUST_CHECK enum mf_status mf_unpack_state(struct mf_unpack *in, const struct mf_step_registry *registry, size_t history_limit, struct mf_state **out, struct mf_error *error);

@@ -14,4 +14,8 @@ void mf_transaction_set_action(struct mf_transaction *transaction, enum mf_actio
 
 /* Write-once at the commit: the state's LSN, and that of the history entry its transaction pushed. */
 void mf_state_set_lsn(struct mf_state *state, int64_t lsn);
+/* mf_state_apply for an event that is stored: it is a fact, and its steps are all there, so an undo or redo is
+ * also accepted when its stack is empty (the entry was dropped here, because the history limit is smaller
+ * than it was then). A stack that is not empty must fit, as ever: MF_ERR_STATE. */
+MF_MUST_CHECK enum mf_status mf_state_replay(const struct mf_state *state, const struct mf_transaction *transaction, struct mf_state **out, struct mf_error *error);
 size_t mf_state_history_limit(const struct mf_state *state);
