@@ -57,6 +57,10 @@ MF_MUST_CHECK enum mf_status mf_fragment_builder_open(struct mf_fragment_builder
 /* Of the node opened last, before its first child. A repeated key or type is MF_ERR_INVALID. Takes a reference of its own. */
 MF_MUST_CHECK enum mf_status mf_fragment_builder_attr(struct mf_fragment_builder *builder, const char *key, size_t key_len, const struct mf_value *value, struct mf_error *error);
 MF_MUST_CHECK enum mf_status mf_fragment_builder_mark(struct mf_fragment_builder *builder, const char *type, size_t type_len, const struct mf_value *attrs, struct mf_error *error);
+/* Without the checks, for nodes that come from a document: room first, then push as often as there is
+ * room. push opens the node and takes the references in parts. */
+bool mf_fragment_builder_reserve(struct mf_fragment_builder *builder, size_t more);
+void mf_fragment_builder_push(struct mf_fragment_builder *builder, const struct mf_node_parts *parts);
 void mf_fragment_builder_close(struct mf_fragment_builder *builder);
 /* The fragment; the builder is as after init. MF_ERR_INVALID when a node is open or there is none. */
 MF_MUST_CHECK enum mf_status mf_fragment_builder_finish(struct mf_fragment_builder *builder, struct mf_fragment **out, struct mf_error *error);
