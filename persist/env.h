@@ -23,6 +23,16 @@ struct mf_env {
 	int (*fsync)(void *user, int fd);
 	int (*lock)(void *user, int fd); /* exclusive, without waiting: -EWOULDBLOCK when another has it */
 	int (*mkdir)(void *user, const char *path, mode_t mode);
+	/* Without opening it: closing any descriptor of a database file would drop SQLite's locks on it in this process. */
+	int64_t (*size)(void *user, const char *path); /* -ENOENT when there is none */
+	/* Lets the kernel forget the clean pages of a file, so that the next read tells what the device holds. */
+	int (*drop_cache)(void *user, const char *path);
 };
 
 const struct mf_env *mf_env_os(void);
+
+/* All of it: a short count that is not an error is completed. Returns len, less at the end of the file, or -errno. */
+ssize_t mf_env_read_all(const struct mf_env *env, int fd, void *bytes, size_t len, int64_t offset);
+int mf_env_write_all(const struct mf_env *env, int fd, const void *bytes, size_t len, int64_t offset);
+/* fsync of a directory: makes the names in it durable. */
+int mf_env_sync_dir(const struct mf_env *env, const char *path);

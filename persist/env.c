@@ -1,0 +1,172 @@
+#include "persist/env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t clock_us(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t os_wall_us(void *user)
+{
+	(void)user;
+	return clock_us(CLOCK_REALTIME);
+}
+
+static int64_t os_monotonic_us(void *user)
+{
+	(void)user;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+static int os_random(void *user, void *bytes, size_t len)
+{
+	(void)user;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t got = getrandom((unsigned char *)bytes + done, len - done, 0);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got > 0)
+			done += (size_t)got;
+	}
+	return 0;
+}
+
+static int os_open(void *user, const char *path, int flags, mode_t mode)
+{
+	(void)user;
+	int fd;
+	do {
+		fd = open(path, flags | O_CLOEXEC, mode);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+static int os_close(void *user, int fd)
+{
+	(void)user;
+	/* Linux releases the descriptor also when close is interrupted: never again. */
+	return close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
+
+static ssize_t os_pread(void *user, int fd, void *bytes, size_t len, int64_t offset)
+{
+	(void)user;
+	ssize_t got;
+	do {
+		got = pread(fd, bytes, len, offset);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t os_pwrite(void *user, int fd, const void *bytes, size_t len, int64_t offset)
+{
+	(void)user;
+	ssize_t put;
+	do {
+		put = pwrite(fd, bytes, len, offset);
+	} while (put < 0 && errno == EINTR);
+	return put < 0 ? -errno : put;
+}
+
+static int os_fsync(void *user, int fd)
+{
+	(void)user;
+	return fsync(fd) == 0 ? 0 : -errno;
+}
+
+static int os_lock(void *user, int fd)
+{
+	(void)user;
+	return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
+}
+
+static int os_mkdir(void *user, const char *path, mode_t mode)
+{
+	(void)user;
+	return mkdir(path, mode) == 0 ? 0 : -errno;
+}
+
+static int64_t os_size(void *user, const char *path)
+{
+	(void)user;
+	struct stat info;
+	return stat(path, &info) == 0 ? (int64_t)info.st_size : -(int64_t)errno;
+}
+
+static int os_drop_cache(void *user, const char *path)
+{
+	int fd = os_open(user, path, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	int error = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	os_close(user, fd);
+	return -error;
+}
+
+static const struct mf_env os_env = {
+	.wall_us = os_wall_us,
+	.monotonic_us = os_monotonic_us,
+	.random = os_random,
+	.open = os_open,
+	.close = os_close,
+	.pread = os_pread,
+	.pwrite = os_pwrite,
+	.fsync = os_fsync,
+	.lock = os_lock,
+	.mkdir = os_mkdir,
+	.size = os_size,
+	.drop_cache = os_drop_cache,
+};
+
+const struct mf_env *mf_env_os(void)
+{
+	return &os_env;
+}
+
+ssize_t mf_env_read_all(const struct mf_env *env, int fd, void *bytes, size_t len, int64_t offset)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t got = env->pread(env->user, fd, (unsigned char *)bytes + done, len - done, offset + (int64_t)done);
+		if (got < 0)
+			return got;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+int mf_env_write_all(const struct mf_env *env, int fd, const void *bytes, size_t len, int64_t offset)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t put = env->pwrite(env->user, fd, (const unsigned char *)bytes + done, len - done, offset + (int64_t)done);
+		if (put < 0)
+			return (int)put;
+		if (put == 0)
+			return -EIO;
+		done += (size_t)put;
+	}
+	return 0;
+}
+
+int mf_env_sync_dir(const struct mf_env *env, const char *path)
+{
+	int fd = env->open(env->user, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	int result = env->fsync(env->user, fd);
+	int closed = env->close(env->user, fd);
+	return result < 0 ? result : closed;
+}

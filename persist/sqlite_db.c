@@ -1,0 +1,427 @@
+#include "persist/sqlite_db.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <moduforge/value.h>
+
+#include "model/mem.h"
+
+#define BUSY_TIMEOUT_MS 2000
+
+struct mf_sql {
+	sqlite3 *db;
+	sqlite3_file *log;
+	int64_t log_pages;
+	enum mf_sql_mode mode;
+	struct mf_stmt *begin, *commit, *rollback; /* made at first use */
+};
+
+struct mf_stmt {
+	struct mf_sql *sql;
+	sqlite3_stmt *handle;
+	int bind_rc;
+};
+
+/* ---- errors ---- */
+
+static bool out_of_space(int system_errno)
+{
+	return system_errno == ENOSPC || system_errno == EDQUOT;
+}
+
+static enum mf_status io_status(int extended, int system_errno)
+{
+	switch (extended) {
+	case SQLITE_IOERR_NOMEM:
+		return MF_ERR_NO_MEMORY;
+	case SQLITE_IOERR_CORRUPTFS:
+		return MF_ERR_CORRUPTED;
+	case SQLITE_IOERR_FSYNC: /* also for ENOSPC: what the kernel dropped stays dropped */
+	case SQLITE_IOERR_DIR_FSYNC:
+		return MF_ERR_UNKNOWN_OUTCOME;
+	default:
+		break;
+	}
+	if (out_of_space(system_errno))
+		return MF_ERR_STORAGE_FULL;
+	switch (extended) {
+	case SQLITE_IOERR_WRITE:
+	case SQLITE_IOERR_TRUNCATE:
+	case SQLITE_IOERR_CLOSE:
+	case SQLITE_IOERR_DELETE:
+		return MF_ERR_UNKNOWN_OUTCOME;
+	default:
+		return MF_ERR_IO;
+	}
+}
+
+static enum mf_status status_of(int extended, int system_errno)
+{
+	switch (extended & 0xff) {
+	case SQLITE_NOMEM: return MF_ERR_NO_MEMORY;
+	case SQLITE_FULL: return MF_ERR_STORAGE_FULL;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL: return MF_ERR_BUSY;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB: return MF_ERR_CORRUPTED;
+	case SQLITE_CONSTRAINT: return MF_ERR_DUPLICATE_KEY;
+	case SQLITE_TOOBIG:
+	case SQLITE_MISUSE: return MF_ERR_INVALID;
+	case SQLITE_INTERRUPT: return MF_ERR_STATE;
+	case SQLITE_IOERR: return io_status(extended, system_errno);
+	default: return out_of_space(system_errno) ? MF_ERR_STORAGE_FULL : MF_ERR_IO;
+	}
+}
+
+static const char *advice_for(enum mf_status status)
+{
+	switch (status) {
+	case MF_ERR_STORAGE_FULL: return "; free some space, then go on";
+	case MF_ERR_CORRUPTED: return "; run 'mf verify', restore a backup";
+	case MF_ERR_UNKNOWN_OUTCOME: return "; check the device, then reopen the store and retry with the same keys";
+	case MF_ERR_IO: return "; check the device and the permissions";
+	case MF_ERR_BUSY: return "; another program holds the database file";
+	default: return "";
+	}
+}
+
+/* The one translation of SQLite's errors. */
+static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)
+{
+	int extended = sql->db ? sqlite3_extended_errcode(sql->db) : rc;
+	if ((extended & 0xff) != (rc & 0xff))
+		extended = rc;
+	int system_errno = 0;
+	if ((extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN)
+		system_errno = sqlite3_system_errno(sql->db);
+	enum mf_status status = status_of(extended, system_errno);
+	return mf_error_set(error, status, "%s: %s (SQLite %d%s%s)%s", doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
+			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
+}
+
+/* ---- life cycle ---- */
+
+static int count_log_pages(void *user, sqlite3 *db, const char *name, int pages)
+{
+	(void)db;
+	(void)name;
+	((struct mf_sql *)user)->log_pages = pages;
+	return SQLITE_OK;
+}
+
+static enum mf_status configure(struct mf_sql *sql, struct mf_error *error)
+{
+	int on = 0;
+	int rc = sqlite3_extended_result_codes(sql->db, 1);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &on);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
+	if (rc != SQLITE_OK)
+		return translate(sql, rc, "cannot set up the database connection", error);
+	sqlite3_wal_hook(sql->db, count_log_pages, sql); /* takes the place of the automatic checkpoint */
+	return MF_OK;
+}
+
+enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode mode, struct mf_sql **out, struct mf_error *error)
+{
+	static const int flags[] = {
+		[MF_SQL_READ] = SQLITE_OPEN_READONLY,
+		[MF_SQL_WRITE] = SQLITE_OPEN_READWRITE,
+		[MF_SQL_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+	};
+	struct mf_sql *sql = mf_calloc(1, sizeof(*sql));
+	if (!sql)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %s", path);
+	sql->mode = mode;
+	enum mf_status status;
+	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
+	if (rc != SQLITE_OK)
+		status = translate(sql, rc, path, error);
+	else
+		status = configure(sql, error);
+	if (status != MF_OK) {
+		mf_sql_close(sql, NULL);
+		return status;
+	}
+	*out = sql;
+	return MF_OK;
+}
+
+enum mf_status mf_sql_close(struct mf_sql *sql, struct mf_error *error)
+{
+	if (!sql)
+		return MF_OK;
+	mf_stmt_free(sql->begin);
+	mf_stmt_free(sql->commit);
+	mf_stmt_free(sql->rollback);
+	enum mf_status status = MF_OK;
+	int rc = sqlite3_close(sql->db);
+	if (rc != SQLITE_OK) {
+		status = translate(sql, rc, "cannot close the database", error);
+		sqlite3_close_v2(sql->db);
+	}
+	mf_free(sql);
+	return status;
+}
+
+/* ---- statements ---- */
+
+enum mf_status mf_sql_exec(struct mf_sql *sql, const char *text, struct mf_error *error)
+{
+	int rc = sqlite3_exec(sql->db, text, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? MF_OK : translate(sql, rc, "the database refused a statement", error);
+}
+
+enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error)
+{
+	char text[128];
+	snprintf(text, sizeof(text), value ? "PRAGMA %s = %s" : "PRAGMA %s", name, value);
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK && expected) {
+		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
+		if (!answer || strcmp(answer, expected) != 0)
+			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK)
+		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_stmt **out, struct mf_error *error)
+{
+	struct mf_stmt *stmt = mf_calloc(1, sizeof(*stmt));
+	if (!stmt)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while preparing a statement");
+	stmt->sql = sql;
+	int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
+	if (rc != SQLITE_OK) {
+		enum mf_status status = translate(sql, rc, "cannot prepare a statement", error);
+		mf_free(stmt);
+		return status;
+	}
+	*out = stmt;
+	return MF_OK;
+}
+
+void mf_stmt_free(struct mf_stmt *stmt)
+{
+	if (!stmt)
+		return;
+	sqlite3_finalize(stmt->handle);
+	mf_free(stmt);
+}
+
+static void note_bind(struct mf_stmt *stmt, int rc)
+{
+	if (rc != SQLITE_OK)
+		stmt->bind_rc = rc;
+}
+
+void mf_stmt_bind_int(struct mf_stmt *stmt, int index, int64_t value)
+{
+	note_bind(stmt, sqlite3_bind_int64(stmt->handle, index, value));
+}
+
+void mf_stmt_bind_text(struct mf_stmt *stmt, int index, const char *text, size_t len)
+{
+	note_bind(stmt, text ? sqlite3_bind_text64(stmt->handle, index, text, len, SQLITE_STATIC, SQLITE_UTF8)
+			     : sqlite3_bind_null(stmt->handle, index));
+}
+
+void mf_stmt_bind_blob(struct mf_stmt *stmt, int index, const void *bytes, size_t len)
+{
+	/* SQLite takes a NULL pointer for the value NULL, also when the length is 0. */
+	note_bind(stmt, sqlite3_bind_blob64(stmt->handle, index, len ? bytes : "", len, SQLITE_STATIC));
+}
+
+enum mf_status mf_stmt_step(struct mf_stmt *stmt, bool *out_row, struct mf_error *error)
+{
+	int rc = stmt->bind_rc ? stmt->bind_rc : sqlite3_step(stmt->handle);
+	if (rc == SQLITE_ROW) {
+		*out_row = true;
+		return MF_OK;
+	}
+	enum mf_status status = rc == SQLITE_DONE ? MF_OK : translate(stmt->sql, rc, "the database failed", error);
+	mf_stmt_reset(stmt);
+	if (status == MF_OK)
+		*out_row = false;
+	return status;
+}
+
+enum mf_status mf_stmt_run(struct mf_stmt *stmt, struct mf_error *error)
+{
+	bool row = true;
+	enum mf_status status = MF_OK;
+	while (status == MF_OK && row)
+		status = mf_stmt_step(stmt, &row, error);
+	return status;
+}
+
+void mf_stmt_reset(struct mf_stmt *stmt)
+{
+	stmt->bind_rc = SQLITE_OK;
+	sqlite3_reset(stmt->handle);
+}
+
+int64_t mf_stmt_int(struct mf_stmt *stmt, int column)
+{
+	return sqlite3_column_int64(stmt->handle, column);
+}
+
+const char *mf_stmt_text(struct mf_stmt *stmt, int column, size_t *out_len)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt->handle, column);
+	if (out_len)
+		*out_len = (size_t)sqlite3_column_bytes(stmt->handle, column);
+	return text;
+}
+
+const void *mf_stmt_blob(struct mf_stmt *stmt, int column, size_t *out_len)
+{
+	const void *bytes = sqlite3_column_blob(stmt->handle, column);
+	*out_len = (size_t)sqlite3_column_bytes(stmt->handle, column);
+	return bytes;
+}
+
+bool mf_stmt_no_memory(struct mf_stmt *stmt)
+{
+	return sqlite3_errcode(stmt->sql->db) == SQLITE_NOMEM;
+}
+
+int64_t mf_sql_changes(struct mf_sql *sql)
+{
+	return sqlite3_changes64(sql->db);
+}
+
+/* ---- transactions ---- */
+
+static enum mf_status run_cached(struct mf_sql *sql, struct mf_stmt **stmt, const char *text, struct mf_error *error)
+{
+	if (!*stmt) {
+		enum mf_status status = mf_sql_prepare(sql, text, stmt, error);
+		if (status != MF_OK)
+			return status;
+	}
+	return mf_stmt_run(*stmt, error);
+}
+
+enum mf_status mf_sql_begin(struct mf_sql *sql, struct mf_error *error)
+{
+	return run_cached(sql, &sql->begin, sql->mode == MF_SQL_READ ? "BEGIN" : "BEGIN IMMEDIATE", error);
+}
+
+/* Frames of the transaction may lie in the log with a valid commit mark although COMMIT failed after writing
+ * them. Only a refused write of the frames themselves, or not even a try, leaves none. */
+static bool surely_absent(struct mf_sql *sql)
+{
+	int extended = sqlite3_extended_errcode(sql->db);
+	if ((extended & 0xff) == SQLITE_FULL || (extended & 0xff) == SQLITE_BUSY)
+		return true;
+	return extended == SQLITE_IOERR_WRITE && out_of_space(sqlite3_system_errno(sql->db));
+}
+
+enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
+{
+	if (!sql->rollback) { /* so that a rollback needs no memory */
+		enum mf_status prepared = mf_sql_prepare(sql, "ROLLBACK", &sql->rollback, error);
+		if (prepared == MF_OK && !sql->commit)
+			prepared = mf_sql_prepare(sql, "COMMIT", &sql->commit, error);
+		if (prepared != MF_OK) {
+			enum mf_status undone = mf_sql_rollback(sql, NULL);
+			return undone == MF_OK ? prepared : mf_error_set(error, undone, "a transaction could not be rolled back");
+		}
+	}
+	enum mf_status status = mf_stmt_run(sql->commit, error);
+	if (status == MF_OK || sql->mode == MF_SQL_READ)
+		return status;
+	bool absent = surely_absent(sql);
+	if (mf_sql_rollback(sql, NULL) != MF_OK)
+		absent = false;
+	if (!absent && status != MF_ERR_UNKNOWN_OUTCOME) {
+		mf_error_prefix(error, status, "a commit failed half-way");
+		if (error)
+			error->status = MF_ERR_UNKNOWN_OUTCOME;
+	}
+	return absent ? status : MF_ERR_UNKNOWN_OUTCOME;
+}
+
+enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
+{
+	if (sqlite3_get_autocommit(sql->db))
+		return MF_OK;
+	struct mf_error reason;
+	if (run_cached(sql, &sql->rollback, "ROLLBACK", &reason) == MF_OK || sqlite3_get_autocommit(sql->db))
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
+}
+
+/* ---- the log ---- */
+
+enum mf_status mf_sql_find_log(struct mf_sql *sql, struct mf_error *error)
+{
+	sqlite3_file *file = NULL;
+	int rc = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+	if (rc != SQLITE_OK)
+		return translate(sql, rc, "cannot find the log's file", error);
+	if (!file || !file->pMethods)
+		return mf_error_set(error, MF_ERR_IO, "the database has no log file open");
+	sql->log = file;
+	return MF_OK;
+}
+
+enum mf_status mf_sql_sync_log(struct mf_sql *sql, struct mf_error *error)
+{
+	int rc = sql->log->pMethods->xSync(sql->log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	if (rc == SQLITE_OK)
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "syncing the log failed: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(MF_ERR_UNKNOWN_OUTCOME));
+}
+
+int64_t mf_sql_log_pages(const struct mf_sql *sql)
+{
+	return sql->log_pages;
+}
+
+enum mf_status mf_sql_checkpoint(struct mf_sql *sql, bool truncate, int64_t *out_done, struct mf_error *error)
+{
+	int pages = 0, done = 0;
+	/* Waiting for a reader would hold up every commit. */
+	sqlite3_busy_timeout(sql->db, 0);
+	int rc = sqlite3_wal_checkpoint_v2(sql->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
+	enum mf_status status = MF_OK;
+	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
+		status = translate(sql, rc, "copying the log into the database failed", error);
+	sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
+	if (status != MF_OK)
+		return status;
+	sql->log_pages = pages < 0 ? 0 : pages;
+	*out_done = done < 0 ? 0 : done;
+	return MF_OK;
+}
