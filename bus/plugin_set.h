@@ -1,8 +1,12 @@
 /* plugin_set.h - the plugins of one host: plugins.json read, files resolved, order made, lives led.
  *
- * Order of work: parse -> resolve every file -> load (all failures of a run are reported, required ones
- * stop it) -> order by requires (deterministic) -> create -> init (the registration window) -> freeze ->
- * start -> stop and destroy in reverse. Nothing is created on disk before start.
+ * Order of work: parse -> resolve and check every file -> open, check the ABI and the configuration -> order by
+ * requires (deterministic) -> create -> init (the registration window) -> freeze -> start -> stop and
+ * destroy in reverse. Nothing is created on disk before start; no code of a plugin runs before all files are checked.
+ *
+ * Failures of a step are collected: the error tells the first in full, and names the others. A required plugin
+ * that fails, or wrong configuration of any plugin, ends the load; an optional plugin is skipped with its reason, and so is
+ * what requires it.
  * Thread: one. */
 #pragma once
 
@@ -33,10 +37,15 @@ enum mf_status mf_plugin_set_stop(struct mf_plugin_set *set, struct mf_error *er
 void mf_plugin_set_free(struct mf_plugin_set *set); /* stopped; destroys the instances. NULL is fine */
 
 const char *mf_plugin_set_default_doc(const struct mf_plugin_set *set); /* NULL: no committer plugin */
+/* Settings of plugins.json that are the host's own. */
+bool mf_plugin_set_recover_all(const struct mf_plugin_set *set);              /* "recover_at_open": "all" */
+size_t mf_plugin_set_max_loaded_documents(const struct mf_plugin_set *set);   /* 0: no limit */
 
 struct mf_plugin_entry_info {
 	const char *name, *version, *summary, *path;
-	const char *state, *message;
+	const char *state;   /* "loaded", "started", "stopped", "skipped" */
+	const char *message; /* why it was skipped; else "" */
 	bool required;
 };
+/* In the order of the configuration. Everything is borrowed from the set. */
 void mf_plugin_set_each(const struct mf_plugin_set *set, bool (*visit)(void *user, const struct mf_plugin_entry_info *info), void *user);

@@ -10,7 +10,8 @@
  *    is not called again after mf_bus_unsubscribe has returned (from inside the very handler that is
  *    removed: after that handler returns); one that is added sees the next publication, not the present one.
  * 4. Handlers and guards must not commit or submit (MF_ERR_STATE; mf_bus_in_callback tells): follow-up
- *    transactions go through the front door afterwards.
+ *    transactions go through the front door afterwards. Publishing from inside one delivers nothing and
+ *    counts as a failure of that handler or guard.
  *
  * Thread: any. Handlers run in the thread that publishes. */
 #pragma once
@@ -55,8 +56,8 @@ struct mf_subscriber_info {
 	uint64_t id;
 	const char *name;
 	uint32_t topics; /* 0: a guard */
-	uint64_t delivered, failures;
-	int64_t last_lsn;
+	uint64_t delivered, failures; /* guards: proposals seen, refused */
+	int64_t last_lsn;             /* of the last event delivered */
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_bus_new(struct mf_bus **out);

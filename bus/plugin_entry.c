@@ -1,0 +1,164 @@
+#include "bus/plugin_entry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bus/foreign.h"
+#include "model/mem.h"
+
+#define WHO_SIZE (MF_PLUGIN_NAME_MAX + 32)
+
+static enum mf_status prefixed(const struct mf_entry *entry, enum mf_status status, struct mf_error *error)
+{
+	return status == MF_OK ? MF_OK : mf_error_prefix(error, status, "plugin %s", entry->configured->name);
+}
+
+/* ---- before any of its code runs ---- */
+static enum mf_status find(struct mf_entry *entry, const struct mf_plugin_search *search, bool strict_paths, struct mf_error *error)
+{
+	if (entry->configured->path)
+		return mf_plugin_file_check(entry->configured->path, strict_paths, &entry->file, error);
+	char *path = NULL;
+	enum mf_status status = mf_plugin_search(search, entry->configured->name, &path, error);
+	if (status == MF_OK)
+		status = mf_plugin_file_check(path, strict_paths, &entry->file, error);
+	mf_free(path);
+	return status;
+}
+
+enum mf_status mf_entry_find(struct mf_entry *entry, const struct mf_plugin_search *search, bool strict_paths, struct mf_error *error)
+{
+	return prefixed(entry, find(entry, search, strict_paths, error), error);
+}
+
+/* ---- opened, not yet alive ---- */
+enum mf_status mf_entry_open(struct mf_entry *entry, struct mf_error *error)
+{
+	return prefixed(entry, mf_plugin_open(&entry->file, entry->configured->name, &entry->plugin, error), error);
+}
+
+static enum mf_status read_config(struct mf_entry *entry, struct mf_error *error)
+{
+	const struct mf_plugins_entry *configured = entry->configured;
+	return configured->config ? mf_config_read(entry->config, configured->config, &configured->config_place, error) : MF_OK;
+}
+
+static enum mf_status override(struct mf_entry *entry, const struct mf_plugin_override *override, const struct mf_value *value, bool *taken, struct mf_error *error)
+{
+	if (!mf_config_has(entry->config, override->option))
+		return MF_OK;
+	char what[200];
+	snprintf(what, sizeof(what), "override of %s", override->option);
+	const struct mf_json_place place = {.file = what};
+	*taken = true;
+	return mf_config_set(entry->config, override->option, value, &place, error);
+}
+
+enum mf_status mf_entry_configure(struct mf_entry *entry, const struct mf_plugin_override *overrides, struct mf_value *const *override_values,
+				  size_t override_count, bool *taken, struct mf_error *error)
+{
+	enum mf_status status = mf_config_new(entry->plugin.options, &entry->config, error);
+	if (status == MF_OK)
+		status = read_config(entry, error);
+	for (size_t i = 0; status == MF_OK && i < override_count; i++)
+		status = override(entry, &overrides[i], override_values[i], &taken[i], error);
+	if (status == MF_OK)
+		status = mf_config_finish(entry->config, &entry->configured->config_place, error);
+	return prefixed(entry, status, error);
+}
+
+/* ---- alive: from here on its own functions run ---- */
+static enum mf_status foreign(const struct mf_entry *entry, const char *function, enum mf_status status, struct mf_error *given, struct mf_error *error)
+{
+	char who[WHO_SIZE];
+	if (status == MF_OK)
+		return MF_OK;
+	snprintf(who, sizeof(who), "plugin %s: %s", entry->configured->name, function);
+	return mf_foreign_failure(error, status, given, who);
+}
+
+static enum mf_status create(struct mf_entry *entry, struct mf_error *error)
+{
+	struct mf_error given = {0};
+	enum mf_status status = entry->plugin.create ? entry->plugin.create(entry->config, &entry->instance, &given) : MF_OK;
+	entry->created = status == MF_OK;
+	return foreign(entry, "create", status, &given, error);
+}
+
+enum mf_status mf_entry_init(struct mf_entry *entry, struct mf_error *error)
+{
+	enum mf_status status = create(entry, error);
+	if (status != MF_OK)
+		return status;
+	struct mf_error given = {0};
+	entry->registrar.open = true;
+	status = entry->plugin.init(entry->instance, &entry->registrar, &given);
+	entry->registrar.open = false;
+	if (status == MF_OK)
+		return MF_OK;
+	mf_entry_destroy(entry);
+	return foreign(entry, "init", status, &given, error);
+}
+
+enum mf_status mf_entry_start(struct mf_entry *entry, struct mf_error *error)
+{
+	struct mf_error given = {0};
+	enum mf_status status = entry->plugin.start ? entry->plugin.start(entry->instance, &given) : MF_OK;
+	if (status == MF_OK)
+		entry->state = MF_ENTRY_STARTED;
+	return foreign(entry, "start", status, &given, error);
+}
+
+enum mf_status mf_entry_stop(struct mf_entry *entry, struct mf_error *error)
+{
+	mf_registrar_unsubscribe(&entry->registrar);
+	struct mf_error given = {0};
+	enum mf_status status = entry->plugin.stop ? entry->plugin.stop(entry->instance, &given) : MF_OK;
+	entry->state = MF_ENTRY_STOPPED;
+	return foreign(entry, "stop", status, &given, error);
+}
+
+void mf_entry_destroy(struct mf_entry *entry)
+{
+	if (!entry->created)
+		return;
+	mf_registrar_take_back(&entry->registrar);
+	if (entry->plugin.destroy)
+		entry->plugin.destroy(entry->instance);
+	entry->instance = NULL;
+	entry->created = false;
+}
+
+void mf_entry_deinit(struct mf_entry *entry)
+{
+	mf_entry_destroy(entry);
+	mf_registrar_deinit(&entry->registrar);
+	mf_config_free(entry->config);
+	mf_plugin_file_deinit(&entry->file);
+}
+
+/* ---- queries ---- */
+static const char *state_name(enum mf_entry_state state)
+{
+	switch (state) {
+	case MF_ENTRY_LOADED: return "loaded";
+	case MF_ENTRY_STARTED: return "started";
+	case MF_ENTRY_STOPPED: return "stopped";
+	case MF_ENTRY_FAILED: return "skipped";
+	}
+	return "unknown";
+}
+
+struct mf_plugin_entry_info mf_entry_info(const struct mf_entry *entry)
+{
+	const char *configured_path = entry->configured->path ? entry->configured->path : "";
+	return (struct mf_plugin_entry_info){
+		.name = entry->configured->name,
+		.version = entry->plugin.version ? entry->plugin.version : "",
+		.summary = entry->plugin.summary ? entry->plugin.summary : "",
+		.path = entry->file.path ? entry->file.path : configured_path,
+		.state = state_name(entry->state),
+		.message = entry->state == MF_ENTRY_FAILED ? entry->failure.message : "",
+		.required = entry->configured->required,
+	};
+}
