@@ -71,14 +71,28 @@ static size_t plain_span(const char *bytes, size_t len)
 	return i;
 }
 
+/* The letter of the short form, 0 if there is none. */
+static char short_form(unsigned char byte)
+{
+	switch (byte) {
+	case '"': return '"';
+	case '\\': return '\\';
+	case '\b': return 'b';
+	case '\f': return 'f';
+	case '\n': return 'n';
+	case '\r': return 'r';
+	case '\t': return 't';
+	default: return '\0';
+	}
+}
+
 static void escape_byte(struct mf_json_writer *writer, unsigned char byte)
 {
 	static const char hex[] = "0123456789abcdef";
-	char text[] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
-	char letter = byte == '"' ? '"' : byte == '\\' ? '\\' : byte == '\b' ? 'b' : byte == '\f' ? 'f' : byte == '\n' ? 'n' : byte == '\r' ? 'r' : byte == '\t' ? 't' : '\0';
-	if (letter)
-		text[1] = letter;
-	mf_json_raw(writer, text, letter ? 2 : sizeof(text));
+	char letter = short_form(byte);
+	char shorter[] = {'\\', letter};
+	char longer[] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+	mf_json_raw(writer, letter ? shorter : longer, letter ? sizeof(shorter) : sizeof(longer));
 }
 
 static bool escape(void *user, const char *bytes, size_t len)

@@ -21,9 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGITS_MAX 17        /* always enough for a double */
-#define DIGITS_UNIQUE 15     /* a decimal of so many digits survives the way through a normal double */
-#define EXACT_LIMIT 1e15     /* integers below are exact and have at most DIGITS_UNIQUE digits */
+#define DIGITS_MAX 17    /* always enough for a double */
+#define DIGITS_UNIQUE 15 /* a decimal of so many digits survives the way through a normal double */
+#define EXACT_LIMIT 1e15 /* integers below are exact and have at most DIGITS_UNIQUE digits */
 #define SMALLEST_NORMAL 0x1p-1022
 
 /* value = 0.d1d2d3... * 10^point, without zeros at the end */
