@@ -1,0 +1,345 @@
+/* commit_group.c - what a leader does with one group: append, sync, done, settle; or fail.
+ *
+ * Why in one pass: everything that can fail (append, sync) comes first; from then on nothing can. */
+#include "persist/commit_queue_parts.h"
+
+#include <string.h>
+
+/* Requests in order. */
+struct chain {
+	struct mf_commit_request *head, **tail;
+	size_t requests, events;
+	bool sync;
+};
+
+static void chain_init(struct chain *chain)
+{
+	*chain = (struct chain){.tail = &chain->head};
+}
+
+static void chain_add(struct chain *chain, struct mf_commit_request *request)
+{
+	request->next = NULL;
+	*chain->tail = request;
+	chain->tail = &request->next;
+	chain->requests++;
+	chain->events += request->count;
+	chain->sync = chain->sync || request->sync;
+}
+
+static struct mf_commit_request *chain_pop(struct chain *chain)
+{
+	struct mf_commit_request *request = chain->head;
+	chain->head = request->next;
+	if (!chain->head)
+		chain->tail = &chain->head;
+	return request;
+}
+
+/* ---- taking ---- */
+
+static struct mf_commit_request *pop(struct mf_commit_queue *queue)
+{
+	struct mf_commit_request *request = queue->head;
+	queue->head = request->next;
+	if (!queue->head)
+		queue->tail = &queue->head;
+	queue->queued_events -= request->count;
+	queue->queued_bytes -= request->bytes;
+	return request;
+}
+
+static void take_group(struct mf_commit_queue *queue, struct chain *group)
+{
+	size_t bytes = 0;
+	do {
+		bytes += queue->head->bytes;
+		chain_add(group, pop(queue));
+	} while (queue->head && group->events + queue->head->count <= MF_GROUP_EVENTS && bytes + queue->head->bytes <= MF_GROUP_BYTES);
+}
+
+/* ---- storing ---- */
+
+static void stamp(struct mf_commit_queue *queue, const struct chain *group)
+{
+	int64_t now = queue->source.env->wall_us(queue->source.env->user);
+	if (now > queue->last_ts_us)
+		queue->last_ts_us = now;
+	for (struct mf_commit_request *request = group->head; request; request = request->next)
+		for (size_t i = 0; i < request->count; i++)
+			request->events[i].ts_us = queue->last_ts_us;
+}
+
+static enum mf_status append_events(struct mf_commit_queue *queue, struct mf_event *events, size_t count, struct mf_error *error)
+{
+	int64_t last = 0;
+	enum mf_status status = queue->store->ops->append_batch(queue->store, events, count, &last, error);
+	if (status != MF_OK && error->status != status)
+		mf_error_set(error, status, "the store refused %zu events with %s", count, mf_status_name(status));
+	return status;
+}
+
+static enum mf_status append_whole(struct mf_commit_queue *queue, struct chain *group, struct mf_error *error)
+{
+	if (group->requests == 1)
+		return append_events(queue, group->head->events, group->head->count, error);
+	struct mf_event *at = queue->scratch;
+	for (struct mf_commit_request *request = group->head; request; at += request->count, request = request->next)
+		memcpy(at, request->events, request->count * sizeof(*at));
+	enum mf_status status = append_events(queue, queue->scratch, group->events, error);
+	if (status != MF_OK)
+		return status;
+	at = queue->scratch;
+	for (struct mf_commit_request *request = group->head; request; at += request->count, request = request->next)
+		memcpy(request->events, at, request->count * sizeof(*at));
+	return MF_OK;
+}
+
+/* Is it the fault of one request, so that its neighbours may be tried without it? */
+static bool concerns_one(enum mf_status status)
+{
+	return status == MF_ERR_DUPLICATE_KEY || status == MF_ERR_INVALID;
+}
+
+/* Moves what was stored from group to stored; what is left in group failed, its head first. */
+static enum mf_status append_group(struct mf_commit_queue *queue, struct chain *group, struct chain *stored, struct mf_error *error)
+{
+	enum mf_status status = append_whole(queue, group, error);
+	if (status == MF_OK) {
+		while (group->head)
+			chain_add(stored, chain_pop(group));
+		return MF_OK;
+	}
+	if (!concerns_one(status) || group->requests == 1)
+		return status;
+	while (group->head) {
+		status = append_events(queue, group->head->events, group->head->count, error);
+		if (status != MF_OK)
+			return status;
+		chain_add(stored, chain_pop(group));
+	}
+	return MF_OK;
+}
+
+/* ---- what is known to be synced ---- */
+
+void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *error)
+{
+	if (queue->stopped.status)
+		return;
+	queue->stopped = *error;
+	queue->source.sync_error = *error;
+	queue->source.sync_error.status = MF_ERR_UNKNOWN_OUTCOME;
+	pthread_cond_broadcast(&queue->source.synced);
+}
+
+static void note_written(struct mf_commit_queue *queue, const struct chain *stored)
+{
+	const struct mf_commit_request *last = stored->head;
+	while (last->next)
+		last = last->next;
+	int64_t now = mf_commit_queue_now(queue);
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->written_lsn = last->events[last->count - 1].lsn;
+	queue->groups_unmaintained++;
+	if (!stored->sync && queue->unsynced_since_us < 0 && queue->written_lsn > queue->source.synced_lsn) {
+		queue->unsynced_since_us = now;
+		/* A sleeper would miss the window's end, and a nap is too long for a window of 0. */
+		if (queue->place == WORKER_SLEEPS || queue->window_us < MF_NAP_US)
+			mf_commit_queue_kick(queue);
+	}
+	pthread_mutex_unlock(&queue->source.mutex);
+}
+
+/* Only the leader appends, so a sync by the leader covers everything written. */
+static enum mf_status sync_stored(struct mf_commit_queue *queue, struct mf_error *error)
+{
+	int64_t synced = 0;
+	enum mf_status status = queue->store->ops->sync(queue->store, &synced, error);
+	pthread_mutex_lock(&queue->source.mutex);
+	if (status == MF_OK && !queue->stopped.status) {
+		if (synced > queue->source.synced_lsn)
+			queue->source.synced_lsn = synced;
+		queue->unsynced_since_us = -1;
+		pthread_cond_broadcast(&queue->source.synced);
+	}
+	pthread_mutex_unlock(&queue->source.mutex);
+	if (status == MF_OK)
+		return MF_OK;
+	if (error->status == MF_OK)
+		mf_error_set(error, status, "the sync failed with %s", mf_status_name(status));
+	error->status = MF_ERR_UNKNOWN_OUTCOME;
+	return MF_ERR_UNKNOWN_OUTCOME;
+}
+
+/* A sync in the background may have failed meanwhile: then nothing more is acknowledged. */
+static enum mf_status check_running(struct mf_commit_queue *queue, struct mf_error *error)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	enum mf_status status = queue->stopped.status;
+	if (status)
+		*error = queue->source.sync_error;
+	pthread_mutex_unlock(&queue->source.mutex);
+	return status ? MF_ERR_UNKNOWN_OUTCOME : MF_OK;
+}
+
+static enum mf_status make_durable(struct mf_commit_queue *queue, const struct chain *stored, struct mf_error *error)
+{
+	if (!queue->source.durable)
+		return MF_OK;
+	note_written(queue, stored);
+	enum mf_status status = stored->sync ? sync_stored(queue, error) : MF_OK;
+	return status ? status : check_running(queue, error);
+}
+
+/* ---- ending ---- */
+
+/* Tickets that are to be settled, in order. */
+struct settling {
+	struct mf_ticket *head, **tail;
+	enum mf_status status; /* of those added from now on */
+};
+
+/* Ends one request but for its tickets, which move to out. */
+static void retire(struct mf_commit_request *request, enum mf_status status, struct settling *out)
+{
+	struct mf_ticket *ticket = request->tickets;
+	int64_t lsn = status ? 0 : request->events[request->count - 1].lsn;
+	request->tickets = NULL;
+	request->free(request);
+	while (ticket) {
+		struct mf_ticket *next = ticket->next;
+		ticket->lsn = lsn;
+		ticket->status = status;
+		ticket->next = NULL;
+		*out->tail = ticket;
+		out->tail = &ticket->next;
+		ticket = next;
+	}
+}
+
+static void complete(struct chain *stored, struct settling *out)
+{
+	while (stored->head) {
+		struct mf_commit_request *request = chain_pop(stored);
+		request->done(request, NULL);
+		retire(request, MF_OK, out);
+	}
+}
+
+/* generation grows, and everything queued behind fails too, before the first of them is told. */
+static void take_dependants(struct mf_commit_queue *queue, struct chain *failed, const struct mf_error *error)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	atomic_fetch_add_explicit(&queue->generation, 1, memory_order_release);
+	if (error->status == MF_ERR_UNKNOWN_OUTCOME)
+		mf_commit_queue_stop(queue, error);
+	while (queue->head)
+		chain_add(failed, pop(queue));
+	pthread_mutex_unlock(&queue->source.mutex);
+}
+
+/* The first of failed is the culprit when the error concerns one request. */
+static void fail(struct chain *failed, const struct mf_error *error, const struct mf_error *behind, struct settling *out)
+{
+	const struct mf_error *told = error;
+	while (failed->head) {
+		struct mf_commit_request *request = chain_pop(failed);
+		request->done(request, told);
+		retire(request, told->status, out);
+		told = behind;
+	}
+}
+
+static void settle_all(const struct settling *settling, struct mf_ticket_failure *first, struct mf_ticket_failure *rest)
+{
+	struct mf_ticket_failure *failure = first;
+	enum mf_status first_status = MF_OK;
+	for (struct mf_ticket *ticket = settling->head; ticket; ticket = ticket->next) {
+		if (ticket->status && !first_status)
+			first_status = ticket->status;
+		if (ticket->status != first_status)
+			failure = rest;
+		mf_ticket_settle(ticket, ticket->status, ticket->status ? failure : NULL);
+	}
+}
+
+static void wake_all(const struct settling *settling)
+{
+	for (struct mf_ticket *ticket = settling->head, *next; ticket; ticket = next) {
+		next = ticket->next;
+		mf_ticket_wake(ticket);
+		mf_ticket_unref(ticket);
+	}
+}
+
+/* Mutex held: see that what is left gets a leader. The background thread goes on by itself. */
+static void hand_over(struct mf_commit_queue *queue)
+{
+	queue->leading = false;
+	if (queue->drainers || queue->pushers)
+		pthread_cond_broadcast(&queue->progress);
+	if (!queue->head || pthread_equal(queue->leader, queue->worker))
+		return;
+	if (queue->head->tickets->waiters)
+		mf_ticket_wake(queue->head->tickets);
+	else
+		mf_commit_queue_kick(queue);
+}
+
+/* No mutex. Group is taken; *error says what failed, if anything did. */
+static void process(struct mf_commit_queue *queue, struct chain *group, struct chain *stored, struct mf_error *error)
+{
+	stamp(queue, group);
+	enum mf_status status = check_running(queue, error);
+	if (status == MF_OK)
+		status = append_group(queue, group, stored, error);
+	if (status == MF_OK)
+		error->status = MF_OK; /* a first try as a whole may have left its own */
+	if (!stored->head)
+		return;
+	struct mf_error sync_error = {0};
+	if (make_durable(queue, stored, &sync_error) == MF_OK)
+		return;
+	*error = sync_error;
+	while (group->head)
+		chain_add(stored, chain_pop(group));
+	*group = *stored;
+	group->tail = stored->head ? stored->tail : &group->head;
+	chain_init(stored);
+}
+
+void mf_commit_queue_lead(struct mf_commit_queue *queue)
+{
+	struct chain group, stored;
+	struct mf_error error = {0}, behind = {0};
+	struct settling settling = {.tail = &settling.head};
+	struct mf_ticket_failure *failure = NULL, *failure_behind = NULL;
+	chain_init(&group);
+	chain_init(&stored);
+	queue->leading = true;
+	queue->leader = pthread_self();
+	take_group(queue, &group);
+	pthread_mutex_unlock(&queue->source.mutex);
+
+	process(queue, &group, &stored, &error);
+	complete(&stored, &settling);
+	if (group.head) {
+		take_dependants(queue, &group, &error);
+		behind = error;
+		if (concerns_one(error.status))
+			mf_error_set(&behind, MF_ERR_BUSY, "not stored, because an earlier transaction was refused (%.300s); start again from the committed state", error.message);
+		fail(&group, &error, &behind, &settling);
+		failure = mf_ticket_failure_new(&error);
+		failure_behind = mf_ticket_failure_new(&behind);
+	}
+
+	pthread_mutex_lock(&queue->source.mutex);
+	settle_all(&settling, failure, failure_behind);
+	hand_over(queue);
+	pthread_mutex_unlock(&queue->source.mutex);
+	wake_all(&settling);
+	mf_ticket_failure_unref(failure);
+	mf_ticket_failure_unref(failure_behind);
+	pthread_mutex_lock(&queue->source.mutex);
+}

@@ -1,0 +1,228 @@
+/* commit_queue.c - the queue's door: submit, drain, close, and what a waiting ticket asks of it. */
+#include "persist/commit_queue_parts.h"
+
+#include "model/mem.h"
+#include <moduforge/value.h>
+
+#define BACKLOG_EVENTS 256 /* so many waiting events end a nap early */
+#define BACKLOG_BYTES ((size_t)1 << 20)
+
+static struct mf_commit_queue *queue_of(struct mf_ticket_source *source)
+{
+	return (struct mf_commit_queue *)source;
+}
+
+int64_t mf_commit_queue_now(const struct mf_commit_queue *queue)
+{
+	return queue->source.env->monotonic_us(queue->source.env->user);
+}
+
+/* ---- what tickets ask ---- */
+
+static bool help(struct mf_ticket_source *source)
+{
+	struct mf_commit_queue *queue = queue_of(source);
+	if (queue->leading || !queue->head)
+		return false;
+	mf_commit_queue_lead(queue);
+	return true;
+}
+
+static void leave(struct mf_ticket_source *source)
+{
+	struct mf_commit_queue *queue = queue_of(source);
+	if (queue->head && !queue->leading)
+		mf_commit_queue_kick(queue);
+}
+
+static bool in_callback(struct mf_ticket_source *source)
+{
+	const struct mf_commit_queue *queue = queue_of(source);
+	return queue->leading && pthread_equal(queue->leader, pthread_self());
+}
+
+/* ---- life ---- */
+
+static void free_queue(struct mf_ticket_source *source)
+{
+	struct mf_commit_queue *queue = queue_of(source);
+	pthread_cond_destroy(&queue->worker_wake);
+	pthread_cond_destroy(&queue->progress);
+	mf_ticket_source_deinit(source);
+	mf_free(queue->scratch);
+	mf_free(queue);
+}
+
+static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_commit_queue_options *options)
+{
+	queue->scratch = mf_calloc(MF_GROUP_EVENTS, sizeof(*queue->scratch));
+	if (!queue->scratch)
+		return MF_ERR_NO_MEMORY;
+	if (mf_cond_init(&queue->progress))
+		goto no_progress;
+	if (mf_cond_init(&queue->worker_wake))
+		goto no_wake;
+	if (mf_ticket_source_init(&queue->source, options->env, options->store->ops->durable))
+		goto no_source;
+	queue->source.help = help;
+	queue->source.leave = leave;
+	queue->source.in_callback = in_callback;
+	queue->source.free = free_queue;
+	queue->store = options->store;
+	queue->window_us = (int64_t)options->group_window_ms * 1000;
+	queue->tail = &queue->head;
+	queue->unsynced_since_us = -1;
+	atomic_init(&queue->generation, 1);
+	return MF_OK;
+no_source:
+	pthread_cond_destroy(&queue->worker_wake);
+no_wake:
+	pthread_cond_destroy(&queue->progress);
+no_progress:
+	mf_free(queue->scratch);
+	return MF_ERR_NO_MEMORY;
+}
+
+enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options, struct mf_commit_queue **out, struct mf_error *error)
+{
+	struct mf_commit_queue *queue = mf_calloc(1, sizeof(*queue));
+	if (!queue)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the commit queue");
+	if (init_queue(queue, options)) {
+		mf_free(queue);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the commit queue");
+	}
+	int rc = pthread_create(&queue->worker, NULL, mf_commit_worker, queue);
+	if (rc) {
+		free_queue(&queue->source);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "the store's background thread could not be started (error %d); allow the process more threads", rc);
+	}
+	*out = queue;
+	return MF_OK;
+}
+
+void mf_commit_queue_refuse(struct mf_commit_queue *queue, bool refuse)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->refusing = refuse;
+	pthread_mutex_unlock(&queue->source.mutex);
+}
+
+void mf_commit_queue_close(struct mf_commit_queue *queue)
+{
+	if (!queue)
+		return;
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->ending = true;
+	queue->refusing = true;
+	mf_commit_queue_kick(queue);
+	pthread_mutex_unlock(&queue->source.mutex);
+	pthread_join(queue->worker, NULL);
+	mf_ticket_source_unref(&queue->source);
+}
+
+struct mf_ticket_source *mf_commit_queue_source(struct mf_commit_queue *queue)
+{
+	return &queue->source;
+}
+
+/* ---- submit ---- */
+
+uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue)
+{
+	return atomic_load_explicit(&queue->generation, memory_order_acquire);
+}
+
+static enum mf_status may_submit(struct mf_commit_queue *queue, const struct mf_commit_request *request, struct mf_error *error)
+{
+	if (in_callback(&queue->source))
+		return mf_error_set(error, MF_ERR_STATE, "a handler may not commit; do it after the delivery has ended");
+	if (queue->refusing)
+		return mf_error_set(error, MF_ERR_STATE, "the store is being closed; open it again to write");
+	if (queue->stopped.status)
+		return mf_error_set(error, MF_ERR_IO, "writes stopped after: %.300s; reopen the store", queue->stopped.message);
+	if (request->generation != mf_commit_queue_generation(queue))
+		return mf_error_set(error, MF_ERR_BUSY, "an earlier transaction was not stored; start again from the committed state");
+	return MF_OK;
+}
+
+static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *request)
+{
+	for (struct mf_ticket *ticket = request->tickets; ticket; ticket = ticket->next)
+		ticket->queued = true;
+	request->next = NULL;
+	*queue->tail = request;
+	queue->tail = &request->next;
+	queue->queued_events += request->count;
+	queue->queued_bytes += request->bytes;
+	queue->submits++;
+	if (queue->leading)
+		return; /* who leads sees it, and passes it on */
+	bool backlog = queue->queued_events >= BACKLOG_EVENTS || queue->queued_bytes >= BACKLOG_BYTES;
+	if (queue->place == WORKER_SLEEPS || backlog)
+		mf_commit_queue_kick(queue);
+}
+
+enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_commit_request *request, struct mf_error *error)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	enum mf_status status = may_submit(queue, request, error);
+	if (status == MF_OK)
+		enqueue(queue, request);
+	pthread_mutex_unlock(&queue->source.mutex);
+	return status;
+}
+
+enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct mf_error *error)
+{
+	enum mf_status status = MF_OK;
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->pushers++;
+	if (in_callback(&queue->source))
+		status = mf_error_set(error, MF_ERR_STATE, "a handler may not commit; do it after the delivery has ended");
+	while (status == MF_OK && (queue->queued_events > MF_QUEUE_EVENTS || queue->queued_bytes > MF_QUEUE_BYTES)) {
+		mf_commit_queue_kick(queue);
+		mf_cond_wait_us(&queue->progress, &queue->source.mutex, -1);
+	}
+	queue->pushers--;
+	pthread_mutex_unlock(&queue->source.mutex);
+	return status;
+}
+
+/* ---- drain ---- */
+
+static bool drained(const struct mf_commit_queue *queue)
+{
+	if (queue->head || queue->leading || queue->syncing)
+		return false;
+	return !queue->source.durable || queue->stopped.status || queue->unsynced_since_us < 0;
+}
+
+enum mf_status mf_commit_queue_drain(struct mf_commit_queue *queue, int64_t timeout_ms, struct mf_error *error)
+{
+	enum mf_status status = MF_OK;
+	int64_t deadline = timeout_ms < 0 || timeout_ms > INT64_MAX / 2000 ? INT64_MAX : mf_commit_queue_now(queue) + timeout_ms * 1000;
+	pthread_mutex_lock(&queue->source.mutex);
+	if (in_callback(&queue->source)) {
+		pthread_mutex_unlock(&queue->source.mutex);
+		return mf_error_set(error, MF_ERR_STATE, "a handler may not wait for the store to drain");
+	}
+	queue->drainers++;
+	while (!drained(queue)) {
+		int64_t left = deadline == INT64_MAX ? -1 : deadline - mf_commit_queue_now(queue);
+		if (deadline != INT64_MAX && left <= 0) {
+			status = mf_error_set(error, MF_ERR_TIMEOUT, "%zu events are still to be stored, or a sync is under way, after %lld ms", queue->queued_events, (long long)timeout_ms);
+			break;
+		}
+		mf_commit_queue_kick(queue);
+		mf_cond_wait_us(&queue->progress, &queue->source.mutex, left);
+	}
+	queue->drainers--;
+	if (status == MF_OK && queue->source.durable && queue->stopped.status && queue->written_lsn > queue->source.synced_lsn) {
+		status = queue->source.sync_error.status;
+		if (error)
+			*error = queue->source.sync_error;
+	}
+	pthread_mutex_unlock(&queue->source.mutex);
+	return status;
+}

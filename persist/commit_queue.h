@@ -1,0 +1,48 @@
+/* commit_queue.h - the order of commits, groups, syncs, and who does the work.
+ *
+ * Leader and followers: a thread that waits for its ticket leads when nobody does, else the queue's one
+ * background thread. docs/commit_path.md tells the invariants; here is the calling sequence:
+ *
+ *   new -> submit ... submit -> drain -> close
+ *
+ * Thread: any. */
+#pragma once
+
+#include <moduforge/store.h>
+
+#include "persist/ticket.h"
+
+struct mf_commit_queue;
+
+/* A batch under way. The caller fills it and the queue takes it at a successful submit. */
+struct mf_commit_request {
+	struct mf_commit_request *next; /* the queue's */
+	struct mf_ticket *tickets;      /* a list through next, one reference each; at least one */
+	struct mf_event *events;        /* what they point to lives as long as the request */
+	size_t count, bytes;            /* events; payload bytes, for the size of groups */
+	bool sync;                      /* complete only after a sync */
+	uint64_t generation;            /* that the batch was built on */
+	/* In order, one at a time, without the mutex. NULL: committed, the events have their numbers. May not call the queue. */
+	void (*done)(struct mf_commit_request *request, const struct mf_error *error);
+	void (*free)(struct mf_commit_request *request); /* after done; the tickets are taken out before */
+};
+
+struct mf_commit_queue_options {
+	struct mf_store *store; /* borrowed; must live until close has returned */
+	uint32_t group_window_ms;
+	const struct mf_env *env;
+};
+
+enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options, struct mf_commit_queue **out, struct mf_error *error); /* starts the thread */
+/* At the tail. Takes the request on success only. MF_ERR_BUSY: old generation. MF_ERR_STATE: closing, or from inside done.
+ * MF_ERR_IO: writes stopped. Never waits. */
+enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_commit_request *request, struct mf_error *error);
+uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue);
+/* Waits while the queue is too long to take more. MF_ERR_STATE from inside done. */
+enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct mf_error *error);
+/* Everything submitted before has ended, and what a durable store has written is synced. MF_ERR_TIMEOUT: not yet.
+ * MF_ERR_UNKNOWN_OUTCOME: committed events could not be synced. */
+enum mf_status mf_commit_queue_drain(struct mf_commit_queue *queue, int64_t timeout_ms, struct mf_error *error);
+void mf_commit_queue_refuse(struct mf_commit_queue *queue, bool refuse); /* submits are MF_ERR_STATE from now on, or no longer */
+void mf_commit_queue_close(struct mf_commit_queue *queue); /* drained and refusing; ends the thread, drops the reference. NULL is fine */
+struct mf_ticket_source *mf_commit_queue_source(struct mf_commit_queue *queue); /* for mf_ticket_new */

@@ -1,0 +1,54 @@
+/* commit_queue_parts.h - the queue's inside, shared by its three files only:
+ * commit_queue.c (door), commit_group.c (a leader's work), commit_worker.c (the background thread). */
+#pragma once
+
+#include "persist/commit_queue.h"
+
+#define MF_GROUP_EVENTS 1024
+#define MF_GROUP_BYTES ((size_t)4 << 20)
+#define MF_QUEUE_EVENTS 32768
+#define MF_QUEUE_BYTES ((size_t)64 << 20)
+
+/* Where the background thread is. Naps end by themselves within MF_NAP_US; a sleep ends by a signal only (or a
+ * window's end), so whoever makes work for a sleeper signals. */
+enum worker_place { WORKER_AWAKE, WORKER_NAPS, WORKER_SLEEPS };
+#define MF_NAP_US 1000
+#define MF_NAPS_BEFORE_SLEEP 16
+
+struct mf_commit_queue {
+	struct mf_ticket_source source; /* first; its mutex guards everything below that is not marked */
+	struct mf_store *store;
+	int64_t window_us;
+	struct mf_event *scratch; /* the leader's: MF_GROUP_EVENTS of them */
+	int64_t last_ts_us;       /* the leader's: stored time never steps back within an opening */
+
+	struct mf_commit_request *head, **tail;
+	size_t queued_events, queued_bytes;
+	uint64_t submits;
+	atomic_uint_fast64_t generation; /* written under the mutex */
+	bool refusing;
+
+	bool leading;
+	pthread_t leader;
+	int64_t written_lsn;       /* newest that the store took */
+	int64_t unsynced_since_us; /* first write that no sync has covered; -1: none */
+	bool syncing;              /* the background thread is in the store's sync */
+	struct mf_error stopped;   /* status MF_OK: running */
+	unsigned groups_unmaintained;
+
+	pthread_cond_t progress; /* for drain and make_room */
+	unsigned drainers, pushers;
+
+	pthread_t worker;
+	pthread_cond_t worker_wake;
+	enum worker_place place;
+	bool ending;
+};
+
+/* Mutex held on entry and on return, not between. No leader, and the queue is not empty. Does one group. */
+void mf_commit_queue_lead(struct mf_commit_queue *queue);
+/* Mutex held: nothing more is written or synced until the store is reopened. */
+void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *error);
+void mf_commit_queue_kick(struct mf_commit_queue *queue); /* mutex held: see that the background thread looks */
+void *mf_commit_worker(void *queue);
+int64_t mf_commit_queue_now(const struct mf_commit_queue *queue);

@@ -1,0 +1,117 @@
+/* commit_worker.c - the store's one background thread: leads when nobody waits, syncs at the window's end, maintains.
+ *
+ * It naps for a while after work (so that a submit needs no signal, and submits pile up into groups) and sleeps when
+ * nothing has come for MF_NAPS_BEFORE_SLEEP naps (so that an idle store costs nothing). */
+#include "persist/commit_queue_parts.h"
+
+#define GROUPS_BETWEEN_MAINTAINS 16
+
+void mf_commit_queue_kick(struct mf_commit_queue *queue)
+{
+	if (queue->place == WORKER_AWAKE)
+		return;
+	queue->place = WORKER_AWAKE;
+	pthread_cond_signal(&queue->worker_wake);
+}
+
+/* Microseconds until the window's end; negative: nothing is waiting for a sync. */
+static int64_t sync_in(const struct mf_commit_queue *queue)
+{
+	if (queue->unsynced_since_us < 0 || queue->stopped.status)
+		return -1;
+	if (queue->drainers || queue->ending)
+		return 0;
+	int64_t left = queue->unsynced_since_us + queue->window_us - mf_commit_queue_now(queue);
+	return left > 0 ? left : 0;
+}
+
+static void tell_progress(struct mf_commit_queue *queue)
+{
+	if (queue->drainers || queue->pushers)
+		pthread_cond_broadcast(&queue->progress);
+}
+
+/* Beside the leader: commits go on during the sync. What is written meanwhile starts a window of its own. */
+static void sync_window(struct mf_commit_queue *queue)
+{
+	struct mf_error error = {0};
+	int64_t synced = 0;
+	queue->unsynced_since_us = -1;
+	queue->syncing = true;
+	pthread_mutex_unlock(&queue->source.mutex);
+	enum mf_status status = queue->store->ops->sync(queue->store, &synced, &error);
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->syncing = false;
+	if (status != MF_OK) {
+		if (error.status == MF_OK)
+			mf_error_set(&error, status, "the sync failed with %s", mf_status_name(status));
+		mf_commit_queue_stop(queue, &error);
+	} else if (synced > queue->source.synced_lsn) {
+		queue->source.synced_lsn = synced;
+		pthread_cond_broadcast(&queue->source.synced);
+	}
+	tell_progress(queue);
+}
+
+static void maintain(struct mf_commit_queue *queue)
+{
+	struct mf_error error = {0};
+	queue->groups_unmaintained = 0;
+	pthread_mutex_unlock(&queue->source.mutex);
+	enum mf_status status = queue->store->ops->maintain ? queue->store->ops->maintain(queue->store, &error) : MF_OK;
+	pthread_mutex_lock(&queue->source.mutex);
+	if (status == MF_ERR_UNKNOWN_OUTCOME)
+		mf_commit_queue_stop(queue, &error);
+}
+
+/* What the thread remembers between two looks. */
+struct watch {
+	unsigned naps;    /* in a row */
+	uint64_t submits; /* seen so far */
+};
+
+/* Nothing to do: nap, or sleep. */
+static void rest(struct mf_commit_queue *queue, struct watch *watch)
+{
+	if (queue->submits != watch->submits)
+		watch->naps = 0;
+	watch->submits = queue->submits;
+	int64_t until_sync = sync_in(queue);
+	int64_t us = watch->naps < MF_NAPS_BEFORE_SLEEP ? MF_NAP_US : -1;
+	if (until_sync >= 0 && (us < 0 || until_sync < us))
+		us = until_sync;
+	if (watch->naps < MF_NAPS_BEFORE_SLEEP)
+		watch->naps++;
+	queue->place = us >= 0 && us <= MF_NAP_US ? WORKER_NAPS : WORKER_SLEEPS;
+	mf_cond_wait_us(&queue->worker_wake, &queue->source.mutex, us);
+	queue->place = WORKER_AWAKE;
+}
+
+static bool maintain_due(const struct mf_commit_queue *queue, const struct watch *watch, bool busy)
+{
+	if (queue->groups_unmaintained >= GROUPS_BETWEEN_MAINTAINS)
+		return true;
+	return queue->groups_unmaintained > 0 && !busy && watch->naps > 1;
+}
+
+void *mf_commit_worker(void *argument)
+{
+	struct mf_commit_queue *queue = argument;
+	struct watch watch = {.naps = MF_NAPS_BEFORE_SLEEP};
+	pthread_mutex_lock(&queue->source.mutex);
+	for (;;) {
+		bool busy = queue->head && !queue->leading;
+		if (sync_in(queue) == 0)
+			sync_window(queue);
+		else if (maintain_due(queue, &watch, busy))
+			maintain(queue);
+		else if (busy)
+			mf_commit_queue_lead(queue);
+		else if (queue->ending && !queue->leading)
+			break;
+		else
+			rest(queue, &watch);
+	}
+	pthread_mutex_unlock(&queue->source.mutex);
+	return NULL;
+}
