@@ -72,6 +72,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_recover_state(struct mf_store *store, con
 						     const struct mf_recovery_options *options, struct mf_state **out, struct mf_recovery_report *out_report,
 						     struct mf_error *error);
 
+/* Does the registry have every step type that the documents' events after their newest snapshots need? MF_ERR_UNKNOWN_STEP
+ * lists the missing ones with counts and first LSN. Reads those events (type ids only). */
+MF_API MF_MUST_CHECK enum mf_status mf_preflight(struct mf_store *store, const struct mf_step_registry *registry, struct mf_error *error);
+
 /* The steps of a stored event, decoded through the registry, as a transaction (id, actor, key, meta, action, source_lsn set). */
 MF_API MF_MUST_CHECK enum mf_status mf_event_decode(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error);
 /* The other way: fills tr_id, action, source_lsn, actor, key, meta, payload. *out_memory holds what the event points to: mf_free it. */

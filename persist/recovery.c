@@ -1,0 +1,303 @@
+/* recovery.c - a document's state from its newest valid snapshot and every later event.
+ *
+ * The ladder: the newest snapshot is read once; one that is damaged (or needs a step type that is not here) is
+ * passed over for the next older one, LADDER_MAX times, and then for nothing. What a lower rung lacks shows in
+ * the chain: each event names the LSN of the document's event before it, which must be the state's.
+ *
+ * Invariants
+ * 1. Events are applied in LSN order, each to the state of its prev_lsn; a gap, at the beginning, inside or at
+ *    the end, is MF_ERR_CORRUPTED with document and LSN.
+ * 2. At most one page of events is in memory.
+ * 3. Nothing is written; a read error is an error, never "no snapshot". */
+#include "persist/recovery.h"
+
+#include <string.h>
+
+#include "model/transaction.h"
+#include "persist/env.h"
+
+#define LADDER_MAX 8
+#define DEFAULT_BATCH 1000
+#define DEFAULT_HISTORY 1000
+
+struct replay {
+	struct mf_store *store;
+	const char *doc_id;
+	const struct mf_step_registry *registry;
+	const struct mf_replay_options *options;
+	struct mf_state *state;
+	struct mf_replay_report report;
+	int64_t newest_damaged;    /* LSN of the newest snapshot that was passed over */
+	struct mf_error passed_over; /* why */
+};
+
+/* ---- the ladder ---- */
+
+struct newest {
+	int64_t at_most, lsn;
+};
+
+static bool note_newest(void *user, const struct mf_snapshot_info *info)
+{
+	struct newest *newest = user;
+	if (info->upto_lsn <= newest->at_most && info->upto_lsn > newest->lsn)
+		newest->lsn = info->upto_lsn;
+	return true;
+}
+
+enum mf_status mf_newest_snapshot_lsn(struct mf_store *store, const char *doc_id, int64_t at_most, int64_t *out_lsn, struct mf_error *error)
+{
+	struct newest newest = {.at_most = at_most};
+	enum mf_status status = store->ops->snapshots(store, doc_id, note_newest, &newest, error);
+	if (status == MF_OK)
+		*out_lsn = newest.lsn;
+	return status;
+}
+
+/* One rung: *out_upto says which snapshot it was, as far as known (else 0). */
+static enum mf_status try_snapshot(struct replay *replay, int64_t at_most, int64_t *out_upto, struct mf_error *error)
+{
+	struct mf_snapshot snapshot = {0};
+	*out_upto = 0;
+	enum mf_status status = replay->store->ops->latest_snapshot(replay->store, replay->doc_id, at_most, &snapshot, error);
+	if (status != MF_OK) {
+		if (status == MF_ERR_CORRUPTED)
+			*out_upto = error->lsn;
+		return status;
+	}
+	*out_upto = snapshot.upto_lsn;
+	status = mf_snapshot_decode(&snapshot, replay->registry, replay->options->history_limit, &replay->state, error);
+	mf_snapshot_deinit(&snapshot);
+	return status;
+}
+
+static enum mf_status pass_over(struct replay *replay, int64_t *at_most, int64_t upto, const struct mf_error *reason, struct mf_error *error)
+{
+	if (upto <= 0 || upto > *at_most) {
+		enum mf_status status = mf_newest_snapshot_lsn(replay->store, replay->doc_id, *at_most, &upto, error);
+		if (status != MF_OK)
+			return status;
+	}
+	if (replay->report.damaged_snapshots++ == 0) {
+		replay->passed_over = *reason;
+		replay->newest_damaged = upto;
+	}
+	*at_most = upto - 1;
+	return MF_OK;
+}
+
+static enum mf_status find_base(struct replay *replay, struct mf_error *error)
+{
+	int64_t at_most = replay->options->at_lsn < replay->options->snapshot_at_most ? replay->options->at_lsn : replay->options->snapshot_at_most;
+	for (int rung = 0; rung < LADDER_MAX && at_most > 0; rung++) {
+		struct mf_error reason = {0};
+		int64_t upto;
+		enum mf_status status = try_snapshot(replay, at_most, &upto, &reason);
+		if (status == MF_OK) {
+			replay->report.snapshot_lsn = upto;
+			return MF_OK;
+		}
+		if (status == MF_ERR_NOT_FOUND)
+			break;
+		if (status != MF_ERR_CORRUPTED && status != MF_ERR_UNKNOWN_STEP) {
+			if (error)
+				*error = reason;
+			return status;
+		}
+		status = pass_over(replay, &at_most, upto, &reason, error);
+		if (status != MF_OK)
+			return status;
+	}
+	enum mf_status status = mf_state_new(replay->options->history_limit, &replay->state);
+	return status == MF_OK ? MF_OK : mf_error_set(error, status, "document '%.100s': no memory for a new state", replay->doc_id);
+}
+
+/* ---- the events ---- */
+
+/* At lsn the replay has the state of LSN have, and needs that of LSN wanted. */
+static enum mf_status broken_chain(const struct replay *replay, int64_t lsn, int64_t have, int64_t wanted, struct mf_error *error)
+{
+	/* A snapshot that could not be used, and the events that could replace it are gone: its reason is the story. */
+	if (replay->report.damaged_snapshots && replay->report.events == 0) {
+		enum mf_status status = replay->passed_over.status;
+		mf_error_set(error, status, "%.400s; the events that could replace it are gone", replay->passed_over.message);
+		if (error)
+			error->lsn = replay->newest_damaged;
+		return status;
+	}
+	if (lsn == wanted)
+		mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': its events end at LSN %lld, but there was one at LSN %lld; run verify, or restore a backup", replay->doc_id,
+			     (long long)have, (long long)lsn);
+	else
+		mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s', LSN %lld: the event before it, LSN %lld, is missing (LSN %lld is what was found); run verify, or restore a backup",
+			     replay->doc_id, (long long)lsn, (long long)wanted, (long long)have);
+	if (error) {
+		error->lsn = lsn;
+		error->expected = wanted;
+		error->found = have;
+	}
+	return MF_ERR_CORRUPTED;
+}
+
+static enum mf_status apply_event(struct replay *replay, const struct mf_event *event, struct mf_error *error)
+{
+	struct mf_transaction *transaction;
+	struct mf_state *next;
+	struct mf_error reason = {0};
+	int64_t lsn = mf_state_lsn(replay->state);
+	if (event->prev_lsn != lsn || event->lsn <= lsn || strcmp(event->doc_id, replay->doc_id) != 0)
+		return broken_chain(replay, event->lsn, lsn, event->prev_lsn, error);
+	enum mf_status status = mf_event_decode(event, replay->registry, &transaction, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_state_apply(replay->state, transaction, &next, &reason);
+	mf_transaction_free(transaction);
+	if (status != MF_OK) {
+		status = status == MF_ERR_NO_MEMORY ? status : MF_ERR_CORRUPTED;
+		mf_error_set(error, status, "document '%.100s', LSN %lld: the stored steps cannot be applied: %.300s", replay->doc_id, (long long)event->lsn,
+			     reason.status ? reason.message : mf_status_name(status));
+		if (error)
+			error->lsn = event->lsn;
+		return status;
+	}
+	mf_state_set_lsn(next, event->lsn);
+	mf_state_unref(replay->state);
+	replay->state = next;
+	replay->report.events++;
+	replay->report.bytes += event->payload_len;
+	return MF_OK;
+}
+
+static enum mf_status apply_page(struct replay *replay, const struct mf_event_list *page, bool *out_end, struct mf_error *error)
+{
+	*out_end = page->count == 0;
+	for (size_t i = 0; i < page->count && !*out_end; i++) {
+		*out_end = page->events[i].lsn > replay->options->at_lsn;
+		if (*out_end)
+			break;
+		enum mf_status status = apply_event(replay, &page->events[i], error);
+		if (status != MF_OK)
+			return status;
+	}
+	return MF_OK;
+}
+
+static enum mf_status apply_events(struct replay *replay, struct mf_error *error)
+{
+	bool end = false;
+	while (!end) {
+		struct mf_event_list page = {0};
+		enum mf_status status = replay->store->ops->load_since(replay->store, replay->doc_id, mf_state_lsn(replay->state), replay->options->batch, &page, error);
+		if (status != MF_OK)
+			return status;
+		status = apply_page(replay, &page, &end, error);
+		mf_event_list_deinit(&page);
+		if (status == MF_ERR_UNKNOWN_STEP) {
+			/* Nothing is lost by having begun: list everything that is missing, at once. */
+			enum mf_status all = mf_missing_types(replay->store, replay->doc_id, replay->registry, replay->report.snapshot_lsn, replay->options->batch, error);
+			return all == MF_OK ? status : all;
+		}
+		if (status != MF_OK)
+			return status;
+	}
+	return MF_OK;
+}
+
+/* ---- is it all? ---- */
+
+/* A state at an old LSN: were its events compacted away? */
+static enum mf_status check_old(const struct replay *replay, struct mf_error *error)
+{
+	struct mf_event_list first = {0};
+	int64_t snapshot_lsn = 0;
+	if (mf_state_lsn(replay->state) > 0)
+		return MF_OK;
+	enum mf_status status = replay->store->ops->load_since(replay->store, replay->doc_id, 0, 1, &first, error);
+	if (status != MF_OK)
+		return status;
+	bool compacted = first.count > 0 && first.events[0].prev_lsn != 0;
+	if (first.count == 0)
+		status = mf_newest_snapshot_lsn(replay->store, replay->doc_id, INT64_MAX, &snapshot_lsn, error);
+	mf_event_list_deinit(&first);
+	if (status != MF_OK || (!compacted && snapshot_lsn == 0))
+		return status;
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%.100s': the events up to LSN %lld were compacted away; its older states cannot be rebuilt any more", replay->doc_id,
+			    (long long)replay->options->at_lsn);
+}
+
+static enum mf_status check_complete(const struct replay *replay, int64_t last_lsn, struct mf_error *error)
+{
+	int64_t lsn = mf_state_lsn(replay->state);
+	if (lsn < replay->newest_damaged)
+		return broken_chain(replay, replay->newest_damaged, lsn, replay->newest_damaged, error);
+	if (replay->options->at_lsn != INT64_MAX)
+		return check_old(replay, error);
+	if (lsn < last_lsn)
+		return broken_chain(replay, last_lsn, lsn, last_lsn, error);
+	return MF_OK;
+}
+
+static enum mf_status run(struct replay *replay, struct mf_error *error)
+{
+	int64_t last_lsn = 0; /* before replaying: what comes meanwhile is not missed */
+	enum mf_status status = replay->store->ops->last_lsn(replay->store, replay->doc_id, &last_lsn, error);
+	if (status == MF_OK)
+		status = find_base(replay, error);
+	if (status == MF_OK)
+		status = apply_events(replay, error);
+	if (status == MF_OK)
+		status = check_complete(replay, last_lsn, error);
+	return status;
+}
+
+enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_replay_options *options,
+			 struct mf_state **out, struct mf_replay_report *out_report, struct mf_error *error)
+{
+	struct replay replay = {.store = store, .doc_id = doc_id, .registry = registry, .options = options};
+	enum mf_status status = run(&replay, error);
+	if (status != MF_OK) {
+		mf_state_unref(replay.state);
+		return status;
+	}
+	*out = replay.state;
+	if (out_report)
+		*out_report = replay.report;
+	return MF_OK;
+}
+
+enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_recovery_options *options,
+				struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error)
+{
+	struct mf_recovery_options given = options ? *options : (struct mf_recovery_options){0};
+	if (given.at_lsn < 0)
+		return mf_error_set(error, MF_ERR_INVALID, "LSN %lld: there are no negative ones", (long long)given.at_lsn);
+	const struct mf_env *env = mf_env_os();
+	int64_t begun = env->monotonic_us(env->user);
+	struct mf_replay_options replay_options = {
+		.batch = given.batch ? given.batch : DEFAULT_BATCH,
+		.history_limit = given.history_limit ? given.history_limit : DEFAULT_HISTORY,
+		.at_lsn = given.at_lsn ? given.at_lsn : INT64_MAX,
+		.snapshot_at_most = INT64_MAX,
+	};
+	struct mf_replay_report report;
+	struct mf_digest digest = {{0}};
+	struct mf_state *state;
+	enum mf_status status = mf_replay(store, doc_id, registry, &replay_options, &state, &report, error);
+	if (status != MF_OK)
+		return status;
+	if (given.want_digest && mf_doc_digest(mf_state_doc(state), &digest) != MF_OK) {
+		mf_state_unref(state);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for its digest", doc_id);
+	}
+	if (out_report)
+		*out_report = (struct mf_recovery_report){
+			.lsn = mf_state_lsn(state),
+			.snapshot_lsn = report.snapshot_lsn,
+			.events_replayed = (int64_t)report.events,
+			.damaged_snapshots = report.damaged_snapshots,
+			.elapsed_us = env->monotonic_us(env->user) - begun,
+			.digest = digest,
+		};
+	*out = state;
+	return MF_OK;
+}

@@ -1,0 +1,214 @@
+/* snapshotter.c - see persist/snapshotter.h. */
+#include "persist/snapshotter.h"
+
+#include <string.h>
+
+#include "model/mem.h"
+#include "persist/env.h"
+#include "persist/ticket.h"
+#include <moduforge/value.h>
+
+#define JOBS_MAX 64
+
+struct job {
+	struct job *next;
+	struct mf_state *state;
+	char doc_id[];
+};
+
+struct mf_snapshotter {
+	struct mf_snapshotter_options options;
+	pthread_mutex_t writing; /* one snapshot or compaction at a time; taken before mutex */
+	pthread_mutex_t mutex;   /* guards what follows */
+	pthread_cond_t changed;
+	struct job *head, **tail;
+	size_t count;
+	bool running, working, ending;
+	pthread_t thread;
+};
+
+enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, struct mf_snapshotter **out)
+{
+	struct mf_snapshotter *snapshotter = mf_calloc(1, sizeof(*snapshotter));
+	if (!snapshotter)
+		return MF_ERR_NO_MEMORY;
+	if (mf_cond_init(&snapshotter->changed)) {
+		mf_free(snapshotter);
+		return MF_ERR_NO_MEMORY;
+	}
+	pthread_mutex_init(&snapshotter->writing, NULL);
+	pthread_mutex_init(&snapshotter->mutex, NULL);
+	snapshotter->options = *options;
+	snapshotter->tail = &snapshotter->head;
+	*out = snapshotter;
+	return MF_OK;
+}
+
+void mf_snapshotter_free(struct mf_snapshotter *snapshotter)
+{
+	if (!snapshotter)
+		return;
+	pthread_mutex_destroy(&snapshotter->mutex);
+	pthread_mutex_destroy(&snapshotter->writing);
+	pthread_cond_destroy(&snapshotter->changed);
+	mf_free(snapshotter);
+}
+
+void mf_snapshotter_lock(struct mf_snapshotter *snapshotter)
+{
+	pthread_mutex_lock(&snapshotter->writing);
+}
+
+void mf_snapshotter_unlock(struct mf_snapshotter *snapshotter)
+{
+	pthread_mutex_unlock(&snapshotter->writing);
+}
+
+/* ---- the work ---- */
+
+enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error)
+{
+	struct mf_snapshot snapshot;
+	enum mf_status status = mf_snapshot_encode(doc_id, state, snapshotter->options.persist, &snapshot, error);
+	if (status != MF_OK)
+		return status;
+	mf_snapshotter_lock(snapshotter);
+	status = mf_store_write_snapshot(snapshotter->options.store, &snapshot, error);
+	mf_snapshotter_unlock(snapshotter);
+	mf_snapshot_deinit(&snapshot);
+	return status;
+}
+
+static void free_job(struct job *job)
+{
+	mf_state_unref(job->state);
+	mf_free(job);
+}
+
+static void do_job(struct mf_snapshotter *snapshotter, const struct job *job)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_snapshotter_take(snapshotter, job->doc_id, job->state, &error);
+	if (status != MF_OK && error.status == MF_OK)
+		mf_error_set(&error, status, "document '%.100s': the snapshot failed with %s", job->doc_id, mf_status_name(status));
+	snapshotter->options.ended(snapshotter->options.user, job->doc_id, mf_state_lsn(job->state), status == MF_OK ? NULL : &error);
+}
+
+static struct job *pop(struct mf_snapshotter *snapshotter)
+{
+	struct job *job = snapshotter->head;
+	if (!job)
+		return NULL;
+	snapshotter->head = job->next;
+	if (!snapshotter->head)
+		snapshotter->tail = &snapshotter->head;
+	snapshotter->count--;
+	return job;
+}
+
+static void *work(void *argument)
+{
+	struct mf_snapshotter *snapshotter = argument;
+	pthread_mutex_lock(&snapshotter->mutex);
+	while (!snapshotter->ending) {
+		struct job *job = pop(snapshotter);
+		if (!job) {
+			pthread_cond_wait(&snapshotter->changed, &snapshotter->mutex);
+			continue;
+		}
+		snapshotter->working = true;
+		pthread_mutex_unlock(&snapshotter->mutex);
+		do_job(snapshotter, job);
+		free_job(job);
+		pthread_mutex_lock(&snapshotter->mutex);
+		snapshotter->working = false;
+		pthread_cond_broadcast(&snapshotter->changed);
+	}
+	pthread_mutex_unlock(&snapshotter->mutex);
+	return NULL;
+}
+
+/* ---- adding ---- */
+
+/* Mutex held. The newest state of a document is the one worth keeping. */
+static bool replace(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state)
+{
+	struct job *job = snapshotter->head;
+	while (job && strcmp(job->doc_id, doc_id) != 0)
+		job = job->next;
+	if (!job)
+		return false;
+	mf_state_unref(job->state);
+	job->state = mf_state_ref(state);
+	return true;
+}
+
+/* Mutex held. */
+static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error)
+{
+	if (replace(snapshotter, doc_id, state))
+		return MF_OK;
+	if (snapshotter->count >= JOBS_MAX)
+		return mf_error_set(error, MF_ERR_BUSY, "document '%.100s': %d snapshots are waiting already; this one is left out", doc_id, JOBS_MAX);
+	size_t len = strlen(doc_id) + 1;
+	struct job *job = mf_malloc(sizeof(*job) + len);
+	if (!job)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for a snapshot", doc_id);
+	if (!snapshotter->running && pthread_create(&snapshotter->thread, NULL, work, snapshotter)) {
+		mf_free(job);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': the thread that takes snapshots could not be started", doc_id);
+	}
+	snapshotter->running = true;
+	memcpy(job->doc_id, doc_id, len);
+	job->state = mf_state_ref(state);
+	job->next = NULL;
+	*snapshotter->tail = job;
+	snapshotter->tail = &job->next;
+	snapshotter->count++;
+	pthread_cond_broadcast(&snapshotter->changed);
+	return MF_OK;
+}
+
+void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state)
+{
+	struct mf_error error = {0};
+	pthread_mutex_lock(&snapshotter->mutex);
+	enum mf_status status = enqueue(snapshotter, doc_id, state, &error);
+	pthread_mutex_unlock(&snapshotter->mutex);
+	if (status != MF_OK)
+		snapshotter->options.ended(snapshotter->options.user, doc_id, mf_state_lsn(state), &error);
+}
+
+/* ---- the end ---- */
+
+static bool wait_idle(struct mf_snapshotter *snapshotter, int64_t timeout_ms)
+{
+	const struct mf_env *env = snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_os();
+	bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX / 2000;
+	int64_t deadline = forever ? 0 : env->monotonic_us(env->user) + timeout_ms * 1000;
+	while (snapshotter->working) {
+		int64_t left = forever ? -1 : deadline - env->monotonic_us(env->user);
+		if (!forever && left <= 0)
+			return false;
+		mf_cond_wait_us(&snapshotter->changed, &snapshotter->mutex, left);
+	}
+	return true;
+}
+
+enum mf_status mf_snapshotter_stop(struct mf_snapshotter *snapshotter, int64_t timeout_ms, struct mf_error *error)
+{
+	pthread_mutex_lock(&snapshotter->mutex);
+	for (struct job *job = pop(snapshotter); job; job = pop(snapshotter))
+		free_job(job);
+	bool idle = wait_idle(snapshotter, timeout_ms);
+	bool join = idle && snapshotter->running;
+	snapshotter->ending = idle;
+	if (join)
+		pthread_cond_broadcast(&snapshotter->changed);
+	pthread_mutex_unlock(&snapshotter->mutex);
+	if (!idle)
+		return mf_error_set(error, MF_ERR_TIMEOUT, "a snapshot is still being written after %lld ms", (long long)timeout_ms);
+	if (join)
+		pthread_join(snapshotter->thread, NULL);
+	return MF_OK;
+}

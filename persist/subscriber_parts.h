@@ -1,0 +1,34 @@
+/* subscriber_parts.h - the snapshot subscriber's inside, shared by its two files only:
+ * snapshot_subscriber.c (life, recovery, snapshots) and subscriber_commit.c (the committer's way in and out). */
+#pragma once
+
+#include "persist/commit_queue.h"
+#include "persist/pending_keys.h"
+#include "persist/snapshot_policy.h"
+#include "persist/snapshotter.h"
+
+#define MF_ID_COUNTER_BITS 40 /* a transaction id is epoch << 40 | counter */
+
+typedef void mf_snapshot_listener(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error);
+
+struct mf_snapshot_subscriber {
+	struct mf_committer committer;
+	struct mf_store *store;
+	struct mf_persist_options options;
+	const struct mf_env *env;
+	const struct mf_step_registry *registry;
+	struct mf_commit_queue *queue;
+	struct mf_pending_keys *keys;
+	struct mf_snapshot_policy *policy;
+	struct mf_snapshotter *snapshotter;
+	int64_t epoch;
+	uint64_t random;              /* of this opening, for the keys that are made here */
+	atomic_uint_fast64_t counter; /* transactions so far */
+	mf_snapshot_listener *listener;
+	void *listener_user;
+};
+
+/* Of the committer; user is the subscriber. */
+enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error);
+void mf_subscriber_release(void *user, struct mf_reservation *reservation);
+enum mf_status mf_subscriber_commit(void *user, struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
