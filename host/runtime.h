@@ -1,0 +1,31 @@
+/* runtime.h - the rooms of mf_runtime: runtime.c opens and closes, documents.c holds the loaded
+ * documents, commit.c is the walk of a transaction, undo.c makes its requests for the stacks. */
+#pragma once
+
+#include <sys/types.h>
+
+#include <moduforge/runtime.h>
+
+#include "host/documents.h"
+
+struct mf_plugin_set;
+
+struct mf_runtime {
+	struct mf_bus *bus;
+	struct mf_step_registry *registry;
+	struct mf_plugin_set *plugins;
+	const struct mf_committer *committer; /* borrowed from its plugin */
+	struct mf_documents documents;
+	pthread_mutex_t publish_lock; /* events in LSN order, notices between them */
+	pid_t pid;                    /* a child after fork is not the writer */
+	bool read_only, started;
+	atomic_bool closed;
+};
+
+/* Open, and not in a child after fork; to write: also not read-only, and not from inside a callback. */
+enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struct mf_error *error);
+/* doc_id NULL is the default one. Loaded and announced; the caller is a user of it. */
+enum mf_status mf_runtime_get_document(struct mf_runtime *runtime, const char *doc_id, struct mf_document **out, struct mf_error *error);
+const char *mf_runtime_doc_id(const struct mf_runtime *runtime, const char *doc_id);
+/* Events from done, notices from anywhere but a callback. */
+void mf_runtime_publish(struct mf_runtime *runtime, const struct mf_publication *publication);
