@@ -1,0 +1,223 @@
+#include "host/args.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef MF_VERSION
+#define MF_VERSION "unknown"
+#endif
+
+static const struct option {
+	const char *name, *value; /* value NULL: takes none */
+	unsigned bit;
+	bool number;
+	size_t place; /* of its field in struct mf_args */
+	const char *help;
+} options[] = {
+	{"--input", "FILE", MF_ARG_INPUT, false, offsetof(struct mf_args, input), "read from FILE instead of standard input"},
+	{"--acks", "none|all", MF_ARG_ACKS, false, offsetof(struct mf_args, acks), "answer every line (the default), or none: then failures go to standard error"},
+	{"--doc", "D", MF_ARG_DOC, false, offsetof(struct mf_args, doc), "the document"},
+	{"--at-lsn", "N", MF_ARG_AT_LSN, true, offsetof(struct mf_args, at_lsn), "as it was just after LSN N"},
+	{"--digest", NULL, MF_ARG_DIGEST, false, 0, "print only the digest of the tree, in lower-case hex"},
+	{"--since", "N", MF_ARG_SINCE, true, offsetof(struct mf_args, since), "only events after LSN N"},
+	{"--limit", "N", MF_ARG_LIMIT, true, offsetof(struct mf_args, limit), "at most N events"},
+	{"--config", "FILE", MF_ARG_CONFIG, false, offsetof(struct mf_args, config),
+	 "plugins.json (default: the one here, else that of the build or the installation)"},
+	{"--data", "DIR", MF_ARG_DATA, false, offsetof(struct mf_args, data), "the store's directory, instead of the configuration's"},
+	{"--mode", "M", MF_ARG_MODE, false, offsetof(struct mf_args, mode), "commit mode: memory, async, async:MS, sync"},
+};
+#define OPTION_COUNT (sizeof(options) / sizeof(*options))
+
+/* ---- help ---- */
+static void print_synopsis(FILE *to, const struct mf_command *command)
+{
+	fprintf(to, "mf %s", command->name);
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		if (!(command->options & options[i].bit))
+			continue;
+		const char *frame = command->needs & options[i].bit ? "" : "[]";
+		fprintf(to, " %.1s%s%s%s%s", frame, options[i].name, options[i].value ? " " : "", options[i].value ? options[i].value : "", *frame ? "]" : "");
+	}
+	fputc('\n', to);
+}
+
+static void print_options(FILE *to, unsigned bits)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (bits & options[i].bit)
+			fprintf(to, "  %-8s %-8s  %s\n", options[i].name, options[i].value ? options[i].value : "", options[i].help);
+}
+
+static void print_command_help(const struct mf_command *command)
+{
+	fputs("usage: ", stdout);
+	print_synopsis(stdout, command);
+	printf("\n%s.\n\n", command->help);
+	print_options(stdout, command->options | MF_ARGS_COMMON);
+}
+
+static void print_help(const struct mf_command *commands)
+{
+	puts("usage: mf COMMAND [OPTIONS]\n");
+	for (const struct mf_command *command = commands; command->name; command++) {
+		fputs("  ", stdout);
+		print_synopsis(stdout, command);
+		printf("        %s\n", command->help);
+	}
+	puts("  mf help [COMMAND]\n  mf --version\n\noptions of every command:");
+	print_options(stdout, MF_ARGS_COMMON);
+	puts("\nexit: 0 done; 1 something failed, or damage was found; 2 wrong usage or configuration; 3 storage error");
+}
+
+/* ---- parsing ---- */
+static const struct mf_command *usage_error(enum mf_exit *out_exit, const char *what, const char *which)
+{
+	fprintf(stderr, "mf: MF_ERR_INVALID: %s%s%s; see 'mf help'\n", what, which ? " " : "", which ? which : "");
+	*out_exit = MF_EXIT_USAGE;
+	return NULL;
+}
+
+static const struct option *find_option(const char *text, const char **out_value)
+{
+	const char *equals = strchr(text, '=');
+	size_t len = equals ? (size_t)(equals - text) : strlen(text);
+	*out_value = equals ? equals + 1 : NULL;
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (strlen(options[i].name) == len && memcmp(options[i].name, text, len) == 0)
+			return &options[i];
+	return NULL;
+}
+
+static bool read_number(const char *text, int64_t *out)
+{
+	char *end;
+	errno = 0;
+	long long number = strtoll(text, &end, 10);
+	if (errno || end == text || *end || number < 0 || *text < '0' || *text > '9')
+		return false;
+	*out = number;
+	return true;
+}
+
+static bool store_option(const struct option *option, const char *value, struct mf_args *args)
+{
+	char *field = (char *)args + option->place;
+	args->given |= option->bit;
+	if (!option->value)
+		return true;
+	if (option->number)
+		return read_number(value, (int64_t *)(void *)field);
+	memcpy(field, &value, sizeof(value));
+	return *value != '\0';
+}
+
+/* The words that are no options: a command, of one word or two. */
+struct words {
+	const char *first, *second;
+	bool help, version;
+};
+
+static bool take_word(struct words *words, const char *word)
+{
+	if (words->second)
+		return false;
+	*(words->first ? &words->second : &words->first) = word;
+	return true;
+}
+
+static const char *read_arguments(int argc, char **argv, struct mf_args *args, struct words *words, const char **out_which)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *value;
+		*out_which = argv[i];
+		if (argv[i][0] != '-') {
+			if (!take_word(words, argv[i]))
+				return "one word too many:";
+			continue;
+		}
+		words->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+		words->version |= strcmp(argv[i], "--version") == 0;
+		if (words->help || words->version)
+			return NULL;
+		const struct option *option = find_option(argv[i], &value);
+		if (!option)
+			return "no such option:";
+		if (!option->value && value)
+			return "this option takes no value:";
+		if (option->value && !value && ++i < argc)
+			value = argv[i];
+		if (option->value && !value)
+			return "a value is missing after";
+		if (!store_option(option, value, args))
+			return option->number ? "a number from 0 on is wanted after" : "an empty value after";
+	}
+	return NULL;
+}
+
+static const struct mf_command *find_command(const struct mf_command *commands, const struct words *words)
+{
+	for (const struct mf_command *command = commands; command->name; command++) {
+		size_t len = strlen(words->first);
+		if (strncmp(command->name, words->first, len) != 0)
+			continue;
+		if (command->name[len] == '\0' && !words->second)
+			return command;
+		if (command->name[len] == ' ' && words->second && strcmp(command->name + len + 1, words->second) == 0)
+			return command;
+	}
+	return NULL;
+}
+
+static const struct mf_command *help(const struct mf_command *commands, const struct words *words, enum mf_exit *out_exit)
+{
+	const struct mf_command *command = words->first ? find_command(commands, words) : NULL;
+	if (command)
+		print_command_help(command);
+	else
+		print_help(commands);
+	*out_exit = MF_EXIT_OK;
+	return NULL;
+}
+
+static const struct mf_command *check_options(const struct mf_command *command, const struct mf_args *args, enum mf_exit *out_exit)
+{
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		if (args->given & options[i].bit & ~(command->options | MF_ARGS_COMMON))
+			return usage_error(out_exit, "this command does not take", options[i].name);
+		if (command->needs & options[i].bit & ~args->given)
+			return usage_error(out_exit, "this command needs", options[i].name);
+	}
+	if (args->acks && strcmp(args->acks, "none") != 0 && strcmp(args->acks, "all") != 0)
+		return usage_error(out_exit, "--acks is none or all, not", args->acks);
+	return command;
+}
+
+const struct mf_command *mf_args_parse(int argc, char **argv, const struct mf_command *commands, struct mf_args *out, enum mf_exit *out_exit)
+{
+	struct words words = {0};
+	const char *which = NULL;
+	memset(out, 0, sizeof(*out));
+	const char *fault = read_arguments(argc, argv, out, &words, &which);
+	if (fault)
+		return usage_error(out_exit, fault, which);
+	if (words.version) {
+		puts("mf " MF_VERSION);
+		*out_exit = MF_EXIT_OK;
+		return NULL;
+	}
+	if (words.first && strcmp(words.first, "help") == 0) {
+		words.first = words.second;
+		words.second = NULL;
+		words.help = true;
+	}
+	if (words.help)
+		return help(commands, &words, out_exit);
+	if (!words.first)
+		return usage_error(out_exit, "a command is missing", NULL);
+	const struct mf_command *command = find_command(commands, &words);
+	if (!command)
+		return usage_error(out_exit, "no such command:", words.first);
+	return check_options(command, out, out_exit);
+}

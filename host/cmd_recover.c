@@ -1,0 +1,87 @@
+#include "host/commands.h"
+#include "host/doc_list.h"
+#include "host/progress.h"
+#include "host/session.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static struct mf_output out;
+
+static enum mf_status print_report(const char *doc_id, const struct mf_state *state, const struct mf_recovery_report *report, struct mf_error *error)
+{
+	struct mf_digest digest;
+	char hex[MF_DIGEST_HEX + 1], ms[48];
+	enum mf_status status = mf_doc_digest(mf_state_doc(state), &digest);
+	if (status != MF_OK)
+		return mf_error_set(error, status, "document '%s': no memory to compute the digest", doc_id);
+	mf_digest_hex(&digest, hex);
+	int ms_len = snprintf(ms, sizeof(ms), "%.3f", (double)report->elapsed_us / 1000);
+	mf_output_open(&out);
+	mf_output_text(&out, "doc", doc_id);
+	mf_output_int(&out, "lsn", mf_state_lsn(state));
+	mf_output_int(&out, "snapshot_lsn", report->snapshot_lsn);
+	mf_output_int(&out, "events_replayed", report->events_replayed);
+	mf_output_text(&out, "digest", hex);
+	mf_output_json(&out, "ms", ms, (size_t)ms_len);
+	mf_output_close(&out);
+	if (report->damaged_snapshots > 0)
+		fprintf(stderr, "mf: warning: document '%s': %lld damaged snapshot(s) passed over; run 'mf verify'\n", doc_id,
+			(long long)report->damaged_snapshots);
+	return MF_OK;
+}
+
+static enum mf_status recover(struct mf_runtime *runtime, const char *doc_id, struct mf_error *error)
+{
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	enum mf_status status = mf_runtime_state_at(runtime, doc_id, INT64_MAX, &state, &report, error);
+	if (status != MF_OK)
+		return status;
+	if (mf_state_lsn(state) == 0)
+		status = mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", doc_id);
+	else
+		status = print_report(doc_id, state, &report, error);
+	mf_state_unref(state);
+	return status;
+}
+
+/* Goes on after a document that cannot be recovered: the others can. */
+static enum mf_exit recover_all(struct mf_runtime *runtime)
+{
+	struct mf_error error = {0};
+	struct mf_buffer names = {0};
+	struct mf_progress progress;
+	enum mf_exit code = MF_EXIT_OK;
+	enum mf_status status = mf_doc_list(mf_runtime_store(runtime), &names, &error);
+	if (status != MF_OK)
+		code = mf_fail(status, &error);
+	mf_progress_init(&progress, "documents recovered");
+	for (const char *name = NULL; status == MF_OK && !out.error && (name = mf_doc_list_next(&names, name));) {
+		enum mf_status recovered = recover(runtime, name, &error);
+		if (recovered != MF_OK) {
+			enum mf_exit failed = mf_fail(recovered, &error);
+			code = failed > code ? failed : code;
+		}
+		mf_progress_step(&progress);
+	}
+	mf_progress_end(&progress);
+	mf_buffer_deinit(&names);
+	return code;
+}
+
+enum mf_exit mf_cmd_recover(const struct mf_args *args)
+{
+	struct mf_runtime *runtime;
+	struct mf_error error = {0};
+	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
+	if (code != MF_EXIT_OK)
+		return code;
+	mf_output_init(&out, STDOUT_FILENO);
+	if (!args->doc)
+		return mf_session_close(runtime, &out, recover_all(runtime));
+	enum mf_status status = recover(runtime, args->doc, &error);
+	if (status != MF_OK)
+		code = mf_fail(status, &error);
+	return mf_session_close(runtime, &out, code);
+}

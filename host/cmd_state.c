@@ -1,0 +1,63 @@
+#include "host/commands.h"
+#include "host/session.h"
+
+#include <unistd.h>
+
+static struct mf_output out;
+
+static enum mf_status find_state(struct mf_runtime *runtime, const struct mf_args *args, struct mf_state **out_state, struct mf_error *error)
+{
+	bool newest = !(args->given & MF_ARG_AT_LSN);
+	enum mf_status status = mf_runtime_state_at(runtime, args->doc, newest ? INT64_MAX : args->at_lsn, out_state, NULL, error);
+	if (status != MF_OK || mf_state_lsn(*out_state) > 0)
+		return status;
+	mf_state_unref(*out_state);
+	if (newest)
+		return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", args->doc);
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events up to LSN %lld", args->doc, (long long)args->at_lsn);
+}
+
+static enum mf_status print_digest(const struct mf_state *state, struct mf_error *error)
+{
+	struct mf_digest digest;
+	char hex[MF_DIGEST_HEX + 1];
+	enum mf_status status = mf_doc_digest(mf_state_doc(state), &digest);
+	if (status != MF_OK)
+		return mf_error_set(error, status, "no memory to compute the digest");
+	mf_digest_hex(&digest, hex);
+	mf_output_bytes(&out, hex, MF_DIGEST_HEX);
+	mf_output_bytes(&out, "\n", 1);
+	return MF_OK;
+}
+
+static enum mf_status print_state(const struct mf_state *state, const char *doc_id, struct mf_error *error)
+{
+	mf_output_open(&out);
+	mf_output_text(&out, "doc", doc_id);
+	mf_output_int(&out, "lsn", mf_state_lsn(state));
+	mf_output_key(&out, "root");
+	enum mf_status status = mf_doc_write_json(mf_state_doc(state), mf_output_sink, &out);
+	mf_output_close(&out);
+	if (status != MF_OK && !out.error)
+		return mf_error_set(error, status, "document '%s' could not be written out (%s)", doc_id, mf_status_name(status));
+	return MF_OK;
+}
+
+enum mf_exit mf_cmd_state(const struct mf_args *args)
+{
+	struct mf_runtime *runtime;
+	struct mf_state *state;
+	struct mf_error error = {0};
+	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
+	if (code != MF_EXIT_OK)
+		return code;
+	mf_output_init(&out, STDOUT_FILENO);
+	enum mf_status status = find_state(runtime, args, &state, &error);
+	if (status == MF_OK) {
+		status = args->given & MF_ARG_DIGEST ? print_digest(state, &error) : print_state(state, args->doc, &error);
+		mf_state_unref(state);
+	}
+	if (status != MF_OK)
+		code = mf_fail(status, &error);
+	return mf_session_close(runtime, &out, code);
+}

@@ -1,0 +1,207 @@
+/* cmd_verify.c - check everything that is stored: first as the store sees it (checksums, chains, indexes, keys,
+ * watermark), then what is inside: every event and every snapshot is decoded. One JSON line a finding, a summary last. */
+#include "host/commands.h"
+#include "host/progress.h"
+#include "host/session.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define PAGE_EVENTS 256
+
+static struct mf_output out;
+
+struct verify {
+	struct mf_runtime *runtime;
+	struct mf_store *store;
+	struct mf_progress progress;
+	int64_t findings, events, snapshots, documents;
+	struct mf_buffer names; /* snapshots: upto_lsn and doc_id, NUL-terminated */
+};
+
+/* ---- findings ---- */
+static void print_finding(const struct mf_damage *damage)
+{
+	mf_output_open(&out);
+	mf_output_text(&out, "what", damage->what);
+	mf_output_text(&out, "doc", damage->doc_id);
+	mf_output_int(&out, "lsn", damage->lsn);
+	mf_output_text(&out, "message", damage->message);
+	mf_output_close(&out);
+}
+
+static void found(void *user, const struct mf_damage *damage)
+{
+	struct verify *verify = user;
+	verify->findings++;
+	print_finding(damage);
+}
+
+static void found_inside(struct verify *verify, const char *what, const char *doc_id, int64_t lsn, const struct mf_error *error)
+{
+	struct mf_damage damage = {.what = what, .doc_id = doc_id, .lsn = lsn, .message = error->message};
+	found(verify, &damage);
+}
+
+/* ---- events ---- */
+static void decode_events(struct verify *verify, const struct mf_event_list *page)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		struct mf_error error = {0};
+		struct mf_transaction *transaction;
+		const struct mf_event *event = &page->events[i];
+		if (mf_event_decode(event, mf_runtime_steps(verify->runtime), &transaction, &error) == MF_OK)
+			mf_transaction_free(transaction);
+		else
+			found_inside(verify, "event", event->doc_id, event->lsn, &error);
+		verify->events++;
+		mf_progress_step(&verify->progress);
+	}
+}
+
+/* A page with a damaged event is refused as a whole: go on event by event. The store's own check has told
+ * of that one already, so it is only passed over. */
+static enum mf_status next_page(struct verify *verify, int64_t *since, size_t *out_count, struct mf_error *error)
+{
+	struct mf_event_list page;
+	enum mf_status status = mf_store_load_since(verify->store, NULL, *since, PAGE_EVENTS, &page, error);
+	if (status == MF_ERR_CORRUPTED)
+		status = mf_store_load_since(verify->store, NULL, *since, 1, &page, error);
+	if (status == MF_ERR_CORRUPTED && error->lsn > *since) {
+		if (verify->findings == 0)
+			found_inside(verify, "event", NULL, error->lsn, error);
+		*since = error->lsn;
+		*out_count = 1;
+		return MF_OK;
+	}
+	if (status != MF_OK)
+		return status;
+	decode_events(verify, &page);
+	*out_count = page.count;
+	if (page.count > 0)
+		*since = page.events[page.count - 1].lsn;
+	mf_event_list_deinit(&page);
+	return MF_OK;
+}
+
+static enum mf_status check_events(struct verify *verify, struct mf_error *error)
+{
+	int64_t since = 0;
+	size_t count = 1;
+	enum mf_status status = MF_OK;
+	while (status == MF_OK && count > 0 && !out.error)
+		status = next_page(verify, &since, &count, error);
+	return status;
+}
+
+/* ---- snapshots ---- */
+static bool add_snapshot(void *user, const struct mf_snapshot_info *info)
+{
+	struct verify *verify = user;
+	return mf_buffer_append(&verify->names, &info->upto_lsn, sizeof(info->upto_lsn)) == MF_OK &&
+	       mf_buffer_append(&verify->names, info->doc_id, strlen(info->doc_id) + 1) == MF_OK;
+}
+
+static enum mf_status check_snapshot(struct verify *verify, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
+{
+	struct mf_snapshot snapshot;
+	struct mf_state *state;
+	enum mf_status status = mf_store_latest_snapshot(verify->store, doc_id, upto_lsn, &snapshot, error);
+	if (status == MF_ERR_NOT_FOUND)
+		return MF_OK; /* a writer has taken it away meanwhile */
+	if (status == MF_OK) {
+		status = mf_snapshot_decode(&snapshot, mf_runtime_steps(verify->runtime), 0, &state, error);
+		mf_snapshot_deinit(&snapshot);
+		if (status == MF_OK)
+			mf_state_unref(state);
+	}
+	if (status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_STEP) {
+		found_inside(verify, "snapshot", doc_id, upto_lsn, error);
+		return MF_OK;
+	}
+	return status;
+}
+
+static enum mf_status check_snapshots(struct verify *verify, struct mf_error *error)
+{
+	enum mf_status status = verify->store->ops->snapshots(verify->store, NULL, add_snapshot, verify, error);
+	for (size_t at = 0; status == MF_OK && at < verify->names.len && !out.error;) {
+		int64_t upto_lsn;
+		memcpy(&upto_lsn, verify->names.bytes + at, sizeof(upto_lsn));
+		const char *doc_id = (const char *)verify->names.bytes + at + sizeof(upto_lsn);
+		at += sizeof(upto_lsn) + strlen(doc_id) + 1;
+		verify->snapshots++;
+		status = check_snapshot(verify, doc_id, upto_lsn, error);
+		mf_progress_step(&verify->progress);
+	}
+	return status;
+}
+
+/* ---- all ---- */
+static bool count_document(void *user, const struct mf_document_info *info)
+{
+	(void)info;
+	((struct verify *)user)->documents++;
+	return true;
+}
+
+static enum mf_status check_all(struct verify *verify, struct mf_error *error)
+{
+	enum mf_status status = mf_store_verify(verify->store, found, verify, error);
+	if (status != MF_OK && status != MF_ERR_CORRUPTED)
+		return status;
+	status = check_events(verify, error);
+	if (status == MF_OK)
+		status = check_snapshots(verify, error);
+	if (status == MF_OK)
+		status = verify->store->ops->documents(verify->store, count_document, verify, error);
+	/* What could not even be listed is told as a finding, once. */
+	if (status == MF_ERR_CORRUPTED) {
+		found_inside(verify, "database", NULL, error->lsn, error);
+		status = MF_OK;
+	}
+	return status;
+}
+
+static void print_summary(const struct verify *verify)
+{
+	mf_output_open(&out);
+	mf_output_text(&out, "status", verify->findings > 0 ? "damaged" : "ok");
+	mf_output_int(&out, "documents", verify->documents);
+	mf_output_int(&out, "events", verify->events);
+	mf_output_int(&out, "snapshots", verify->snapshots);
+	mf_output_int(&out, "findings", verify->findings);
+	mf_output_close(&out);
+}
+
+static enum mf_exit verify_store(struct mf_runtime *runtime)
+{
+	struct mf_error error = {0};
+	struct verify verify = {.runtime = runtime, .store = mf_runtime_store(runtime)};
+	mf_progress_init(&verify.progress, "events and snapshots checked");
+	enum mf_status status = check_all(&verify, &error);
+	mf_progress_end(&verify.progress);
+	mf_buffer_deinit(&verify.names);
+	if (status != MF_OK)
+		return mf_fail(status, &error);
+	print_summary(&verify);
+	return verify.findings > 0 ? MF_EXIT_FAILED : MF_EXIT_OK;
+}
+
+enum mf_exit mf_cmd_verify(const struct mf_args *args)
+{
+	struct mf_runtime *runtime;
+	struct mf_error error = {0};
+	mf_output_init(&out, STDOUT_FILENO);
+	enum mf_status status = mf_session_try(args, MF_SESSION_INSPECT, &runtime, &error);
+	if (status == MF_ERR_CORRUPTED) { /* too damaged to be opened at all */
+		struct verify verify = {.findings = 0};
+		found_inside(&verify, "database", NULL, error.lsn, &error);
+		print_summary(&verify);
+		mf_output_flush(&out);
+		return MF_EXIT_FAILED;
+	}
+	if (status != MF_OK)
+		return mf_open_failed(status, &error);
+	return mf_session_close(runtime, &out, verify_store(runtime));
+}

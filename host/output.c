@@ -1,0 +1,172 @@
+#include "host/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+void mf_output_init(struct mf_output *out, int fd)
+{
+	out->fd = fd;
+	out->error = 0;
+	out->first = true;
+	out->len = 0;
+}
+
+/* ---- bytes ---- */
+void mf_output_flush(struct mf_output *out)
+{
+	for (size_t done = 0; done < out->len && !out->error;) {
+		ssize_t written = write(out->fd, out->bytes + done, out->len - done);
+		if (written >= 0)
+			done += (size_t)written;
+		else if (errno != EINTR)
+			out->error = errno;
+	}
+	out->len = 0;
+}
+
+void mf_output_bytes(struct mf_output *out, const void *bytes, size_t len)
+{
+	const char *from = bytes;
+	while (len > 0 && !out->error) {
+		size_t room = MF_OUTPUT_SIZE - out->len;
+		size_t piece = len < room ? len : room;
+		memcpy(out->bytes + out->len, from, piece);
+		out->len += piece;
+		from += piece;
+		len -= piece;
+		if (out->len == MF_OUTPUT_SIZE)
+			mf_output_flush(out);
+	}
+}
+
+enum mf_status mf_output_sink(void *out, const void *bytes, size_t len)
+{
+	mf_output_bytes(out, bytes, len);
+	return ((struct mf_output *)out)->error ? MF_ERR_IO : MF_OK;
+}
+
+/* ---- strings ---- */
+/* Length of the UTF-8 sequence at text, 0 if it is none. The NUL at the end stops every look ahead. */
+static size_t sequence(const unsigned char *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = text[0] < 0x80 ? 1 : text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
+	uint32_t code = len == 1 ? text[0] : text[0] & (0xFFu >> (len + 1));
+	if (len > 1 && (text[0] < 0xC2 || text[0] > 0xF4))
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((text[i] & 0xC0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3F);
+	}
+	return code < least[len] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : len;
+}
+
+static void escape(struct mf_output *out, unsigned char c)
+{
+	static const char letters[] = "btn.fr";
+	char text[8];
+	if (c == '"' || c == '\\')
+		snprintf(text, sizeof(text), "\\%c", c);
+	else if (c >= '\b' && c <= '\r' && c != '\v')
+		snprintf(text, sizeof(text), "\\%c", letters[c - '\b']);
+	else
+		snprintf(text, sizeof(text), "\\u%04x", c);
+	mf_output_bytes(out, text, strlen(text));
+}
+
+void mf_output_quoted(struct mf_output *out, const char *text)
+{
+	if (!text) {
+		mf_output_bytes(out, "null", 4);
+		return;
+	}
+	mf_output_bytes(out, "\"", 1);
+	for (const unsigned char *at = (const unsigned char *)text; *at;) {
+		size_t len = sequence(at);
+		if (len == 0)
+			mf_output_bytes(out, "\xEF\xBF\xBD", 3);
+		else if (*at < 0x20 || *at == '"' || *at == '\\')
+			escape(out, *at);
+		else
+			mf_output_bytes(out, at, len);
+		at += len ? len : 1;
+	}
+	mf_output_bytes(out, "\"", 1);
+}
+
+/* ---- objects ---- */
+void mf_output_open(struct mf_output *out)
+{
+	mf_output_bytes(out, "{", 1);
+	out->first = true;
+}
+
+void mf_output_close(struct mf_output *out)
+{
+	mf_output_bytes(out, "}\n", 2);
+}
+
+void mf_output_key(struct mf_output *out, const char *key)
+{
+	if (!out->first)
+		mf_output_bytes(out, ",", 1);
+	out->first = false;
+	mf_output_quoted(out, key);
+	mf_output_bytes(out, ":", 1);
+}
+
+void mf_output_json(struct mf_output *out, const char *key, const char *json, size_t len)
+{
+	mf_output_key(out, key);
+	mf_output_bytes(out, json, len);
+}
+
+void mf_output_text(struct mf_output *out, const char *key, const char *text)
+{
+	mf_output_key(out, key);
+	mf_output_quoted(out, text);
+}
+
+void mf_output_int(struct mf_output *out, const char *key, int64_t value)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%lld", (long long)value);
+	mf_output_json(out, key, text, (size_t)len);
+}
+
+void mf_output_bool(struct mf_output *out, const char *key, bool value)
+{
+	mf_output_json(out, key, value ? "true" : "false", value ? 4 : 5);
+}
+
+enum mf_status mf_output_value(struct mf_output *out, const char *key, const struct mf_value *value)
+{
+	char *json;
+	size_t len;
+	enum mf_status status = mf_value_to_json(value, &json, &len);
+	if (status != MF_OK)
+		return status;
+	mf_output_json(out, key, json, len);
+	mf_free(json);
+	return MF_OK;
+}
+
+void mf_output_time(struct mf_output *out, const char *key, int64_t us)
+{
+	int64_t fraction = us % 1000000;
+	if (fraction < 0)
+		fraction += 1000000;
+	time_t seconds = (time_t)((us - fraction) / 1000000);
+	struct tm utc;
+	char text[80];
+	if (gmtime_r(&seconds, &utc))
+		snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+			 utc.tm_min, utc.tm_sec, (int)fraction);
+	else
+		snprintf(text, sizeof(text), "1970-01-01T00:00:00.000000Z");
+	mf_output_text(out, key, text);
+}

@@ -1,0 +1,121 @@
+#include "host/session.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef MF_INSTALLED_CONFIG
+#define MF_INSTALLED_CONFIG "/usr/local/etc/moduforge/plugins.json"
+#endif
+
+/* ---- errors ---- */
+bool mf_is_storage_error(enum mf_status status)
+{
+	return status == MF_ERR_STORAGE_FULL || status == MF_ERR_IO || status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_OUTCOME;
+}
+
+enum mf_exit mf_fail(enum mf_status status, const struct mf_error *error)
+{
+	const char *message = error->status == status ? error->message : "no more is known";
+	fprintf(stderr, "mf: %s: %s\n", mf_status_name(status), message);
+	return mf_is_storage_error(status) ? MF_EXIT_STORAGE : MF_EXIT_FAILED;
+}
+
+/* ---- plugins.json ---- */
+static bool in_folder(char path[PATH_MAX], const char *folder, size_t folder_len)
+{
+	int len = snprintf(path, PATH_MAX, "%.*s/plugins.json", (int)folder_len, folder);
+	return len > 0 && len < PATH_MAX && access(path, F_OK) == 0;
+}
+
+/* The folder of the executable and the one above: in a build tree one of them has the file. */
+static bool in_build_tree(char path[PATH_MAX])
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (len <= 0)
+		return false;
+	for (int up = 0; up < 2; up++) {
+		while (len > 0 && self[len - 1] != '/')
+			len--;
+		if (len <= 1)
+			return false;
+		len--;
+		if (in_folder(path, self, (size_t)len))
+			return true;
+	}
+	return false;
+}
+
+static enum mf_status find_config(const struct mf_args *args, char path[PATH_MAX], struct mf_error *error)
+{
+	if (args->config) {
+		if (snprintf(path, PATH_MAX, "%s", args->config) < PATH_MAX)
+			return MF_OK;
+		return mf_error_set(error, MF_ERR_INVALID, "the path given with --config is too long");
+	}
+	if (in_folder(path, ".", 1) || in_build_tree(path))
+		return MF_OK;
+	snprintf(path, PATH_MAX, "%s", MF_INSTALLED_CONFIG);
+	if (access(path, F_OK) == 0)
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "no plugins.json: not here, not beside the program, not at %s; name one with --config", MF_INSTALLED_CONFIG);
+}
+
+/* ---- open and close ---- */
+enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind kind, struct mf_runtime **out, struct mf_error *error)
+{
+	char path[PATH_MAX];
+	enum mf_status status = find_config(args, path, error);
+	if (status != MF_OK)
+		return status;
+	struct mf_runtime_options options = {
+		.config_path = path,
+		.data_dir = args->data,
+		.mode = kind == MF_SESSION_NO_STORE ? "memory" : args->mode,
+		.read_only = kind != MF_SESSION_WRITE,
+		.accept_damage = kind == MF_SESSION_INSPECT,
+	};
+	return mf_runtime_open(&options, out, error);
+}
+
+enum mf_exit mf_open_failed(enum mf_status status, const struct mf_error *error)
+{
+	enum mf_exit code = mf_fail(status, error);
+	bool configuration = status == MF_ERR_INVALID || status == MF_ERR_PLUGIN || status == MF_ERR_NOT_FOUND;
+	return configuration ? MF_EXIT_USAGE : code;
+}
+
+enum mf_exit mf_session_open(const struct mf_args *args, enum mf_session_kind kind, struct mf_runtime **out)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_session_try(args, kind, out, &error);
+	return status == MF_OK ? MF_EXIT_OK : mf_open_failed(status, &error);
+}
+
+static enum mf_exit output_exit(const struct mf_output *out)
+{
+	if (!out->error)
+		return MF_EXIT_OK;
+	if (out->error != EPIPE) /* a reader that has gone wants to hear nothing more */
+		fprintf(stderr, "mf: MF_ERR_IO: standard output: %s\n", strerror(out->error));
+	return MF_EXIT_FAILED;
+}
+
+enum mf_exit mf_session_close(struct mf_runtime *runtime, struct mf_output *out, enum mf_exit so_far)
+{
+	struct mf_error error = {0};
+	enum mf_exit code = MF_EXIT_OK;
+	if (out) {
+		mf_output_flush(out);
+		code = output_exit(out);
+	}
+	enum mf_status status = mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
+	if (status != MF_OK) {
+		enum mf_exit closed = mf_fail(status, &error);
+		code = closed > code ? closed : code;
+	}
+	return code > so_far ? code : so_far;
+}
