@@ -1,7 +1,7 @@
 /* json.c - JSON text into values: jansson reads, our rules decide.
  *
  * jansson refuses: bad syntax, bad UTF-8, lone surrogates, repeated keys, U+0000 in keys, integers
- * outside int64, reals outside double, more than 2048 levels. Added here: at most MF_DEPTH_MAX levels, no raw
+ * outside int64, reals outside double, more than 2048 levels. Added here: at most MF_NESTING_MAX levels, no raw
  * NUL (jansson takes one outside of a string for the end of the text), -0.0 is 0.0.
  *
  * jansson's tree is only a way station, because it has hash tables, no sharing between threads
@@ -82,11 +82,11 @@ static enum mf_status convert_int(const json_t *json, struct mf_value **out, str
 	return MF_OK;
 }
 
-/* depth counts from 1; the check comes before the descent, so hostile nesting costs at most MF_DEPTH_MAX frames. */
+/* depth counts from 1; the check comes before the descent, so hostile nesting costs at most MF_NESTING_MAX frames. */
 static enum mf_status convert(const json_t *json, size_t depth, struct mf_value **out, struct mf_error *error)
 {
-	if (depth > MF_DEPTH_MAX)
-		return mf_error_set(error, MF_ERR_INVALID, "JSON is nested more than %d deep", MF_DEPTH_MAX);
+	if (depth > MF_NESTING_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "JSON is nested more than %d deep", MF_NESTING_MAX);
 	switch (json_typeof(json)) {
 	case JSON_OBJECT: return convert_object(json, depth, out, error);
 	case JSON_ARRAY: return convert_array(json, depth, out, error);

@@ -160,7 +160,7 @@ static void number(struct mf_json_writer *writer, const struct mf_value *value)
 	mf_json_raw(writer, text, len);
 }
 
-/* Recursion ends at MF_DEPTH_MAX: no value is deeper. */
+/* Recursion ends at MF_NESTING_MAX: no value is deeper. */
 void mf_json_value(struct mf_json_writer *writer, const struct mf_value *value)
 {
 	switch (mf_value_kind(value)) {

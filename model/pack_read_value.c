@@ -6,7 +6,7 @@
  * Invariants
  * 1. Each stack belongs to the calls that are open, the innermost call's part on top; a call that
  *    returns has taken its part away, on success and on failure.
- * 2. Recursion is at most MF_DEPTH_MAX deep. */
+ * 2. Recursion is at most MF_NESTING_MAX deep. */
 #include "model/pack_read.h"
 
 #include <string.h>
@@ -101,7 +101,7 @@ static enum mf_status read_double(uint64_t bits, struct mf_value **out)
 static enum mf_status read_value(struct mf_value_reader *reader, struct mf_unpack *in, unsigned depth, struct mf_value **out)
 {
 	struct mf_token token;
-	if (depth > MF_DEPTH_MAX)
+	if (depth > MF_NESTING_MAX)
 		return MF_ERR_CORRUPTED;
 	enum mf_status status = mf_unpack_token(in, &token);
 	if (status != MF_OK)

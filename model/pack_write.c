@@ -167,7 +167,7 @@ static enum mf_status pack_members(struct mf_buffer *out, const struct mf_value 
 	return status;
 }
 
-/* Recursion is bounded by the depth of values, MF_DEPTH_MAX. */
+/* Recursion is bounded by the depth of values, MF_NESTING_MAX. */
 enum mf_status mf_pack_value(struct mf_buffer *out, const struct mf_value *value)
 {
 	switch (mf_value_kind(value)) {

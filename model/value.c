@@ -4,7 +4,7 @@
  * block with the bytes of the keys behind them: attributes are few, small and copied as a whole,
  * so one allocation and a binary search beat a table.
  *
- * Recursion over a value ends at MF_DEPTH_MAX, since nothing deeper can be made. */
+ * Recursion over a value ends at MF_NESTING_MAX, since nothing deeper can be made. */
 #include "model/value.h"
 
 #include <assert.h>
@@ -133,8 +133,8 @@ static enum mf_status make_array(struct mf_value **items, size_t count, struct m
 	for (size_t i = 0; i < count; i++)
 		if (items[i]->depth >= depth)
 			depth = (size_t)items[i]->depth + 1;
-	if (depth > MF_DEPTH_MAX)
-		return mf_error_set(error, MF_ERR_INVALID, "an array is nested more than %d deep", MF_DEPTH_MAX);
+	if (depth > MF_NESTING_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "an array is nested more than %d deep", MF_NESTING_MAX);
 	struct array *array = count <= (SIZE_MAX - sizeof(*array)) / sizeof(*items) ? mf_malloc(sizeof(*array) + count * sizeof(*items)) : NULL;
 	if (!array)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for an array of %zu items", count);
@@ -198,8 +198,8 @@ static enum mf_status measure_members(const struct mf_member *members, size_t co
 			*depth = (size_t)members[i].value->depth + 1;
 		*size += sizeof(*members) + members[i].key_len + 1; /* all of it is in memory already: no overflow */
 	}
-	if (*depth > MF_DEPTH_MAX)
-		return mf_error_set(error, MF_ERR_INVALID, "an object is nested more than %d deep", MF_DEPTH_MAX);
+	if (*depth > MF_NESTING_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "an object is nested more than %d deep", MF_NESTING_MAX);
 	return MF_OK;
 }
 

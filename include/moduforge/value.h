@@ -7,7 +7,7 @@
  * 1. Strings are valid UTF-8 and may contain U+0000. Object keys are valid
  *    UTF-8 without U+0000, unique, and sorted by their bytes.
  * 2. Doubles are finite, and -0.0 is stored as 0.0. 1 and 1.0 are different.
- * 3. Nesting is at most MF_DEPTH_MAX deep.
+ * 3. Nesting is at most MF_NESTING_MAX deep; in an attribute or a mark of a document at most MF_DEPTH_MAX.
  * 4. A string of any length is split, spliced and measured in code points in
  *    O(log n): long strings are balanced ropes inside (model/text.h).
  *
@@ -23,7 +23,10 @@
 extern "C" {
 #endif
 
-#define MF_DEPTH_MAX 64 /* deepest nesting of values, and of nodes in a document */
+#define MF_DEPTH_MAX 64 /* deepest nesting of nodes in a document, and of the value of an attribute */
+/* Deepest nesting of any value: a step in a line carries a tree of MF_DEPTH_MAX, two levels a node, attributes
+ * as deep again, and what is around them. */
+#define MF_NESTING_MAX 224
 
 enum mf_value_kind {
 	MF_VALUE_NULL, MF_VALUE_BOOL, MF_VALUE_INT, MF_VALUE_DOUBLE,

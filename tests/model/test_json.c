@@ -339,7 +339,7 @@ static void check_nesting(const char *open, const char *core, const char *close,
 		mf_free(json);
 		mf_value_unref(value);
 	} else {
-		check_refused_bytes(text, at, levels > 2047 ? "depth" : "64 deep");
+		check_refused_bytes(text, at, levels > 2047 ? "depth" : "224 deep");
 	}
 	free(text);
 }
@@ -347,12 +347,12 @@ static void check_nesting(const char *open, const char *core, const char *close,
 static void nesting_ends_at_the_limit_and_never_eats_the_stack(void **state)
 {
 	(void)state;
-	check_nesting("[", "", "]", MF_DEPTH_MAX, true);
-	check_nesting("[", "", "]", MF_DEPTH_MAX + 1, false);
-	check_nesting("[", "1", "]", MF_DEPTH_MAX - 1, true);
-	check_nesting("[", "1", "]", MF_DEPTH_MAX, false);
-	check_nesting("{\"a\":", "{}", "}", MF_DEPTH_MAX - 1, true);
-	check_nesting("{\"a\":", "{}", "}", MF_DEPTH_MAX, false);
+	check_nesting("[", "", "]", MF_NESTING_MAX, true);
+	check_nesting("[", "", "]", MF_NESTING_MAX + 1, false);
+	check_nesting("[", "1", "]", MF_NESTING_MAX - 1, true);
+	check_nesting("[", "1", "]", MF_NESTING_MAX, false);
+	check_nesting("{\"a\":", "{}", "}", MF_NESTING_MAX - 1, true);
+	check_nesting("{\"a\":", "{}", "}", MF_NESTING_MAX, false);
 	check_nesting("[{\"a\":", "null", "}]", 1000, false);
 	check_nesting("[", "", "]", 2047, false);
 	check_nesting("[", "", "]", 1000000, false);

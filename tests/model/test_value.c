@@ -235,22 +235,22 @@ static void an_object_refuses_bad_keys(void **state)
 static void nesting_ends_at_the_limit(void **state)
 {
 	(void)state;
-	struct mf_value *deepest = nested(MF_DEPTH_MAX), *value;
-	assert_int_equal(mf_value_depth(deepest), MF_DEPTH_MAX);
+	struct mf_value *deepest = nested(MF_NESTING_MAX), *value;
+	assert_int_equal(mf_value_depth(deepest), MF_NESTING_MAX);
 	struct mf_error error = {0};
 	struct mf_value *item = mf_value_ref(deepest);
 	assert_int_equal(mf_value_new_array_take(&item, 1, &value, &error), MF_ERR_INVALID);
-	assert_non_null(strstr(error.message, "64 deep"));
+	assert_non_null(strstr(error.message, "224 deep"));
 	struct mf_member member = {"k", 1, mf_value_ref(deepest)};
 	assert_int_equal(mf_value_new_object_take(&member, 1, &value, &error), MF_ERR_INVALID);
-	assert_non_null(strstr(error.message, "64 deep"));
+	assert_non_null(strstr(error.message, "224 deep"));
 	assert_int_equal(refs(deepest), 1);
 	mf_value_unref(deepest);
 	/* An empty container counts as one level, a scalar inside as one more. */
-	struct mf_value *inner = nested(MF_DEPTH_MAX - 1);
+	struct mf_value *inner = nested(MF_NESTING_MAX - 1);
 	member.value = inner;
 	assert_int_equal(mf_value_new_object_take(&member, 1, &value, NULL), MF_OK);
-	assert_int_equal(mf_value_depth(value), MF_DEPTH_MAX);
+	assert_int_equal(mf_value_depth(value), MF_NESTING_MAX);
 	mf_value_unref(value);
 }
 

@@ -115,6 +115,67 @@ static void wrong_delete_data_is_refused_and_the_member_named(void **state)
 	check_bad_data("delete_node", cases, COUNT(cases));
 }
 
+/* A tree of depth 64: in the JSON form of the inverse each node is two levels. */
+static void the_inverse_of_deleting_the_deepest_subtree_has_both_forms(void **state)
+{
+	(void)state;
+	struct mf_doc *doc = doc_of("[" N("n2") "]");
+	char data[100];
+	for (int depth = 3; depth <= MF_DEPTH_MAX; depth++) {
+		snprintf(data, sizeof(data), "{'parent':'n%d','node':{'id':'n%d','type':'p','attrs':{'k':[[1]]}}}", depth - 1, depth);
+		struct mf_step *step = step_of("insert_node", data), *unused;
+		struct mf_doc *deeper = applied(doc, step, &unused);
+		mf_step_unref(unused);
+		mf_step_unref(step);
+		mf_doc_unref(doc);
+		doc = deeper;
+	}
+	struct mf_step *step = step_of("delete_node", "{'id':'n2'}"), *inverse, *unused;
+	struct mf_doc *after = applied(doc, step, &inverse);
+	check_forms(inverse);
+	struct mf_doc *back = applied(after, inverse, &unused);
+	char *before = tree_of(doc), *now = tree_of(back);
+	assert_string_equal(now, before);
+	mf_free(before);
+	mf_free(now);
+	mf_step_unref(unused);
+	mf_step_unref(inverse);
+	mf_step_unref(step);
+	mf_doc_unref(back);
+	mf_doc_unref(after);
+	mf_doc_unref(doc);
+}
+
+/* A chain of so many nodes inside each other, as one step. */
+static char *chain(int nodes, char *data, size_t size)
+{
+	size_t at = (size_t)snprintf(data, size, "{'parent':'root','node':");
+	for (int i = 0; i < nodes; i++)
+		at += (size_t)snprintf(data + at, size - at, "{'id':'n%d','type':'p','attrs':{'k':[1]}%s", i, i + 1 < nodes ? ",'children':[" : "}");
+	for (int i = 1; i < nodes; i++)
+		at += (size_t)snprintf(data + at, size - at, "]}");
+	snprintf(data + at, size - at, "}");
+	return data;
+}
+
+static void a_tree_of_any_allowed_depth_is_one_step(void **state)
+{
+	(void)state;
+	char data[8192];
+	struct mf_doc *doc = doc_of(NULL);
+	struct mf_step *step = step_of("insert_node", chain(MF_DEPTH_MAX - 1, data, sizeof(data))), *inverse;
+	struct mf_doc *after = applied(doc, step, &inverse);
+	assert_int_equal(mf_doc_node_count(after), MF_DEPTH_MAX);
+	check_forms(step);
+	mf_step_unref(inverse);
+	mf_step_unref(step);
+	mf_doc_unref(after);
+	mf_doc_unref(doc);
+	check_refused("[]", "insert_node", chain(MF_DEPTH_MAX, data, sizeof(data)), "deep");
+	struct bad_data cases[] = {{chain(MF_DEPTH_MAX + 1, data, sizeof(data)), "deep"}};
+	check_bad_data("insert_node", cases, 1);
+}
+
 /* ---- move_node ---- */
 
 static void a_node_moves_within_its_parent(void **state)
@@ -277,6 +338,8 @@ int main(void)
 		cmocka_unit_test(f12_the_inverse_of_a_delete_inserts_at_the_same_index),
 		cmocka_unit_test(neither_the_root_nor_a_missing_node_can_be_deleted),
 		cmocka_unit_test(wrong_delete_data_is_refused_and_the_member_named),
+		cmocka_unit_test(the_inverse_of_deleting_the_deepest_subtree_has_both_forms),
+		cmocka_unit_test(a_tree_of_any_allowed_depth_is_one_step),
 		cmocka_unit_test(a_node_moves_within_its_parent),
 		cmocka_unit_test(a_node_moves_with_its_subtree_to_another_parent),
 		cmocka_unit_test(f12_the_inverse_of_a_move_names_the_old_parent_and_index),
