@@ -175,24 +175,27 @@ int mf_show_len(const char *bytes, size_t len)
 	return cut;
 }
 
-enum mf_status mf_check_name(const char *what, const char *bytes, size_t len, struct mf_error *error)
+static enum mf_status check_text(const char *what, const char *bytes, size_t len, struct mf_error *error)
 {
-	if (len < 1 || len > MF_ID_MAX)
-		return mf_error_set(error, MF_ERR_INVALID, "%s is %zu bytes long; it must have 1 to %d", what, len, MF_ID_MAX);
 	if (!mf_utf8_valid(bytes, len))
 		return mf_error_set(error, MF_ERR_INVALID, "%s is not valid UTF-8", what);
-	if (memchr(bytes, 0, len))
+	if (len && memchr(bytes, 0, len))
 		return mf_error_set(error, MF_ERR_INVALID, "%s contains U+0000", what);
 	return MF_OK;
 }
 
+enum mf_status mf_check_name(const char *what, const char *bytes, size_t len, struct mf_error *error)
+{
+	if (len < 1 || len > MF_ID_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "%s is %zu bytes long; it must have 1 to %d", what, len, MF_ID_MAX);
+	return check_text(what, bytes, len, error);
+}
+
 enum mf_status mf_check_attr(const char *key, size_t key_len, const struct mf_value *value, struct mf_error *error)
 {
-	if (key_len > 0) {
-		enum mf_status status = mf_check_name("attribute key", key, key_len, error);
-		if (status)
-			return status;
-	}
+	enum mf_status status = check_text("attribute key", key, key_len, error);
+	if (status)
+		return status;
 	if (value && mf_value_depth(value) > MF_DEPTH_MAX)
 		return mf_error_set(error, MF_ERR_INVALID, "attribute \"%.*s\" is nested deeper than %d", MF_SHOW(key, key_len), MF_DEPTH_MAX);
 	return MF_OK;

@@ -61,8 +61,9 @@ void mf_attrs_visit(const struct mf_tree *attrs, mf_member_visit *visit, void *u
 /* ---- checks that edits and fragments share: MF_ERR_INVALID with a sentence ---- */
 /* 1 to MF_ID_MAX bytes of UTF-8 without U+0000; what is "node id", "mark type" ... */
 MF_MUST_CHECK enum mf_status mf_check_name(const char *what, const char *bytes, size_t len, struct mf_error *error);
-/* An attribute: key up to MF_ID_MAX bytes (may be empty), value at most MF_DEPTH_MAX deep. */
+/* An attribute: any key of UTF-8 without U+0000 (also the empty one), value (NULL: none) at most MF_DEPTH_MAX deep. */
 MF_MUST_CHECK enum mf_status mf_check_attr(const char *key, size_t key_len, const struct mf_value *value, struct mf_error *error);
+/* A mark: type as a name, attrs (NULL: none) an object at most MF_DEPTH_MAX deep. */
 MF_MUST_CHECK enum mf_status mf_check_mark(const char *type, size_t type_len, const struct mf_value *attrs, struct mf_error *error);
 
 /* Bytes as they may stand in an error: "%.*s", MF_SHOW(bytes, len). Valid UTF-8, cut at 64 bytes. */
