@@ -92,9 +92,11 @@ const char *mf_option_table_nearest(const struct mf_option *table, const char *n
 bool mf_option_has_choice(const struct mf_option *option, const char *choice)
 {
 	size_t len = strlen(choice);
+	if (len == 0 || strchr(choice, '|'))
+		return false;
 	for (const char *at = option->choices; at; at = strchr(at, '|')) {
 		at += *at == '|';
-		if (len > 0 && strncmp(at, choice, len) == 0 && (at[len] == '|' || at[len] == '\0'))
+		if (strncmp(at, choice, len) == 0 && (at[len] == '|' || at[len] == '\0'))
 			return true;
 	}
 	return false;
