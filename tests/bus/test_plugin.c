@@ -52,7 +52,7 @@ static const char *fixture(const char *name)
 static enum mf_status open_plugin(const char *path, const char *name, struct mf_plugin *out, struct mf_error *error)
 {
 	struct mf_plugin_file file;
-	enum mf_status status = mf_plugin_file_check(path, true, &file, error);
+	enum mf_status status = mf_plugin_file_check(path, false, &file, error); /* the build tree may be anybody's */
 	if (status != MF_OK)
 		return status;
 	status = mf_plugin_open(&file, name, out, error);
@@ -272,8 +272,8 @@ static void a_file_cut_at_any_offset_is_refused_instead_of_killing_the_host(void
 
 static void a_plugin_that_wants_an_executable_stack_is_refused(void **state)
 {
-	(void)state;
-	refused_file(fixture("stack"), "it asks for an executable stack");
+	struct scratch *scratch = *state;
+	refused_file(scratch_copy(scratch, fixture("stack"), "stack.so"), "it asks for an executable stack");
 }
 
 static void the_strict_policy_refuses_files_and_directories_that_others_may_write(void **state)
