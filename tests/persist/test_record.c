@@ -1,0 +1,466 @@
+/* Events as bytes and back: small steps of the model's tests, hostile payloads. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "model/mem.h"
+#include "model/transaction.h"
+#include "persist/record.h"
+#include "small_steps.h"
+#include <moduforge/value.h>
+
+static struct mf_persist_options options;
+
+static struct mf_transaction *sample(const char *key, int steps)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	for (int i = 0; i < steps; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "node-%d", i);
+		ADD_INSERT(transaction, "root", i, id);
+	}
+	assert_int_equal(mf_transaction_set_key(transaction, key, NULL), MF_OK);
+	return transaction;
+}
+
+/* A step type that is no good: encode fails with encode_status, and is unknown to small_registry. */
+static enum mf_status encode_status;
+
+static enum mf_status bad_from_value(const struct mf_step_type *type, const struct mf_value *data, struct mf_step **out, struct mf_error *error)
+{
+	(void)data, (void)error;
+	struct mf_step *step = mf_malloc(sizeof(*step));
+	mf_step_init(step, type);
+	*out = step;
+	return MF_OK;
+}
+static enum mf_status bad_to_value(const struct mf_step *step, struct mf_value **out)
+{
+	(void)step, (void)out;
+	return MF_ERR_INVALID;
+}
+static enum mf_status bad_encode(const struct mf_step *step, struct mf_buffer *out)
+{
+	(void)step;
+	return encode_status ? encode_status : mf_buffer_append(out, "x", 1);
+}
+static enum mf_status bad_decode(const struct mf_step_type *type, const void *bytes, size_t len, struct mf_step **out, struct mf_error *error)
+{
+	(void)type, (void)bytes, (void)len, (void)out, (void)error;
+	return MF_ERR_CORRUPTED;
+}
+static enum mf_status bad_apply(const struct mf_step *step, struct mf_edit *edit, struct mf_step **out_inverse, struct mf_error *error)
+{
+	(void)step, (void)edit, (void)out_inverse, (void)error;
+	return MF_ERR_INVALID;
+}
+static void bad_free(struct mf_step *step)
+{
+	mf_free(step);
+}
+static const struct mf_step_type bad_type = {
+	.size = sizeof(struct mf_step_type), .type_id = "no_such_type", .version = 1, .from_value = bad_from_value, .to_value = bad_to_value,
+	.encode = bad_encode, .decode = bad_decode, .apply = bad_apply, .free = bad_free,
+};
+
+static void add_bad_step(struct mf_transaction *transaction)
+{
+	struct mf_step *step;
+	assert_int_equal(bad_type.from_value(&bad_type, NULL, &step, NULL), MF_OK);
+	assert_int_equal(mf_transaction_add(transaction, step), MF_OK);
+	mf_step_unref(step);
+}
+
+struct encoded {
+	struct mf_event event;
+	void *memory;
+};
+
+static struct encoded encode(const char *doc_id, const struct mf_transaction *transaction)
+{
+	struct encoded encoded;
+	struct mf_error error = {0};
+	if (mf_event_encode(doc_id, transaction, &options, &encoded.event, &encoded.memory, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	encoded.event.lsn = 77;
+	return encoded;
+}
+
+static void assert_same_steps(const struct mf_transaction *a, const struct mf_transaction *b)
+{
+	assert_int_equal(mf_transaction_step_count(a), mf_transaction_step_count(b));
+	for (size_t i = 0; i < mf_transaction_step_count(a); i++) {
+		const struct mf_step *left = mf_transaction_step(a, i), *right = mf_transaction_step(b, i);
+		struct mf_value *left_value, *right_value;
+		assert_ptr_equal(left->type, right->type);
+		assert_int_equal(left->type->to_value(left, &left_value), MF_OK);
+		assert_int_equal(right->type->to_value(right, &right_value), MF_OK);
+		assert_true(mf_value_equal(left_value, right_value));
+		mf_value_unref(left_value);
+		mf_value_unref(right_value);
+	}
+}
+
+static void check_round_trip(struct mf_transaction *transaction)
+{
+	struct encoded encoded = encode("doc", transaction);
+	struct mf_transaction *decoded;
+	assert_int_equal(mf_event_decode(&encoded.event, small_registry, &decoded, NULL), MF_OK);
+	assert_same_steps(transaction, decoded);
+	assert_int_equal(mf_transaction_id(decoded), mf_transaction_id(transaction));
+	assert_int_equal(mf_transaction_action(decoded), mf_transaction_action(transaction));
+	assert_int_equal(mf_transaction_source_lsn(decoded), mf_transaction_source_lsn(transaction));
+	assert_string_equal(mf_transaction_key(decoded), mf_transaction_key(transaction));
+	assert_true(mf_value_equal(mf_transaction_meta(decoded), mf_transaction_meta(transaction)));
+	if (mf_transaction_actor(transaction))
+		assert_string_equal(mf_transaction_actor(decoded), mf_transaction_actor(transaction));
+	else
+		assert_null(mf_transaction_actor(decoded));
+	mf_transaction_free(decoded);
+	mf_free(encoded.memory);
+}
+
+static void an_event_comes_back_as_it_was(void **unused)
+{
+	(void)unused;
+	static const char meta_text[] = "{\"b\":[1,2.5,null],\"a\":\"\\u00e9\"}";
+	struct mf_transaction *transaction = sample("key", 3);
+	check_round_trip(transaction);
+	struct mf_value *meta;
+	assert_int_equal(mf_value_parse_json(meta_text, strlen(meta_text), &meta, NULL), MF_OK);
+	mf_transaction_set_meta(transaction, meta);
+	mf_value_unref(meta);
+	assert_int_equal(mf_transaction_set_actor(transaction, "ann", NULL), MF_OK);
+	mf_transaction_set_id(transaction, 99);
+	mf_transaction_set_action(transaction, MF_ACTION_UNDO, 12);
+	check_round_trip(transaction);
+	struct encoded encoded = encode("doc", transaction);
+	assert_string_equal(encoded.event.meta, "{\"a\":\"\xc3\xa9\",\"b\":[1,2.5,null]}"); /* canonical */
+	assert_string_equal(encoded.event.doc_id, "doc");
+	assert_string_equal(encoded.event.actor, "ann");
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+static void steps_of_any_length_come_back(void **unused)
+{
+	(void)unused;
+	static const int counts[] = {1, 2, 127, 128, 129, 2000};
+	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		struct mf_transaction *transaction = sample("key", counts[i]);
+		check_round_trip(transaction);
+		mf_transaction_free(transaction);
+	}
+	for (int len = 0; len < 3000; len += 37) {
+		char text[3001];
+		struct mf_transaction *transaction = sample("key", 1);
+		memset(text, 'x', sizeof(text));
+		text[len] = '\0';
+		small_steps_add(transaction, small_registry, "test_set", "{\"id\":\"root\",\"key\":\"k\",\"value\":\"%s\"}", text);
+		check_round_trip(transaction);
+		mf_transaction_free(transaction);
+	}
+}
+
+static void f18_mixed_compressed_and_plain_records_read_back(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *large = sample("large", 300), *small = sample("small", 1);
+	struct mf_transaction *decoded;
+	struct encoded packed = encode("doc", large), plain_small = encode("doc", small);
+	assert_int_equal(packed.event.payload[1], MF_RECORD_COMPRESSED);
+	assert_int_equal(plain_small.event.payload[1], 0); /* not above the threshold */
+	options.compression = false;
+	struct encoded plain = encode("doc", large);
+	assert_int_equal(plain.event.payload[1], 0);
+	assert_true(plain.event.payload_len > 3 * packed.event.payload_len);
+	options.compression = true;
+	options.compression_threshold = (uint32_t)(plain.event.payload_len - MF_RECORD_HEADER_LEN);
+	struct encoded at_threshold = encode("doc", large);
+	assert_int_equal(at_threshold.event.payload[1], 0); /* only what is larger */
+	mf_persist_options_init(&options);
+	struct encoded *all[] = {&packed, &plain, &at_threshold};
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(mf_event_decode(&all[i]->event, small_registry, &decoded, NULL), MF_OK);
+		assert_same_steps(large, decoded);
+		mf_transaction_free(decoded);
+		/* One content, one hash, whatever the encoding. */
+		assert_memory_equal(mf_record_content_hash(all[i]->event.payload, all[i]->event.payload_len), packed.event.payload + MF_RECORD_HASH_AT, MF_RECORD_HASH_LEN);
+		mf_free(all[i]->memory);
+	}
+	mf_free(plain_small.memory);
+	mf_transaction_free(large);
+	mf_transaction_free(small);
+}
+
+static void f22_steps_are_stored_as_raw_bytes(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 1);
+	struct mf_buffer step = {0};
+	assert_int_equal(mf_transaction_step(transaction, 0)->type->encode(mf_transaction_step(transaction, 0), &step), MF_OK);
+	struct encoded encoded = encode("doc", transaction);
+	assert_int_equal(encoded.event.payload_len, MF_RECORD_HEADER_LEN + 1 + 1 + strlen("test_insert") + 1 + step.len);
+	mf_buffer_deinit(&step);
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+static void the_content_hash_covers_document_operation_and_steps(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *one = sample("key", 1), *two = sample("key", 2), *same = sample("another key", 1);
+	struct encoded base = encode("doc", one), other_steps = encode("doc", two), other_doc = encode("doc2", one), other_key = encode("doc", same);
+	assert_memory_equal(base.event.payload + 2, other_key.event.payload + 2, 16);
+	assert_memory_not_equal(base.event.payload + 2, other_steps.event.payload + 2, 16);
+	assert_memory_not_equal(base.event.payload + 2, other_doc.event.payload + 2, 16);
+	mf_transaction_set_action(one, MF_ACTION_UNDO, 1);
+	mf_transaction_set_action(two, MF_ACTION_UNDO, 2);
+	struct encoded undo = encode("doc", one), undo_two = encode("doc", two);
+	uint8_t asked[16];
+	mf_record_hash("doc", MF_ACTION_UNDO, NULL, 0, asked);
+	assert_memory_equal(undo.event.payload + 2, asked, 16);
+	assert_memory_equal(undo_two.event.payload + 2, asked, 16); /* known before its steps are */
+	assert_memory_not_equal(base.event.payload + 2, asked, 16);
+	struct encoded *all[] = {&base, &other_steps, &other_doc, &other_key, &undo, &undo_two};
+	for (size_t i = 0; i < 6; i++)
+		mf_free(all[i]->memory);
+	mf_transaction_free(one);
+	mf_transaction_free(two);
+	mf_transaction_free(same);
+}
+
+static void f17_a_step_that_does_not_serialise_is_refused(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 1);
+	struct mf_event event;
+	struct mf_error error = {0};
+	void *memory;
+	add_bad_step(transaction);
+	encode_status = MF_ERR_INVALID;
+	assert_int_equal(mf_event_encode("doc", transaction, &options, &event, &memory, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "step 2"));
+	assert_non_null(strstr(error.message, "no_such_type"));
+	encode_status = MF_OK;
+	mf_transaction_free(transaction);
+}
+
+static void what_cannot_be_stored_is_refused(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = small_transaction_new();
+	struct mf_event event;
+	struct mf_error error = {0};
+	void *memory;
+	char long_id[MF_ID_MAX + 2];
+	memset(long_id, 'x', sizeof(long_id));
+	long_id[MF_ID_MAX + 1] = '\0';
+	assert_int_equal(mf_event_encode("doc", transaction, &options, &event, &memory, &error), MF_ERR_INVALID); /* no key */
+	assert_int_equal(mf_transaction_set_key(transaction, "k", NULL), MF_OK);
+	assert_int_equal(mf_event_encode("", transaction, &options, &event, &memory, &error), MF_ERR_INVALID);
+	assert_int_equal(mf_event_encode(long_id, transaction, &options, &event, &memory, &error), MF_ERR_INVALID);
+	assert_int_equal(mf_event_encode("\xff", transaction, &options, &event, &memory, &error), MF_ERR_INVALID);
+	mf_transaction_free(transaction);
+}
+
+static void f19_an_unknown_type_is_named_with_document_and_lsn(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 1), *decoded = NULL;
+	struct mf_error error = {0};
+	add_bad_step(transaction);
+	struct encoded encoded = encode("doc", transaction);
+	assert_int_equal(mf_event_decode(&encoded.event, small_registry, &decoded, &error), MF_ERR_UNKNOWN_STEP);
+	assert_int_equal(error.lsn, 77);
+	assert_non_null(strstr(error.message, "no_such_type"));
+	assert_non_null(strstr(error.message, "doc"));
+	assert_non_null(strstr(error.message, "77"));
+	assert_null(decoded);
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+/* ---- hostile payloads ---- */
+
+/* Must not crash; anything but success is damage, or an unknown type. */
+static enum mf_status try_decode(const unsigned char *payload, size_t len)
+{
+	/* In memory of its own and of that very length, so that a sanitizer sees a read beyond. */
+	unsigned char *copy = malloc(len ? len : 1);
+	memcpy(copy, payload, len);
+	struct mf_event event = {.lsn = 1, .doc_id = "doc", .idempotency_key = "k", .meta = "{}", .meta_len = 2, .payload = copy, .payload_len = len};
+	struct mf_transaction *decoded;
+	enum mf_status status = mf_event_decode(&event, small_registry, &decoded, NULL);
+	if (status == MF_OK)
+		mf_transaction_free(decoded);
+	else if (status != MF_ERR_CORRUPTED && status != MF_ERR_UNKNOWN_STEP)
+		fail_msg("%s", mf_status_name(status));
+	free(copy);
+	return status;
+}
+
+static void f19_truncated_and_flipped_payloads_are_corrupted(void **unused)
+{
+	(void)unused;
+	static const int counts[] = {2, 200}; /* plain and compressed */
+	for (size_t c = 0; c < 2; c++) {
+		struct mf_transaction *transaction = sample("key", counts[c]);
+		struct encoded encoded = encode("doc", transaction);
+		unsigned char *payload = (unsigned char *)encoded.memory;
+		size_t len = encoded.event.payload_len;
+		for (size_t cut = 0; cut < len; cut++)
+			assert_int_equal(try_decode(payload, cut), MF_ERR_CORRUPTED);
+		for (size_t bit = 0; bit < 8 * len; bit += bit < 8 * 64 ? 1 : 5) {
+			payload[bit / 8] ^= (unsigned char)(1u << bit % 8);
+			try_decode(payload, len);
+			payload[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		}
+		assert_int_equal(try_decode(payload, len), MF_OK);
+		mf_free(encoded.memory);
+		mf_transaction_free(transaction);
+	}
+}
+
+static void random_payloads_never_crash(void **unused)
+{
+	(void)unused;
+	unsigned char payload[200];
+	uint64_t seed = 88172645463325252u;
+	for (int i = 0; i < 50000; i++) {
+		size_t len = 0;
+		for (size_t b = 0; b < sizeof(payload); b++) {
+			seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+			payload[b] = (unsigned char)seed;
+			len = (size_t)(seed >> 32) % sizeof(payload);
+		}
+		payload[0] = MF_RECORD_VERSION;
+		payload[1] &= MF_RECORD_COMPRESSED;
+		if (i % 2) {
+			payload[MF_RECORD_HEADER_LEN] &= 7; /* few frames with short lengths: deeper in */
+			payload[MF_RECORD_HEADER_LEN + 1] &= 15;
+		}
+		try_decode(payload, len);
+	}
+}
+
+#define HEADER "\1\0" "0123456789abcdef"
+
+static void each_rule_of_the_format_is_checked(void **unused)
+{
+	(void)unused;
+	static const struct {
+		const char *bytes;
+		size_t len;
+		enum mf_status status;
+	} cases[] = {
+		{HEADER "\0", 19, MF_OK},                                  /* no frames */
+		{HEADER "\0x", 20, MF_ERR_CORRUPTED},                      /* something behind them */
+		{"\2\0" "0123456789abcdef\0", 19, MF_ERR_CORRUPTED},       /* newer format */
+		{"\1\2" "0123456789abcdef\0", 19, MF_ERR_CORRUPTED},       /* unknown flag */
+		{HEADER "\x80\0", 20, MF_ERR_CORRUPTED},                   /* a varint longer than it needs to be */
+		{HEADER "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 28, MF_ERR_CORRUPTED}, /* 2^64 - 1 frames */
+		{HEADER "\xff\xff\xff\xff\xff\xff\xff\xff\xff\2", 28, MF_ERR_CORRUPTED}, /* more than 64 bits */
+		{HEADER "\1\0\0\0", 22, MF_ERR_CORRUPTED},                 /* a type of no bytes */
+		{HEADER "\1\1x\0", 22, MF_ERR_UNKNOWN_STEP},
+		{HEADER "\1\1x\1", 22, MF_ERR_CORRUPTED},                  /* data cut off */
+		{HEADER "\1\1x\0y", 23, MF_ERR_CORRUPTED},
+		{"\1\1" "0123456789abcdef\0", 19, MF_ERR_CORRUPTED},       /* raw length 0 */
+		{"\1\1" "0123456789abcdef\x81\x80\x80\x80\1", 23, MF_ERR_CORRUPTED}, /* raw length above the limit */
+		{"\1\1" "0123456789abcdef\5hello", 24, MF_ERR_CORRUPTED},  /* not zstd */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(try_decode((const unsigned char *)cases[i].bytes, cases[i].len), cases[i].status);
+}
+
+static void damaged_fields_beside_the_payload_are_corrupted(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 1), *decoded;
+	struct encoded encoded = encode("doc", transaction);
+	struct mf_event event = encoded.event;
+	event.action = (enum mf_action)7;
+	assert_int_equal(mf_event_decode(&event, small_registry, &decoded, NULL), MF_ERR_CORRUPTED);
+	event = encoded.event;
+	event.meta = "{,";
+	assert_int_equal(mf_event_decode(&event, small_registry, &decoded, NULL), MF_ERR_CORRUPTED);
+	event = encoded.event;
+	event.actor = "\xff";
+	assert_int_equal(mf_event_decode(&event, small_registry, &decoded, NULL), MF_ERR_CORRUPTED);
+	event = encoded.event;
+	event.payload = NULL;
+	assert_int_equal(mf_event_decode(&event, small_registry, &decoded, NULL), MF_ERR_CORRUPTED);
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+/* ---- memory ---- */
+
+static void every_failed_allocation_is_no_memory(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 150);
+	struct mf_value *meta;
+	assert_int_equal(mf_value_parse_json("{\"a\":1}", 7, &meta, NULL), MF_OK);
+	mf_transaction_set_meta(transaction, meta);
+	mf_value_unref(meta);
+	struct encoded encoded = encode("doc", transaction); /* makes this thread's contexts */
+	for (uint64_t n = 1;; n++) {
+		struct mf_event event;
+		void *memory = NULL;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_event_encode("doc", transaction, &options, &event, &memory, NULL);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK) {
+			assert_true(n > 3);
+			mf_free(memory);
+			break;
+		}
+		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_null(memory);
+	}
+	for (uint64_t n = 1;; n++) {
+		struct mf_transaction *decoded = NULL;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_event_decode(&encoded.event, small_registry, &decoded, NULL);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK) {
+			assert_true(n > 100);
+			mf_transaction_free(decoded);
+			break;
+		}
+		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_null(decoded);
+	}
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+static int setup(void **state)
+{
+	mf_persist_options_init(&options);
+	return small_make_registry(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_event_comes_back_as_it_was),
+		cmocka_unit_test(steps_of_any_length_come_back),
+		cmocka_unit_test(f18_mixed_compressed_and_plain_records_read_back),
+		cmocka_unit_test(f22_steps_are_stored_as_raw_bytes),
+		cmocka_unit_test(the_content_hash_covers_document_operation_and_steps),
+		cmocka_unit_test(f17_a_step_that_does_not_serialise_is_refused),
+		cmocka_unit_test(what_cannot_be_stored_is_refused),
+		cmocka_unit_test(f19_an_unknown_type_is_named_with_document_and_lsn),
+		cmocka_unit_test(f19_truncated_and_flipped_payloads_are_corrupted),
+		cmocka_unit_test(random_payloads_never_crash),
+		cmocka_unit_test(each_rule_of_the_format_is_checked),
+		cmocka_unit_test(damaged_fields_beside_the_payload_are_corrupted),
+		cmocka_unit_test(every_failed_allocation_is_no_memory),
+	};
+	return cmocka_run_group_tests(tests, setup, small_free_registry);
+}
