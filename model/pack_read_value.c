@@ -53,7 +53,7 @@ static enum mf_status read_array(struct mf_value_reader *reader, struct mf_unpac
 		status = push_item(reader, in, depth + 1);
 	if (status == MF_OK) {
 		reader->item_count = base;
-		return mf_value_new_array_take(reader->items + base, (size_t)count, out, NULL);
+		return mf_value_new_array_take(count ? reader->items + base : NULL, (size_t)count, out, NULL);
 	}
 	while (reader->item_count > base)
 		mf_value_unref(reader->items[--reader->item_count]);
@@ -84,7 +84,7 @@ static enum mf_status read_object(struct mf_value_reader *reader, struct mf_unpa
 		status = push_member(reader, in, depth + 1);
 	if (status == MF_OK) {
 		reader->member_count = base;
-		return mf_value_new_object_take(reader->members + base, (size_t)count, out, NULL);
+		return mf_value_new_object_take(count ? reader->members + base : NULL, (size_t)count, out, NULL);
 	}
 	while (reader->member_count > base)
 		mf_value_unref(reader->members[--reader->member_count].value);

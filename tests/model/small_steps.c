@@ -228,3 +228,68 @@ struct mf_digest small_steps_digest(const struct mf_state *state)
 	assert_int_equal(mf_doc_digest(mf_state_doc(state), &digest), MF_OK);
 	return digest;
 }
+
+/* ---- states ---- */
+struct mf_step_registry *small_registry;
+
+int small_make_registry(void **unused)
+{
+	(void)unused;
+	small_registry = small_steps_registry();
+	return 0;
+}
+
+int small_free_registry(void **unused)
+{
+	(void)unused;
+	mf_step_registry_free(small_registry);
+	return 0;
+}
+
+struct mf_state *small_state_new(size_t limit)
+{
+	struct mf_state *state;
+	assert_int_equal(mf_state_new(limit, &state), MF_OK);
+	return state;
+}
+
+struct mf_transaction *small_transaction_new(void)
+{
+	struct mf_transaction *transaction;
+	assert_int_equal(mf_transaction_new(&transaction), MF_OK);
+	return transaction;
+}
+
+struct mf_state *small_set_number(struct mf_state *state, int number, int64_t lsn)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	mf_transaction_set_id(transaction, (uint64_t)lsn + 1000);
+	ADD_SET(transaction, "root", "n", number);
+	return small_steps_commit(state, transaction, lsn);
+}
+
+int small_number_in(const struct mf_state *state)
+{
+	const struct mf_value *value = mf_node_attr(mf_doc_root(mf_state_doc(state)), "n", 1);
+	return value ? (int)mf_value_as_int(value) : -1;
+}
+
+struct mf_state *small_undo(struct mf_state *state, int64_t lsn)
+{
+	struct mf_transaction *transaction;
+	assert_int_equal(mf_state_make_undo(state, &transaction, NULL), MF_OK);
+	return small_steps_commit(state, transaction, lsn);
+}
+
+struct mf_state *small_redo(struct mf_state *state, int64_t lsn)
+{
+	struct mf_transaction *transaction;
+	assert_int_equal(mf_state_make_redo(state, &transaction, NULL), MF_OK);
+	return small_steps_commit(state, transaction, lsn);
+}
+
+void small_assert_digest(const struct mf_state *state, const struct mf_digest *expected)
+{
+	struct mf_digest digest = small_steps_digest(state);
+	assert_memory_equal(digest.bytes, expected->bytes, MF_DIGEST_BYTES);
+}

@@ -16,3 +16,23 @@ void small_steps_add(struct mf_transaction *transaction, const struct mf_step_re
 /* A state after a one-step transaction on state, committed as lsn; takes state. */
 struct mf_state *small_steps_commit(struct mf_state *state, struct mf_transaction *transaction, int64_t lsn);
 struct mf_digest small_steps_digest(const struct mf_state *state);
+
+/* One registry for a whole program: setup and teardown of its group of tests. */
+extern struct mf_step_registry *small_registry;
+int small_make_registry(void **unused);
+int small_free_registry(void **unused);
+struct mf_state *small_state_new(size_t limit);
+struct mf_transaction *small_transaction_new(void);
+/* The next three take state and commit as lsn. Sets root.n; the transaction's id is lsn + 1000. */
+struct mf_state *small_set_number(struct mf_state *state, int number, int64_t lsn);
+struct mf_state *small_undo(struct mf_state *state, int64_t lsn);
+struct mf_state *small_redo(struct mf_state *state, int64_t lsn);
+int small_number_in(const struct mf_state *state); /* root.n, or -1 if it is unset */
+void small_assert_digest(const struct mf_state *state, const struct mf_digest *expected);
+
+#define ADD_INSERT(transaction, parent, index, id) \
+	small_steps_add(transaction, small_registry, "test_insert", "{\"parent\":\"%s\",\"index\":%d,\"node\":{\"id\":\"%s\",\"type\":\"item\"}}", parent, index, id)
+#define ADD_SET(transaction, id, key, value) \
+	small_steps_add(transaction, small_registry, "test_set", "{\"id\":\"%s\",\"key\":\"%s\",\"value\":%d}", id, key, value)
+#define ADD_UNSET(transaction, id, key) \
+	small_steps_add(transaction, small_registry, "test_set", "{\"id\":\"%s\",\"key\":\"%s\"}", id, key)

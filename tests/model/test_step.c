@@ -73,7 +73,7 @@ static void a_step_is_freed_with_its_last_reference(void **state)
 {
 	(void)state;
 	struct mf_step_type type = make_type("one");
-	struct mf_step *step;
+	struct mf_step *step = NULL;
 	made = freed = 0;
 	assert_int_equal(from_value(&type, mf_value_bool(true), &step, NULL), MF_OK);
 	assert_ptr_equal(mf_step_ref(step), step);

@@ -199,15 +199,14 @@ static void every_failed_allocation_is_reported(void **state)
 	(void)state;
 	struct mf_step_registry *registry = small_steps_registry();
 	for (int forever = 0; forever < 2; forever++) {
-		uint64_t n = 1;
-		for (;; n++) {
-			mf_mem_fail_at(n, forever);
+		uint64_t n = 0, reached;
+		do {
+			mf_mem_fail_at(++n, forever);
 			enum mf_status status = fill(registry, NULL);
+			reached = mf_mem_count();
 			mf_mem_fail_at(0, false);
-			if (status == MF_OK)
-				break;
-			assert_int_equal(status, MF_ERR_NO_MEMORY);
-		}
+			assert_int_equal(status, reached < n ? MF_OK : MF_ERR_NO_MEMORY);
+		} while (reached >= n);
 		assert_true(n > 10);
 	}
 	mf_step_registry_free(registry);
