@@ -189,8 +189,9 @@ static void f18_mixed_compressed_and_plain_records_read_back(void **unused)
 		mf_transaction_free(decoded);
 		/* One content, one hash, whatever the encoding. */
 		assert_memory_equal(mf_record_content_hash(all[i]->event.payload, all[i]->event.payload_len), packed.event.payload + MF_RECORD_HASH_AT, MF_RECORD_HASH_LEN);
-		mf_free(all[i]->memory);
 	}
+	for (size_t i = 0; i < 3; i++)
+		mf_free(all[i]->memory);
 	mf_free(plain_small.memory);
 	mf_transaction_free(large);
 	mf_transaction_free(small);
