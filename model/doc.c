@@ -25,8 +25,8 @@ enum mf_status mf_doc_new(struct mf_doc **out)
 	struct mf_node *root = new_root();
 	if (!doc || !root)
 		goto fail;
-	const struct mf_tree_entry entry = {.sort = root->id->hash, .item = root};
-	if (mf_tree_build(&mf_node_ops, &entry, 1, &doc->nodes))
+	const struct mf_seq_entry entry = mf_node_entry(root);
+	if (mf_seq_build(&mf_node_items, &entry, 1, &doc->nodes))
 		goto fail;
 	atomic_init(&doc->ref, 1);
 	*out = doc;
@@ -49,32 +49,21 @@ void mf_doc_unref(struct mf_doc *doc)
 	if (!doc || atomic_fetch_sub_explicit(&doc->ref, 1, memory_order_release) != 1)
 		return;
 	atomic_thread_fence(memory_order_acquire);
-	mf_tree_unref(&mf_node_ops, doc->nodes);
+	mf_seq_unref(&mf_node_items, doc->nodes);
 	mf_free(doc);
 }
 
 /* ---- documents ---- */
 
-static const struct mf_node *find_hashed(const struct mf_doc *doc, const char *id, size_t id_len, uint64_t hash)
-{
-	const struct mf_bytes key = {id, id_len};
-	const struct mf_tree_entry *entry = mf_tree_find(&mf_node_ops, doc->nodes, hash, &key);
-	return entry ? entry->item : NULL;
-}
-
-static const struct mf_node *find_str(const struct mf_doc *doc, const struct mf_str *id)
-{
-	return find_hashed(doc, id->bytes, id->len, id->hash);
-}
-
 size_t mf_doc_node_count(const struct mf_doc *doc)
 {
-	return mf_tree_count(doc->nodes);
+	return mf_seq_count(doc->nodes);
 }
 
 const struct mf_node *mf_doc_find(const struct mf_doc *doc, const char *id, size_t id_len)
 {
-	return find_hashed(doc, id, id_len, mf_str_hash(id, id_len));
+	const struct mf_bytes key = {id, id_len};
+	return mf_nodes_find(doc->nodes, &key, mf_str_hash(id, id_len), NULL);
 }
 
 const struct mf_node *mf_doc_root(const struct mf_doc *doc)
@@ -84,28 +73,30 @@ const struct mf_node *mf_doc_root(const struct mf_doc *doc)
 
 const struct mf_node *mf_doc_parent(const struct mf_doc *doc, const struct mf_node *node)
 {
-	return node->parent ? find_str(doc, node->parent) : NULL;
+	return node->parent ? mf_nodes_find_str(doc->nodes, node->parent, NULL) : NULL;
 }
 
 const struct mf_node *mf_doc_child(const struct mf_doc *doc, const struct mf_node *node, size_t index)
 {
-	if (index >= mf_tree_count(node->children))
+	if (index >= mf_seq_count(node->children))
 		return NULL;
-	return find_str(doc, mf_tree_at(node->children, index)->key);
+	const struct mf_seq_entry entry = mf_seq_at(node->children, index);
+	return mf_nodes_child(doc->nodes, node, &entry, NULL);
 }
 
 size_t mf_doc_index(const struct mf_doc *doc, const struct mf_node *node)
 {
 	const struct mf_node *parent = mf_doc_parent(doc, node);
-	return parent ? mf_tree_rank(&mf_child_ops, parent->children, node->label, NULL) : 0;
+	return parent ? mf_seq_rank(parent->children, node->label) : 0;
 }
 
 void mf_doc_children(const struct mf_doc *doc, const struct mf_node *node, bool (*visit)(void *user, const struct mf_node *child), void *user)
 {
-	struct mf_tree_iter iter;
-	mf_tree_iterate(&iter, node->children, 0);
-	for (const struct mf_tree_entry *entry; (entry = mf_tree_next(&iter));)
-		if (!visit(user, find_str(doc, entry->key)))
+	struct mf_seq_iter iter;
+	struct mf_seq_entry entry;
+	mf_seq_iterate(&iter, node->children, 0);
+	while (mf_seq_next(&iter, &entry))
+		if (!visit(user, mf_nodes_child(doc->nodes, node, &entry, NULL)))
 			return;
 }
 
@@ -127,7 +118,7 @@ const char *mf_node_type(const struct mf_node *node, size_t *out_len)
 
 size_t mf_node_child_count(const struct mf_node *node)
 {
-	return mf_tree_count(node->children);
+	return mf_seq_count(node->children);
 }
 
 size_t mf_node_attr_count(const struct mf_node *node)

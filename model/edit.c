@@ -25,7 +25,7 @@ enum mf_status mf_edit_begin(const struct mf_doc *doc, struct mf_edit **out)
 	if (!edit)
 		return MF_ERR_NO_MEMORY;
 	atomic_init(&edit->doc.ref, 1);
-	edit->doc.nodes = mf_tree_ref(doc->nodes);
+	edit->doc.nodes = mf_seq_ref(doc->nodes);
 	*out = edit;
 	return MF_OK;
 }
@@ -50,13 +50,13 @@ const struct mf_doc *mf_edit_doc(const struct mf_edit *edit)
 /* ---- before and after each change ---- */
 
 /* Takes before, the map as it was. */
-static enum mf_status settle(struct mf_edit *edit, struct mf_tree *before, enum mf_status status, struct mf_error *error)
+static enum mf_status settle(struct mf_edit *edit, struct mf_seq *before, enum mf_status status, struct mf_error *error)
 {
 	if (!status) {
-		mf_tree_unref(&mf_node_ops, before);
+		mf_seq_unref(&mf_node_items, before);
 		return MF_OK;
 	}
-	mf_tree_unref(&mf_node_ops, edit->doc.nodes);
+	mf_seq_unref(&mf_node_items, edit->doc.nodes);
 	edit->doc.nodes = before;
 	return mf_error_set(error, status, "no memory to change the document");
 }
@@ -126,11 +126,11 @@ static enum mf_status check_insert(const struct mf_edit *edit, const struct mf_n
 
 static enum mf_status insert(struct mf_doc *doc, const struct mf_str *parent, size_t index, const struct mf_fragment *fragment)
 {
-	struct mf_tree_entry *records;
+	struct mf_seq_entry *records;
 	enum mf_status status = mf_records_from_fragment(fragment, &records);
 	if (status)
 		return status;
-	status = mf_place_attach(doc, parent, index, records[0].item);
+	status = mf_place_attach(doc, parent, index, mf_entry_node(&records[0]));
 	if (!status)
 		status = mf_records_add(&doc->nodes, records, fragment->count);
 	mf_records_free(records, fragment->count);
@@ -145,7 +145,7 @@ enum mf_status mf_edit_insert(struct mf_edit *edit, const char *parent_id, size_
 	enum mf_status status = check_insert(edit, parent, &index, fragment, error);
 	if (status)
 		return status;
-	struct mf_tree *before = mf_tree_ref(edit->doc.nodes);
+	struct mf_seq *before = mf_seq_ref(edit->doc.nodes);
 	return settle(edit, before, insert(&edit->doc, parent->id, index, fragment), error);
 }
 
@@ -155,9 +155,11 @@ static enum mf_status remove_subtree(struct mf_doc *doc, const struct mf_node *n
 {
 	enum mf_status status = mf_place_detach(doc, node);
 	for (size_t i = 0; !status && i < fragment->count; i++) {
-		const struct mf_str *id = fragment->nodes[i].parts.id;
-		const struct mf_bytes key = {id->bytes, id->len};
-		status = mf_tree_remove(&mf_node_ops, &doc->nodes, id->hash, &key, NULL);
+		size_t index = 0;
+		struct mf_seq_entry old = {0};
+		mf_nodes_find_str(doc->nodes, fragment->nodes[i].parts.id, &index);
+		status = mf_seq_remove(&mf_node_items, &doc->nodes, index, &old);
+		mf_node_unref(mf_entry_node(&old));
 	}
 	return status;
 }
@@ -175,7 +177,7 @@ enum mf_status mf_edit_remove(struct mf_edit *edit, const char *id, size_t id_le
 	size_t index = mf_doc_index(&edit->doc, node);
 	enum mf_status status = parent_value(node, out_parent, &parent, error);
 	if (!status) {
-		struct mf_tree *before = mf_tree_ref(edit->doc.nodes);
+		struct mf_seq *before = mf_seq_ref(edit->doc.nodes);
 		status = settle(edit, before, remove_subtree(&edit->doc, node, fragment), error);
 	}
 	if (status) {
@@ -238,7 +240,7 @@ enum mf_status mf_edit_move(struct mf_edit *edit, const char *id, size_t id_len,
 	if (status)
 		return status;
 	size_t old_index = out_old_index ? mf_doc_index(&edit->doc, node) : 0;
-	struct mf_tree *before = mf_tree_ref(edit->doc.nodes);
+	struct mf_seq *before = mf_seq_ref(edit->doc.nodes);
 	status = settle(edit, before, move(&edit->doc, node->id, parent->id, index), error);
 	if (status) {
 		mf_value_unref(old_parent);
@@ -277,7 +279,7 @@ static enum mf_status set_member(struct mf_edit *edit, const struct mf_node *nod
 {
 	struct mf_value *old = NULL;
 	if (member->value || mf_attrs_get(member->mark ? node->marks : node->attrs, member->key, member->key_len)) {
-		struct mf_tree *before = mf_tree_ref(edit->doc.nodes);
+		struct mf_seq *before = mf_seq_ref(edit->doc.nodes);
 		enum mf_status status = settle(edit, before, put_member(&edit->doc, node->id, member, &old), error);
 		if (status)
 			return status;

@@ -53,30 +53,27 @@ enum mf_status mf_fragment_from_doc(const struct mf_doc *doc, struct mf_fragment
 
 /* ---- to records ---- */
 
-/* A child on the stack: key is its record until its parent's turn. */
-static void adopt(const struct mf_node *parent, struct mf_tree_entry *children, size_t count)
+/* A child on the stack: item is its record until its parent's turn. */
+static void adopt(const struct mf_node *parent, struct mf_seq_entry *children, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct mf_node *child = (struct mf_node *)children[i].key;
+		struct mf_node *child = mf_entry_node(&children[i]);
 		child->parent = mf_str_ref(parent->id);
 		child->label = MF_LABEL_FIRST + i * MF_LABEL_GAP;
-		children[i] = (struct mf_tree_entry){.sort = child->label, .key = child->id, .own = child->height};
+		children[i] = mf_child_entry(child);
 	}
 }
 
-static enum mf_status build_children(struct mf_node *parent, struct mf_tree_entry *children, size_t count)
+static enum mf_status build_children(struct mf_node *parent, struct mf_seq_entry *children, size_t count)
 {
 	adopt(parent, children, count);
-	enum mf_status status = mf_tree_build(&mf_child_ops, children, count, &parent->children);
-	if (status)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		mf_str_ref(children[i].key); /* the list's */
-	parent->height = 1 + mf_tree_max(parent->children);
-	return MF_OK;
+	enum mf_status status = mf_seq_build(NULL, children, count, &parent->children);
+	if (!status)
+		parent->height = 1 + mf_seq_top(parent->children);
+	return status;
 }
 
-static enum mf_status build_records(const struct mf_fragment *fragment, struct mf_tree_entry *stack, struct mf_tree_entry *records)
+static enum mf_status build_records(const struct mf_fragment *fragment, struct mf_seq_entry *stack, struct mf_seq_entry *records)
 {
 	size_t top = fragment->count;
 	for (size_t i = fragment->count; i-- > 0;) {
@@ -84,20 +81,20 @@ static enum mf_status build_records(const struct mf_fragment *fragment, struct m
 		struct mf_node *node = mf_node_new(&from->parts);
 		if (!node)
 			return MF_ERR_NO_MEMORY;
-		records[i] = (struct mf_tree_entry){.sort = node->id->hash, .item = node};
+		records[i] = mf_node_entry(node);
 		enum mf_status status = build_children(node, stack + top, from->child_count);
 		if (status)
 			return status;
 		top += from->child_count;
-		stack[--top].key = node;
+		stack[--top] = records[i];
 	}
 	return MF_OK;
 }
 
-enum mf_status mf_records_from_fragment(const struct mf_fragment *fragment, struct mf_tree_entry **out)
+enum mf_status mf_records_from_fragment(const struct mf_fragment *fragment, struct mf_seq_entry **out)
 {
-	struct mf_tree_entry *stack = mf_calloc(fragment->count, sizeof(*stack));
-	struct mf_tree_entry *records = mf_calloc(fragment->count, sizeof(*records));
+	struct mf_seq_entry *stack = mf_calloc(fragment->count, sizeof(*stack));
+	struct mf_seq_entry *records = mf_calloc(fragment->count, sizeof(*records));
 	enum mf_status status = stack && records ? build_records(fragment, stack, records) : MF_ERR_NO_MEMORY;
 	mf_free(stack);
 	if (status) {
@@ -109,10 +106,10 @@ enum mf_status mf_records_from_fragment(const struct mf_fragment *fragment, stru
 	return MF_OK;
 }
 
-void mf_records_free(struct mf_tree_entry *records, size_t count)
+void mf_records_free(struct mf_seq_entry *records, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		mf_node_unref(records[i].item);
+		mf_node_unref(mf_entry_node(&records[i]));
 	mf_free(records);
 }
 
@@ -120,72 +117,68 @@ void mf_records_free(struct mf_tree_entry *records, size_t count)
 
 static int compare_records(const void *a, const void *b)
 {
-	const struct mf_tree_entry *first = a, *second = b;
-	if (first->sort != second->sort)
-		return first->sort < second->sort ? -1 : 1;
-	const struct mf_str *first_id = ((struct mf_node *)first->item)->id, *second_id = ((struct mf_node *)second->item)->id;
-	return mf_bytes_compare(first_id->bytes, first_id->len, second_id->bytes, second_id->len);
+	const struct mf_seq_entry *first = a, *second = b;
+	return first->sort < second->sort ? -1 : first->sort > second->sort;
 }
 
-static enum mf_status add_singly(struct mf_tree **nodes, struct mf_tree_entry *records, size_t count)
+static enum mf_status add_singly(struct mf_seq **nodes, struct mf_seq_entry *records, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct mf_node *node = records[i].item;
-		const struct mf_bytes key = {node->id->bytes, node->id->len};
-		size_t rank = mf_tree_rank(&mf_node_ops, *nodes, node->id->hash, &key);
-		enum mf_status status = mf_tree_insert_at(&mf_node_ops, nodes, rank, &records[i]);
+		enum mf_status status = mf_seq_insert(&mf_node_items, nodes, mf_seq_rank(*nodes, records[i].sort), &records[i]);
 		if (status)
 			return status;
-		records[i].item = NULL;
+		records[i].item = 0;
 	}
 	return MF_OK;
 }
 
-/* A new tree of what is there and what comes; takes no references. */
-static enum mf_status merge(const struct mf_tree *nodes, const struct mf_tree_entry *records, size_t count, struct mf_tree **out)
+/* A new map of what is there and what comes; takes no references. */
+static enum mf_status merge(const struct mf_seq *nodes, const struct mf_seq_entry *records, size_t count, struct mf_seq **out)
 {
-	struct mf_tree_iter iter;
-	size_t total = mf_tree_count(nodes) + count, from = 0;
-	struct mf_tree_entry *all = mf_malloc(total * sizeof(*all));
+	struct mf_seq_iter iter;
+	struct mf_seq_entry old;
+	size_t total = mf_seq_count(nodes) + count, from = 0;
+	struct mf_seq_entry *all = mf_malloc(total * sizeof(*all));
 	if (!all)
 		return MF_ERR_NO_MEMORY;
-	mf_tree_iterate(&iter, nodes, 0);
-	const struct mf_tree_entry *old = mf_tree_next(&iter);
+	mf_seq_iterate(&iter, nodes, 0);
+	bool more = mf_seq_next(&iter, &old);
 	for (size_t i = 0; i < total; i++) {
-		if (old && (from == count || compare_records(old, &records[from]) < 0)) {
-			all[i] = *old;
-			old = mf_tree_next(&iter);
+		if (more && (from == count || old.sort < records[from].sort)) {
+			all[i] = old;
+			more = mf_seq_next(&iter, &old);
 		} else {
 			all[i] = records[from++];
 		}
 	}
-	enum mf_status status = mf_tree_build(&mf_node_ops, all, total, out);
+	enum mf_status status = mf_seq_build(&mf_node_items, all, total, out);
 	mf_free(all);
 	return status;
 }
 
-static enum mf_status rebuild(struct mf_tree **nodes, struct mf_tree_entry *records, size_t count)
+static enum mf_status rebuild(struct mf_seq **nodes, struct mf_seq_entry *records, size_t count)
 {
-	struct mf_tree *all = NULL;
-	struct mf_tree_iter iter;
+	struct mf_seq *all = NULL;
+	struct mf_seq_iter iter;
+	struct mf_seq_entry entry;
 	enum mf_status status = merge(*nodes, records, count, &all);
 	if (status)
 		return status;
-	mf_tree_iterate(&iter, *nodes, 0);
-	for (const struct mf_tree_entry *entry; (entry = mf_tree_next(&iter));)
-		mf_node_ops.ref(entry);
+	mf_seq_iterate(&iter, *nodes, 0);
+	while (mf_seq_next(&iter, &entry))
+		mf_node_items.ref(entry.item);
 	for (size_t i = 0; i < count; i++)
-		records[i].item = NULL;
-	mf_tree_unref(&mf_node_ops, *nodes);
+		records[i].item = 0;
+	mf_seq_unref(&mf_node_items, *nodes);
 	*nodes = all;
 	return MF_OK;
 }
 
-enum mf_status mf_records_add(struct mf_tree **nodes, struct mf_tree_entry *records, size_t count)
+enum mf_status mf_records_add(struct mf_seq **nodes, struct mf_seq_entry *records, size_t count)
 {
 	if (count > 1)
 		qsort(records, count, sizeof(*records), compare_records); /* neighbours in the map, one after the other */
-	return count > 1 && count >= mf_tree_count(*nodes) ? rebuild(nodes, records, count) : add_singly(nodes, records, count);
+	return count > 1 && count >= mf_seq_count(*nodes) ? rebuild(nodes, records, count) : add_singly(nodes, records, count);
 }
 
 enum mf_status mf_doc_from_fragment(const struct mf_fragment *fragment, struct mf_doc **out, struct mf_error *error)
@@ -193,7 +186,7 @@ enum mf_status mf_doc_from_fragment(const struct mf_fragment *fragment, struct m
 	const struct mf_node_parts *top = &fragment->nodes[0].parts;
 	if (!mf_str_is(top->id, MF_ROOT_ID, sizeof(MF_ROOT_ID) - 1) || !mf_str_is(top->type, MF_ROOT_TYPE, sizeof(MF_ROOT_TYPE) - 1))
 		return mf_error_set(error, MF_ERR_INVALID, "the top node is not {\"id\":\"%s\",\"type\":\"%s\"}", MF_ROOT_ID, MF_ROOT_TYPE);
-	struct mf_tree_entry *records;
+	struct mf_seq_entry *records;
 	struct mf_doc *doc = mf_calloc(1, sizeof(*doc));
 	if (!doc)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a document");

@@ -5,24 +5,17 @@
 #include "model/mem.h"
 #include "model/utf8.h"
 
-/* ---- what the three kinds of tree hold ---- */
+/* ---- what is held ---- */
 
-static int compare_record(const void *key, const struct mf_tree_entry *entry)
+static void ref_record(uint64_t item)
 {
-	const struct mf_bytes *id = key;
-	const struct mf_node *node = entry->item;
-	return mf_bytes_compare(id->bytes, id->len, node->id->bytes, node->id->len);
-}
-
-static void ref_record(const struct mf_tree_entry *entry)
-{
-	struct mf_node *node = entry->item;
+	struct mf_node *node = (struct mf_node *)(uintptr_t)item;
 	atomic_fetch_add_explicit(&node->ref, 1, memory_order_relaxed);
 }
 
-static void unref_record(const struct mf_tree_entry *entry)
+static void unref_record(uint64_t item)
 {
-	mf_node_unref(entry->item);
+	mf_node_unref((struct mf_node *)(uintptr_t)item);
 }
 
 static int compare_attr(const void *key, const struct mf_tree_entry *entry)
@@ -44,19 +37,8 @@ static void unref_attr(const struct mf_tree_entry *entry)
 	mf_value_unref(entry->item);
 }
 
-static void ref_child(const struct mf_tree_entry *entry)
-{
-	mf_str_ref(entry->key);
-}
-
-static void unref_child(const struct mf_tree_entry *entry)
-{
-	mf_str_unref((struct mf_str *)entry->key);
-}
-
-const struct mf_tree_ops mf_node_ops = {MF_TREE_MAP, ref_record, unref_record, compare_record};
+const struct mf_seq_items mf_node_items = {ref_record, unref_record};
 const struct mf_tree_ops mf_attr_ops = {MF_TREE_MAP, ref_attr, unref_attr, compare_attr};
-const struct mf_tree_ops mf_child_ops = {MF_TREE_LIST, ref_child, unref_child, NULL};
 
 /* ---- records ---- */
 
@@ -83,7 +65,7 @@ struct mf_node *mf_node_copy(const struct mf_node *node)
 	copy->height = node->height;
 	copy->label = node->label;
 	copy->parent = node->parent ? mf_str_ref(node->parent) : NULL;
-	copy->children = mf_tree_ref(node->children);
+	copy->children = mf_seq_ref(node->children);
 	return copy;
 }
 
@@ -97,8 +79,42 @@ void mf_node_unref(struct mf_node *node)
 	mf_str_unref(node->parent);
 	mf_tree_unref(&mf_attr_ops, node->attrs);
 	mf_tree_unref(&mf_attr_ops, node->marks);
-	mf_tree_unref(&mf_child_ops, node->children);
+	mf_seq_unref(NULL, node->children);
 	mf_free(node);
+}
+
+/* ---- the map ---- */
+
+struct mf_node *mf_nodes_find(const struct mf_seq *nodes, const struct mf_bytes *id, uint64_t hash, size_t *out_index)
+{
+	struct mf_seq_iter iter;
+	struct mf_seq_entry entry;
+	size_t index = mf_seq_seek(&iter, nodes, hash);
+	for (; mf_seq_next(&iter, &entry) && entry.sort == hash; index++) {
+		struct mf_node *node = mf_entry_node(&entry);
+		if (!mf_str_is(node->id, id->bytes, id->len))
+			continue;
+		if (out_index)
+			*out_index = index;
+		return node;
+	}
+	return NULL;
+}
+
+struct mf_node *mf_nodes_child(const struct mf_seq *nodes, const struct mf_node *parent, const struct mf_seq_entry *child, size_t *out_index)
+{
+	struct mf_seq_iter iter;
+	struct mf_seq_entry entry;
+	size_t index = mf_seq_seek(&iter, nodes, child->item & ~(uint64_t)0xff);
+	for (; mf_seq_next(&iter, &entry); index++) {
+		struct mf_node *node = mf_entry_node(&entry);
+		if (node->label != child->sort || !node->parent || !mf_str_is(node->parent, parent->id->bytes, parent->id->len))
+			continue;
+		if (out_index)
+			*out_index = index;
+		return node;
+	}
+	return NULL;
 }
 
 /* ---- attributes and marks ---- */

@@ -16,23 +16,30 @@
 #define GAP_WANTED ((uint64_t)1 << 20) /* what relabelling leaves at least */
 #define WINDOW_FIRST 8
 
-enum mf_status mf_place_own(struct mf_doc *doc, const struct mf_str *id, struct mf_node **out)
+static enum mf_status own_at(struct mf_doc *doc, size_t index, struct mf_node **out)
 {
-	const struct mf_bytes key = {id->bytes, id->len};
-	struct mf_tree_entry *entry;
-	enum mf_status status = mf_tree_own(&mf_node_ops, &doc->nodes, id->hash, &key, &entry);
+	uint64_t *item;
+	enum mf_status status = mf_seq_own(&mf_node_items, &doc->nodes, index, &item);
 	if (status)
 		return status;
-	struct mf_node *node = entry->item;
+	struct mf_node *node = (struct mf_node *)(uintptr_t)*item;
 	if (atomic_load_explicit(&node->ref, memory_order_acquire) != 1) {
 		struct mf_node *copy = mf_node_copy(node);
 		if (!copy)
 			return MF_ERR_NO_MEMORY;
+		*item = (uintptr_t)copy;
 		mf_node_unref(node);
-		entry->item = node = copy;
+		node = copy;
 	}
 	*out = node;
 	return MF_OK;
+}
+
+enum mf_status mf_place_own(struct mf_doc *doc, const struct mf_str *id, struct mf_node **out)
+{
+	size_t index = 0;
+	mf_nodes_find_str(doc->nodes, id, &index);
+	return own_at(doc, index, out);
 }
 
 /* ---- heights ---- */
@@ -43,18 +50,17 @@ static enum mf_status set_height_in_parent(struct mf_doc *doc, const struct mf_n
 	enum mf_status status = mf_place_own(doc, node->parent, &parent);
 	if (status)
 		return status;
-	size_t index = mf_tree_rank(&mf_child_ops, parent->children, node->label, NULL);
-	struct mf_tree_entry old, entry = *mf_tree_at(parent->children, index);
-	entry.own = node->height;
+	const struct mf_seq_entry entry = mf_child_entry(node);
+	struct mf_seq_entry old;
 	*out_parent = parent;
-	return mf_tree_replace_at(&mf_child_ops, &parent->children, index, &entry, &old); /* the id's reference goes from old to entry */
+	return mf_seq_replace(NULL, &parent->children, mf_seq_rank(parent->children, node->label), &entry, &old);
 }
 
 /* The children of node, an owned record, have changed. */
 static enum mf_status update_heights(struct mf_doc *doc, struct mf_node *node)
 {
 	for (;;) {
-		uint32_t height = 1 + mf_tree_max(node->children);
+		uint32_t height = 1 + mf_seq_top(node->children);
 		if (height == node->height)
 			return MF_OK;
 		node->height = height;
@@ -70,7 +76,7 @@ static enum mf_status update_heights(struct mf_doc *doc, struct mf_node *node)
 
 static uint64_t label_at(const struct mf_node *parent, size_t index)
 {
-	return mf_tree_at(parent->children, index)->sort;
+	return mf_seq_at(parent->children, index).sort;
 }
 
 /* Children [from, to), to be spread over the labels strictly between below and above. */
@@ -86,7 +92,7 @@ static uint64_t gap_of(const struct window *window)
 
 static struct window window_around(const struct mf_node *parent, size_t index, size_t size)
 {
-	size_t count = mf_tree_count(parent->children);
+	size_t count = mf_seq_count(parent->children);
 	struct window window = {.from = index > size / 2 ? index - size / 2 : 0};
 	window.to = count - window.from > size ? window.from + size : count;
 	uint64_t first = label_at(parent, window.from), last = label_at(parent, window.to - 1);
@@ -107,13 +113,15 @@ static struct window window_around(const struct mf_node *parent, size_t index, s
 
 static enum mf_status set_label(struct mf_doc *doc, struct mf_node *parent, size_t index, uint64_t label)
 {
-	struct mf_tree_entry old, entry = *mf_tree_at(parent->children, index);
+	struct mf_seq_entry old, entry = mf_seq_at(parent->children, index);
 	struct mf_node *child;
-	enum mf_status status = mf_place_own(doc, entry.key, &child);
+	size_t place = 0;
+	mf_nodes_child(doc->nodes, parent, &entry, &place);
+	enum mf_status status = own_at(doc, place, &child);
 	if (status)
 		return status;
 	child->label = entry.sort = label;
-	return mf_tree_replace_at(&mf_child_ops, &parent->children, index, &entry, &old); /* the id's reference goes from old to entry */
+	return mf_seq_replace(NULL, &parent->children, index, &entry, &old);
 }
 
 static enum mf_status relabel(struct mf_doc *doc, struct mf_node *parent, size_t index)
@@ -136,7 +144,7 @@ static enum mf_status relabel(struct mf_doc *doc, struct mf_node *parent, size_t
 /* A label for a new child at index, or 0 when there is no room. */
 static uint64_t free_label(const struct mf_node *parent, size_t index)
 {
-	size_t count = mf_tree_count(parent->children);
+	size_t count = mf_seq_count(parent->children);
 	if (count == 0)
 		return MF_LABEL_FIRST;
 	uint64_t below = index > 0 ? label_at(parent, index - 1) : 0;
@@ -164,14 +172,14 @@ enum mf_status mf_place_attach(struct mf_doc *doc, const struct mf_str *parent_i
 		label = free_label(parent, index);
 		assert(label != 0);
 	}
-	const struct mf_tree_entry entry = {.sort = label, .key = child->id, .own = child->height};
-	status = mf_tree_insert_at(&mf_child_ops, &parent->children, index, &entry);
+	child->label = label;
+	const struct mf_seq_entry entry = mf_child_entry(child);
+	status = mf_seq_insert(NULL, &parent->children, index, &entry);
 	if (status)
 		return status;
-	mf_str_ref(child->id); /* the list's */
-	mf_str_unref(child->parent);
+	struct mf_str *old_parent = child->parent;
 	child->parent = mf_str_ref(parent->id);
-	child->label = label;
+	mf_str_unref(old_parent);
 	return update_heights(doc, parent);
 }
 
@@ -181,7 +189,7 @@ enum mf_status mf_place_detach(struct mf_doc *doc, const struct mf_node *child)
 	enum mf_status status = mf_place_own(doc, child->parent, &parent);
 	if (status)
 		return status;
-	size_t index = mf_tree_rank(&mf_child_ops, parent->children, child->label, NULL);
-	status = mf_tree_remove_at(&mf_child_ops, &parent->children, index, NULL);
+	struct mf_seq_entry old;
+	status = mf_seq_remove(NULL, &parent->children, mf_seq_rank(parent->children, child->label), &old);
 	return status ? status : update_heights(doc, parent);
 }

@@ -43,5 +43,5 @@ static inline struct mf_str *mf_str_ref(const struct mf_str *str)
 void mf_str_unref(struct mf_str *str); /* NULL is fine */
 static inline bool mf_str_is(const struct mf_str *str, const char *bytes, size_t len)
 {
-	return str->len == len && mf_bytes_compare(str->bytes, len, bytes, len) == 0;
+	return str->len == len && (str->bytes == bytes || mf_bytes_compare(str->bytes, len, bytes, len) == 0);
 }

@@ -18,7 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "model/tree_spare.h"
+#include "model/spare.h"
 
 #define DELTA 3
 #define GAMMA 2
@@ -38,7 +38,7 @@ static size_t height_bound(size_t count)
 
 static bool reserve_path(size_t count)
 {
-	return mf_tree_spare_reserve(3 * height_bound(count) + 2);
+	return mf_spare_reserve(MF_SPARE_TREE, 3 * height_bound(count) + 2);
 }
 
 static uint64_t weight(const struct mf_tree *tree)
@@ -72,7 +72,7 @@ void mf_tree_unref(const struct mf_tree_ops *ops, struct mf_tree *root)
 	while (root && drop_last(root)) {
 		struct mf_tree *left = root->left, *right = root->right;
 		ops->unref(&root->entry);
-		mf_tree_spare_give(root);
+		mf_spare_give(MF_SPARE_TREE, root);
 		mf_tree_unref(ops, left);
 		root = right;
 	}
@@ -101,7 +101,7 @@ static struct mf_tree *open_node(const struct mf_tree_ops *ops, struct mf_tree *
 	mf_tree_ref(out->right);
 	ops->ref(&out->entry);
 	mf_tree_unref(ops, node);
-	return mf_tree_spare_take();
+	return mf_spare_take(MF_SPARE_TREE);
 }
 
 static struct mf_tree *make(const struct mf_tree_ops *ops, struct mf_tree *shell, struct mf_tree *left, const struct mf_tree_entry *entry, struct mf_tree *right)
@@ -114,9 +114,6 @@ static struct mf_tree *make(const struct mf_tree_ops *ops, struct mf_tree *shell
 	if (ops->kind == MF_TREE_SUM) {
 		shell->entry.sum += mf_tree_sum(left) + mf_tree_sum(right);
 		shell->entry.sum2 += mf_tree_sum2(left) + mf_tree_sum2(right);
-	} else if (ops->kind == MF_TREE_LIST) {
-		uint32_t below = mf_tree_max(left) > mf_tree_max(right) ? mf_tree_max(left) : mf_tree_max(right);
-		shell->entry.max = entry->own > below ? entry->own : below;
 	}
 	return shell;
 }
@@ -175,7 +172,7 @@ static struct mf_tree *join(const struct mf_tree_ops *ops, struct mf_tree *shell
 static struct mf_tree *insert(const struct mf_tree_ops *ops, struct mf_tree *node, size_t index, const struct mf_tree_entry *entry)
 {
 	if (!node)
-		return make(ops, mf_tree_spare_take(), NULL, entry, NULL);
+		return make(ops, mf_spare_take(MF_SPARE_TREE), NULL, entry, NULL);
 	struct parts parts;
 	struct mf_tree *shell = open_node(ops, node, &parts);
 	size_t before = mf_tree_count(parts.left);
@@ -233,7 +230,7 @@ static struct mf_tree *take_out(const struct mf_tree_ops *ops, struct mf_tree *n
 	size_t before = mf_tree_count(parts.left);
 	if (index == before) {
 		*out = parts.entry;
-		mf_tree_spare_give(shell);
+		mf_spare_give(MF_SPARE_TREE, shell);
 		return glue(ops, parts.left, parts.right);
 	}
 	if (index < before)
@@ -283,14 +280,14 @@ static struct mf_tree *build(const struct mf_tree_ops *ops, const struct mf_tree
 	size_t middle = count / 2;
 	struct mf_tree *left = build(ops, entries, middle);
 	struct mf_tree *right = build(ops, entries + middle + 1, count - middle - 1);
-	return make(ops, mf_tree_spare_take(), left, &entries[middle], right);
+	return make(ops, mf_spare_take(MF_SPARE_TREE), left, &entries[middle], right);
 }
 
 /* ---- the interface ---- */
 
 enum mf_status mf_tree_build(const struct mf_tree_ops *ops, const struct mf_tree_entry *entries, size_t count, struct mf_tree **out)
 {
-	if (count >= UINT32_MAX || !mf_tree_spare_reserve(count))
+	if (count >= UINT32_MAX || !mf_spare_reserve(MF_SPARE_TREE, count))
 		return MF_ERR_NO_MEMORY;
 	*out = build(ops, entries, count);
 	return MF_OK;
@@ -352,29 +349,11 @@ enum mf_status mf_tree_remove(const struct mf_tree_ops *ops, struct mf_tree **ro
 	return mf_tree_remove_at(ops, root, mf_tree_rank(ops, *root, sort, key), out_old);
 }
 
-enum mf_status mf_tree_own(const struct mf_tree_ops *ops, struct mf_tree **root, uint64_t sort, const void *key, struct mf_tree_entry **out)
-{
-	assert(ops->kind == MF_TREE_MAP);
-	if (!mf_tree_spare_reserve(height_bound(mf_tree_count(*root))))
-		return MF_ERR_NO_MEMORY;
-	for (struct mf_tree **link = root;;) {
-		struct parts parts;
-		struct mf_tree *shell = open_node(ops, *link, &parts);
-		*link = make(ops, shell, parts.left, &parts.entry, parts.right);
-		int order = mf_tree_order(ops, sort, key, shell);
-		if (order == 0) {
-			*out = &shell->entry;
-			return MF_OK;
-		}
-		link = order < 0 ? &shell->left : &shell->right;
-	}
-}
-
 enum mf_status mf_tree_split(const struct mf_tree_ops *ops, struct mf_tree **root, size_t index, struct mf_tree **out_left, struct mf_tree **out_right)
 {
 	struct mf_tree *whole = *root;
 	assert(index <= mf_tree_count(whole));
-	if (!mf_tree_spare_reserve(8 * height_bound(mf_tree_count(whole)) + 8))
+	if (!mf_spare_reserve(MF_SPARE_TREE, 8 * height_bound(mf_tree_count(whole)) + 8))
 		return MF_ERR_NO_MEMORY;
 	*root = NULL;
 	split(ops, whole, index, out_left, out_right);
@@ -386,7 +365,7 @@ enum mf_status mf_tree_concat(const struct mf_tree_ops *ops, struct mf_tree **le
 	struct mf_tree *first = *left, *second = *right, *shell;
 	struct mf_tree_entry entry;
 	size_t count = mf_tree_count(first) + mf_tree_count(second);
-	if (count >= UINT32_MAX || !mf_tree_spare_reserve(6 * height_bound(count) + 4))
+	if (count >= UINT32_MAX || !mf_spare_reserve(MF_SPARE_TREE, 6 * height_bound(count) + 4))
 		return MF_ERR_NO_MEMORY;
 	*left = *right = NULL;
 	if (!first || !second) {

@@ -1,29 +1,26 @@
-/* tree.h - one persistent balanced tree, the structure below everything that a document is
- * made of: attributes, marks, id -> node, the children of a node, the pieces of a long text.
+/* tree.h - a persistent balanced tree: the attributes and marks of a node, the pieces of a long text.
+ * (For what may have a million entries, ids and children, see seq.h.)
  *
  * A weight-balanced binary tree (Adams; the integer parameters (3,2) that Hirai and Yamamoto
  * proved), changed by copying the path to the change. Nodes that have one owner are changed in
  * place instead, so a private copy that grows costs one path copy and then nothing. It serves
- * three uses, told apart by the kind in the table of operations:
+ * two uses, told apart by the kind in the table of operations:
  *
  *   kind   entry.sort        entry.key   entry.item   found by
  *   MAP    order prefix      the key     the value    (sort, key); index
- *   LIST   order label       an id       own, max     sort; index
  *   SUM    sum (aggregate)   sum2 (agg.) the item     position in sum or sum2; index
  *
  * Invariants
  * 1. For each node: count(left) + 1 <= 3 * (count(right) + 1) and the other way round; so the
  *    height is at most MF_TREE_HEIGHT_MAX, which bounds every recursion and every stack here.
- * 2. MAP and LIST: strictly ascending by sort, then by ops->compare, from left to right.
+ * 2. MAP: strictly ascending by sort, then by ops->compare, from left to right.
  * 3. In a node of a SUM tree sum and sum2 are those of its whole subtree; entries given to and
- *    received from functions hold those of the one item. In a LIST node own belongs to the
- *    entry and max is the largest own of the subtree.
+ *    received from functions hold those of the one item.
  * 4. A node that somebody else can reach has ref > 1 on the way to it, and never changes.
  * 5. NULL is the empty tree.
  *
  * Memory: an operation that changes a tree first makes sure of all the nodes it can need, so it
- * fails before it began or not at all: on MF_ERR_NO_MEMORY *root is as it was. Nodes come from a
- * small list of spare ones that each thread keeps (at most MF_TREE_SPARE_MAX outside of a call).
+ * fails before it began or not at all: on MF_ERR_NO_MEMORY *root is as it was. (spare.h)
  *
  * Ownership: *root is one reference, owned by the caller. An entry that is put in hands its
  * references over on success only; one that is taken out hands them to the caller.
@@ -38,9 +35,8 @@
 #include <moduforge/status.h>
 
 #define MF_TREE_HEIGHT_MAX 80 /* log(2^32) / log(4/3) = 77.1 */
-#define MF_TREE_SPARE_MAX 256
 
-enum mf_tree_kind { MF_TREE_MAP, MF_TREE_LIST, MF_TREE_SUM };
+enum mf_tree_kind { MF_TREE_MAP, MF_TREE_SUM };
 
 struct mf_tree_entry {
 	union {
@@ -51,12 +47,7 @@ struct mf_tree_entry {
 		const void *key;
 		uint64_t sum2;
 	};
-	union {
-		void *item;
-		struct {
-			uint32_t own, max;
-		};
-	};
+	void *item;
 };
 
 struct mf_tree {
@@ -84,7 +75,7 @@ void mf_tree_unref(const struct mf_tree_ops *ops, struct mf_tree *root);
 /* A tree of entries[0..count), already in order; takes all their references on success. O(count). */
 MF_MUST_CHECK enum mf_status mf_tree_build(const struct mf_tree_ops *ops, const struct mf_tree_entry *entries, size_t count, struct mf_tree **out);
 
-/* ---- MAP and LIST: by (sort, key) ---- */
+/* ---- MAP: by (sort, key) ---- */
 static inline int mf_tree_order(const struct mf_tree_ops *ops, uint64_t sort, const void *key, const struct mf_tree *node)
 {
 	if (sort != node->entry.sort)
@@ -100,11 +91,8 @@ MF_MUST_CHECK enum mf_status mf_tree_put(const struct mf_tree_ops *ops, struct m
 					 struct mf_tree_entry *out_old, bool *out_replaced);
 /* The entry must be there. out_old NULL: its references are given back. */
 MF_MUST_CHECK enum mf_status mf_tree_remove(const struct mf_tree_ops *ops, struct mf_tree **root, uint64_t sort, const void *key, struct mf_tree_entry *out_old);
-/* The entry, which must be there, in a path that is the caller's alone: its key and item may be
- * changed (not its order) until the next call with this tree. MAP only. */
-MF_MUST_CHECK enum mf_status mf_tree_own(const struct mf_tree_ops *ops, struct mf_tree **root, uint64_t sort, const void *key, struct mf_tree_entry **out);
 
-/* ---- all kinds: by index, which must be below the count (insert: at most the count) ---- */
+/* ---- both kinds: by index, which must be below the count (insert: at most the count) ---- */
 const struct mf_tree_entry *mf_tree_at(const struct mf_tree *root, size_t index); /* SUM: sums are those of the subtree; see mf_tree_item */
 MF_MUST_CHECK enum mf_status mf_tree_insert_at(const struct mf_tree_ops *ops, struct mf_tree **root, size_t index, const struct mf_tree_entry *entry);
 MF_MUST_CHECK enum mf_status mf_tree_remove_at(const struct mf_tree_ops *ops, struct mf_tree **root, size_t index, struct mf_tree_entry *out_old);
@@ -112,7 +100,7 @@ MF_MUST_CHECK enum mf_status mf_tree_replace_at(const struct mf_tree_ops *ops, s
 						struct mf_tree_entry *out_old);
 /* Entries [0, index) and [index, count). Takes root's reference on success: *root is NULL then. index <= count. */
 MF_MUST_CHECK enum mf_status mf_tree_split(const struct mf_tree_ops *ops, struct mf_tree **root, size_t index, struct mf_tree **out_left, struct mf_tree **out_right);
-/* The entries of *left, then those of *right (for MAP and LIST the caller vouches for the order).
+/* The entries of *left, then those of *right (for MAP the caller vouches for the order).
  * Takes both references on success: they are NULL then. */
 MF_MUST_CHECK enum mf_status mf_tree_concat(const struct mf_tree_ops *ops, struct mf_tree **left, struct mf_tree **right, struct mf_tree **out);
 
@@ -132,13 +120,6 @@ struct mf_tree_entry mf_tree_item(const struct mf_tree *root, size_t index);
 size_t mf_tree_locate(const struct mf_tree *root, uint64_t position, uint64_t *out_offset);
 size_t mf_tree_locate2(const struct mf_tree *root, uint64_t position, uint64_t *out_offset);
 
-/* ---- LIST ---- */
-static inline uint32_t mf_tree_max(const struct mf_tree *root)
-{
-	return root ? root->entry.max : 0;
-}
-uint32_t mf_tree_max_without(const struct mf_tree *root, size_t index); /* of all entries but one */
-
 /* ---- in order, without recursion: for (const struct mf_tree_entry *e; (e = mf_tree_next(&iter));) ---- */
 struct mf_tree_iter {
 	const struct mf_tree *stack[MF_TREE_HEIGHT_MAX];
@@ -148,5 +129,5 @@ void mf_tree_iterate(struct mf_tree_iter *iter, const struct mf_tree *root, size
 const struct mf_tree_entry *mf_tree_next(struct mf_tree_iter *iter);                      /* NULL at the end; SUM: subtree sums */
 
 /* ---- for tests ---- */
-void mf_tree_trim(void); /* frees the spare nodes of the calling thread */
+void mf_tree_trim(void); /* frees the calling thread's spare nodes (spare.h), of all kinds */
 bool mf_tree_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *root); /* invariants 1 to 3; key order is not looked at */

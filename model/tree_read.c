@@ -1,9 +1,4 @@
-/* The persistent tree: everything that only reads it.
- *
- * The lookups by key are where a large document waits for memory: at each level the next node
- * is known only when this one has arrived. What a change will touch beside the path (the other
- * child, the entry's item) does not have to wait, so mf_tree_rank, which runs before each
- * change, asks for it ahead. */
+/* The persistent tree: everything that only reads it. */
 #include "model/tree.h"
 
 #include <assert.h>
@@ -24,10 +19,6 @@ size_t mf_tree_rank(const struct mf_tree_ops *ops, const struct mf_tree *root, u
 {
 	size_t rank = 0;
 	for (const struct mf_tree *node = root; node;) {
-		__builtin_prefetch(node->left, 1);
-		__builtin_prefetch(node->right, 1);
-		if (ops->kind == MF_TREE_MAP)
-			__builtin_prefetch(node->entry.item, 1);
 		if (mf_tree_order(ops, sort, key, node) <= 0) {
 			node = node->left;
 		} else {
@@ -104,31 +95,6 @@ size_t mf_tree_locate2(const struct mf_tree *root, uint64_t position, uint64_t *
 	return locate(root, position, true, out_offset);
 }
 
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-	return a > b ? a : b;
-}
-
-uint32_t mf_tree_max_without(const struct mf_tree *root, size_t index)
-{
-	uint32_t max = 0;
-	assert(index < mf_tree_count(root));
-	for (const struct mf_tree *node = root;;) {
-		size_t before = mf_tree_count(node->left);
-		if (index == before)
-			return larger(max, larger(mf_tree_max(node->left), mf_tree_max(node->right)));
-		max = larger(max, node->entry.own);
-		if (index < before) {
-			max = larger(max, mf_tree_max(node->right));
-			node = node->left;
-		} else {
-			max = larger(max, mf_tree_max(node->left));
-			index -= before + 1;
-			node = node->right;
-		}
-	}
-}
-
 /* ---- iteration: the stack holds the nodes whose entry is still to come ---- */
 
 void mf_tree_iterate(struct mf_tree_iter *iter, const struct mf_tree *root, size_t from)
@@ -170,8 +136,6 @@ static bool node_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *n
 		return false;
 	if (ops->kind == MF_TREE_SUM)
 		return node->entry.sum >= mf_tree_sum(left) + mf_tree_sum(right) && node->entry.sum2 >= mf_tree_sum2(left) + mf_tree_sum2(right);
-	if (ops->kind == MF_TREE_LIST && node->entry.max != larger(node->entry.own, larger(mf_tree_max(left), mf_tree_max(right))))
-		return false;
 	return (!left || left->entry.sort <= node->entry.sort) && (!right || right->entry.sort >= node->entry.sort);
 }
 

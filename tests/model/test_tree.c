@@ -51,16 +51,6 @@ static void unref_item(const struct mf_tree_entry *entry)
 	thing_unref(entry->item);
 }
 
-static void ref_key(const struct mf_tree_entry *entry)
-{
-	atomic_fetch_add(&((struct thing *)entry->key)->ref, 1);
-}
-
-static void unref_key(const struct mf_tree_entry *entry)
-{
-	thing_unref((struct thing *)entry->key);
-}
-
 static int compare_number(const void *key, const struct mf_tree_entry *entry)
 {
 	uint64_t wanted = *(const uint64_t *)key, own = ((const struct thing *)entry->item)->number;
@@ -69,7 +59,6 @@ static int compare_number(const void *key, const struct mf_tree_entry *entry)
 
 static const struct mf_tree_ops sum_ops = {MF_TREE_SUM, ref_item, unref_item, NULL};
 static const struct mf_tree_ops map_ops = {MF_TREE_MAP, ref_item, unref_item, compare_number};
-static const struct mf_tree_ops list_ops = {MF_TREE_LIST, ref_key, unref_key, NULL};
 
 /* ---- the plain array ---- */
 
@@ -352,69 +341,6 @@ static void random_changes_by_key_match_an_array(void **state)
 	assert_int_equal(alive, 0);
 }
 
-static void an_owned_entry_is_changed_in_one_version_only(void **state)
-{
-	(void)state;
-	struct mf_tree *root = NULL;
-	for (uint64_t number = 0; number < 300; number++) {
-		struct mf_tree_entry entry = {.sort = sort_of(number), .item = thing_new(number)};
-		assert_int_equal(mf_tree_put(&map_ops, &root, &number, &entry, NULL, NULL), MF_OK);
-	}
-	struct mf_tree *before = mf_tree_ref(root);
-	for (uint64_t number = 0; number < 300; number += 7) {
-		struct mf_tree_entry *owned;
-		assert_int_equal(mf_tree_own(&map_ops, &root, sort_of(number), &number, &owned), MF_OK);
-		thing_unref(owned->item);
-		owned->item = thing_new(number);
-	}
-	for (uint64_t number = 0; number < 300; number++) {
-		const void *was = mf_tree_find(&map_ops, before, sort_of(number), &number)->item;
-		const void *is = mf_tree_find(&map_ops, root, sort_of(number), &number)->item;
-		assert_int_equal(was != is, number % 7 == 0);
-	}
-	assert_true(mf_tree_is_valid(&map_ops, root));
-	mf_tree_unref(&map_ops, before);
-	mf_tree_unref(&map_ops, root);
-	assert_int_equal(alive, 0);
-}
-
-/* ---- LIST ---- */
-
-static void a_list_knows_its_largest_with_and_without_an_entry(void **state)
-{
-	(void)state;
-	static struct plain plain;
-	struct mf_tree *root = NULL;
-	plain.count = 0;
-	seed = 99;
-	for (unsigned round = 0; round < 600; round++) {
-		size_t index = below(plain.count + 1);
-		uint64_t own = below(1000);
-		if (plain.count > 50 && below(2)) {
-			index = below(plain.count);
-			assert_int_equal(mf_tree_remove_at(&list_ops, &root, index, NULL), MF_OK);
-			plain_remove(&plain, index);
-		} else {
-			/* all labels are the same: order is by index alone here */
-			struct mf_tree_entry entry = {.sort = 1, .key = thing_new(own), .own = (uint32_t)own};
-			assert_int_equal(mf_tree_insert_at(&list_ops, &root, index, &entry), MF_OK);
-			plain_insert(&plain, index, own);
-		}
-		assert_true(mf_tree_is_valid(&list_ops, root));
-		size_t without = below(plain.count);
-		uint64_t max = 0, max_without = 0;
-		for (size_t i = 0; i < plain.count; i++) {
-			max = plain.numbers[i] > max ? plain.numbers[i] : max;
-			if (i != without && plain.numbers[i] > max_without)
-				max_without = plain.numbers[i];
-		}
-		assert_int_equal(mf_tree_max(root), max);
-		assert_int_equal(mf_tree_max_without(root, without), max_without);
-	}
-	mf_tree_unref(&list_ops, root);
-	assert_int_equal(alive, 0);
-}
-
 /* ---- no memory ---- */
 
 typedef enum mf_status operation(struct mf_tree **root);
@@ -534,8 +460,6 @@ int main(void)
 		cmocka_unit_test(a_built_tree_holds_its_entries_and_iterates_from_anywhere),
 		cmocka_unit_test(trees_of_any_two_sizes_concat_and_split),
 		cmocka_unit_test(random_changes_by_key_match_an_array),
-		cmocka_unit_test(an_owned_entry_is_changed_in_one_version_only),
-		cmocka_unit_test(a_list_knows_its_largest_with_and_without_an_entry),
 		cmocka_unit_test(an_operation_without_memory_changes_nothing),
 		cmocka_unit_test(threads_change_versions_of_one_tree),
 	};
