@@ -230,7 +230,7 @@ enum mf_status mf_ticket_wait(struct mf_ticket *ticket, enum mf_level level, int
 	ticket->waiters--;
 	if (timeout_ms != 0 && source->leave && ticket->phase == MF_TICKET_PENDING)
 		source->leave(source);
-	int64_t lsn = ticket->lsn;
+	int64_t lsn = status == MF_OK ? ticket->lsn : 0; /* not yet to be read while it is pending */
 	pthread_mutex_unlock(&source->mutex);
 	if (status == MF_OK && out_lsn)
 		*out_lsn = lsn;

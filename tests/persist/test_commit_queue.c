@@ -13,13 +13,14 @@
 
 #define THREADS 8
 #define EACH 200
+#define TOLD_MAX 4096
 
 /* What done has told, in order. */
 struct told {
 	pthread_mutex_t mutex;
 	size_t count;
-	int64_t lsns[THREADS * EACH + 64];
-	enum mf_status statuses[THREADS * EACH + 64];
+	int64_t lsns[TOLD_MAX];
+	enum mf_status statuses[TOLD_MAX];
 	uint64_t generation_at_first_failure;
 	struct mf_commit_queue *queue;
 	bool try_forbidden; /* call the queue from inside done */
@@ -184,7 +185,7 @@ static void nobody_needs_to_wait(void **unused)
 	}
 	assert_int_equal(mf_commit_queue_drain(queue, MF_WAIT_FOREVER, NULL), MF_OK);
 	assert_int_equal(told.count, 2000);
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 2000; i++)
 		assert_int_equal(told.lsns[i], i + 1);
 	assert_true(FAKE_GET(fake, largest_batch) <= 1024);
 	close_all(queue, fake);
