@@ -4,6 +4,7 @@
 #include "model/pack.h"
 
 #include "model/mem.h"
+#include "model/node.h"
 #include "model/pack_read.h"
 #include "model/state.h"
 
@@ -35,7 +36,7 @@ static enum mf_status read_type(struct reader *reader)
 	const struct mf_step_type *type = reader->registry ? mf_step_registry_find(reader->registry, id, id_len) : NULL;
 	if (reader->registry && !type)
 		return mf_error_set(reader->error, MF_ERR_UNKNOWN_STEP, "the undo history needs step type '%.*s' version %llu, which no plugin here brings; load the plugin that does",
-				    id_len < 256 ? (int)id_len : 256, id, (unsigned long long)version);
+				    MF_SHOW(id, id_len), (unsigned long long)version);
 	if (type && type->version != version)
 		return mf_error_set(reader->error, MF_ERR_UNKNOWN_STEP, "the undo history needs step type '%s' version %llu, but the plugin here brings version %lu",
 				    type->type_id, (unsigned long long)version, (unsigned long)type->version);

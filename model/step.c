@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/node.h"
 #include "model/utf8.h"
 
 #define TYPE_ID_MAX 255
@@ -92,6 +93,21 @@ static size_t position(const struct mf_step_registry *registry, const char *id, 
 	return low;
 }
 
+static const char *missing_function(const struct mf_step_type *type)
+{
+	if (!type->from_value)
+		return "from_value";
+	if (!type->to_value)
+		return "to_value";
+	if (!type->encode)
+		return "encode";
+	if (!type->decode)
+		return "decode";
+	if (!type->apply)
+		return "apply";
+	return type->free ? NULL : "free";
+}
+
 static enum mf_status check_type(const struct mf_step_type *type, struct mf_error *error)
 {
 	size_t least = offsetof(struct mf_step_type, free) + sizeof(type->free);
@@ -100,12 +116,7 @@ static enum mf_status check_type(const struct mf_step_type *type, struct mf_erro
 	size_t len = type->type_id ? strnlen(type->type_id, TYPE_ID_MAX + 1) : 0;
 	if (len == 0 || len > TYPE_ID_MAX || !mf_utf8_valid(type->type_id, len))
 		return mf_error_set(error, MF_ERR_INVALID, "step type: its type_id must be 1 to %d bytes of UTF-8", TYPE_ID_MAX);
-	const char *missing = !type->from_value ? "from_value" : !type->to_value ? "to_value"
-								: !type->encode	? "encode"
-								: !type->decode	? "decode"
-								: !type->apply	? "apply"
-								: !type->free	? "free"
-										: NULL;
+	const char *missing = missing_function(type);
 	if (missing)
 		return mf_error_set(error, MF_ERR_INVALID, "step type '%s': its function '%s' is missing", type->type_id, missing);
 	return MF_OK;
@@ -185,7 +196,7 @@ enum mf_status mf_step_registry_create(const struct mf_step_registry *registry, 
 {
 	const struct mf_step_type *type = mf_step_registry_find(registry, type_id, type_id_len);
 	if (!type)
-		return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "no step factory for type_id '%.*s'; load the plugin that brings it", type_id_len < 256 ? (int)type_id_len : 256, type_id);
+		return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "no step factory for type_id '%.*s'; load the plugin that brings it", MF_SHOW(type_id, type_id_len));
 	struct mf_step *step = NULL;
 	enum mf_status status = type->from_value(type, data, &step, error);
 	if (status != MF_OK)

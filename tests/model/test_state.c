@@ -1,3 +1,5 @@
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -204,6 +206,40 @@ static void an_event_that_is_not_committed_yet_is_busy_and_its_lsn_reaches_later
 	mf_state_unref(second);
 }
 
+/* Whoever sees the LSN of a state also sees that of the entry it pushed. */
+static void *undo_when_committed(void *user)
+{
+	const struct mf_state *next = user;
+	struct mf_transaction *transaction = NULL;
+	while (mf_state_lsn(next) < 0)
+		sched_yield();
+	return mf_state_make_undo(next, &transaction, NULL) == MF_OK ? transaction : NULL;
+}
+
+static void a_thread_that_sees_the_commit_can_undo_it(void **unused)
+{
+	(void)unused;
+	struct mf_state *state = small_state_new(10);
+	for (int64_t lsn = 1; lsn <= 50; lsn++) {
+		struct mf_transaction *transaction = small_transaction_new();
+		struct mf_state *next;
+		pthread_t thread;
+		void *made;
+		ADD_SET(transaction, "root", "n", (int)lsn);
+		assert_int_equal(mf_state_apply(state, transaction, &next, NULL), MF_OK);
+		assert_int_equal(pthread_create(&thread, NULL, undo_when_committed, next), 0);
+		mf_state_set_lsn(next, lsn);
+		assert_int_equal(pthread_join(thread, &made), 0);
+		assert_non_null(made);
+		assert_int_equal(mf_transaction_source_lsn(made), lsn);
+		mf_transaction_free(made);
+		mf_transaction_free(transaction);
+		mf_state_unref(state);
+		state = next;
+	}
+	mf_state_unref(state);
+}
+
 static void several_undos_can_be_made_before_the_first_is_committed(void **unused)
 {
 	(void)unused;
@@ -388,6 +424,7 @@ int main(void)
 		cmocka_unit_test(a_new_event_clears_what_could_be_redone),
 		cmocka_unit_test(empty_stacks_have_nothing_to_offer),
 		cmocka_unit_test(an_event_that_is_not_committed_yet_is_busy_and_its_lsn_reaches_later_states),
+		cmocka_unit_test(a_thread_that_sees_the_commit_can_undo_it),
 		cmocka_unit_test(several_undos_can_be_made_before_the_first_is_committed),
 		cmocka_unit_test(an_undo_that_does_not_fit_the_top_is_refused),
 		cmocka_unit_test(f12_undo_takes_the_steps_back_in_reverse_order),
