@@ -147,7 +147,7 @@ static enum mf_status join_take(const char *dir, char *path, char **out, struct 
 
 static enum mf_status read_path(const struct mf_value *value, const char *dir, const struct mf_json_place *place, char **out, struct mf_error *error)
 {
-	char *path;
+	char *path = NULL;
 	enum mf_status status = read_string(value, place, &path, error);
 	return status == MF_OK ? join_take(dir, path, out, error) : status;
 }
@@ -168,7 +168,7 @@ static enum mf_status read_name(const struct mf_plugins_file *file, const struct
 	struct mf_json_place at = mf_json_place_member(place, "name");
 	if (!value)
 		return mf_json_place_error(&at, error, "is missing: every plugin needs a name");
-	char *name;
+	char *name = NULL;
 	enum mf_status status = read_string(value, &at, &name, error);
 	if (status != MF_OK)
 		return status;

@@ -185,7 +185,7 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 {
 	char text[128];
 	snprintf(text, sizeof(text), value ? "PRAGMA %s = %s" : "PRAGMA %s", name, value);
-	struct mf_stmt *stmt;
+	struct mf_stmt *stmt = NULL;
 	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
 	if (status != MF_OK)
 		return status;
@@ -202,7 +202,7 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 
 enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error)
 {
-	struct mf_stmt *stmt;
+	struct mf_stmt *stmt = NULL;
 	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
 	if (status != MF_OK)
 		return status;
@@ -380,6 +380,13 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
 	if (run_cached(sql, &sql->rollback, "ROLLBACK", &reason) == MF_OK || sqlite3_get_autocommit(sql->db))
 		return MF_OK;
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
+}
+
+enum mf_status mf_sql_incremental_vacuum(struct mf_sql *sql, int pages, struct mf_error *error)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%d)", pages);
+	return mf_sql_exec(sql, text, error);
 }
 
 /* ---- the log ---- */
