@@ -76,3 +76,8 @@
 
 #define MF_SQLITE_KEY_INDEX "sqlite_autoindex_events_1"
 #define MF_SQLITE_COMPACTED_KEY_INDEX "sqlite_autoindex_compacted_keys_1"
+
+/* How many of the LSNs from ?1 to ?2 are missing with a reason. */
+#define MF_SQLITE_EXPLAIN_HOLE \
+	"SELECT (SELECT count(*) FROM compacted_keys WHERE lsn BETWEEN ?1 AND ?2)" \
+	" + (SELECT ifnull(sum(min(first_lsn - 1, ?2) - max(lost_from, ?1) + 1), 0) FROM epochs WHERE lost_from > 0 AND lost_from <= ?2 AND first_lsn > ?1)"

@@ -1,0 +1,317 @@
+/* Compaction: a document's events up to a snapshot go, their keys stay.
+ *
+ * 1. One transaction records how far (compacted_upto) and which event is the last to go (chain_lsn): from then on
+ *    the document can be read from there on only.
+ * 2. Rows go in short transactions, oldest first, each moving its keys and counting what it deleted; other writers
+ *    pass in between.
+ * 3. Older snapshots go, then the record is marked done.
+ * A crash leaves a record that is not done: the next opening for writing goes on from there.
+ * A damaged event stops it: nothing that cannot be read is deleted. */
+#include "persist/sqlite_store.h"
+
+#include <string.h>
+
+#include <moduforge/value.h>
+
+#include "model/mem.h"
+#include "persist/checksum.h"
+
+#define ROWS_AT_ONCE 500
+#define BYTES_AT_ONCE (8u << 20)
+#define PAGES_AT_ONCE 256
+
+struct compaction {
+	const char *doc_id;
+	int64_t upto_lsn, chain_lsn, deleted;
+	int64_t rows; /* that the last transaction took away */
+};
+
+/* ---- the record ---- */
+
+uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done)
+{
+	const int64_t numbers[] = {upto_lsn, chain_lsn, deleted, done};
+	return mf_row_checksum(numbers, 4, doc_id, NULL, 0);
+}
+
+static enum mf_status write_record(struct mf_sqlite *store, const struct compaction *from, bool done, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer,
+					       "INSERT OR REPLACE INTO compactions (doc_id, compacted_upto, chain_lsn, deleted, done, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+					       &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, from->doc_id, strlen(from->doc_id));
+	mf_stmt_bind_int(stmt, 2, from->upto_lsn);
+	mf_stmt_bind_int(stmt, 3, from->chain_lsn);
+	mf_stmt_bind_int(stmt, 4, from->deleted);
+	mf_stmt_bind_int(stmt, 5, done);
+	mf_stmt_bind_int(stmt, 6, mf_sqlite_compaction_checksum(from->doc_id, from->upto_lsn, from->chain_lsn, from->deleted, done));
+	status = mf_stmt_run(stmt, error);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+static enum mf_status read_record(struct mf_sqlite *store, struct compaction *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT compacted_upto, chain_lsn, deleted, done, checksum FROM compactions WHERE doc_id = ?1", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	mf_stmt_bind_text(stmt, 1, out->doc_id, strlen(out->doc_id));
+	status = mf_stmt_step(stmt, &row, error);
+	out->upto_lsn = out->chain_lsn = out->deleted = 0;
+	if (status == MF_OK && row) {
+		out->upto_lsn = mf_stmt_int(stmt, 0);
+		out->chain_lsn = mf_stmt_int(stmt, 1);
+		out->deleted = mf_stmt_int(stmt, 2);
+		if (mf_stmt_int(stmt, 4) != mf_sqlite_compaction_checksum(out->doc_id, out->upto_lsn, out->chain_lsn, out->deleted, mf_stmt_int(stmt, 3)))
+			status = mf_sqlite_corrupted(error, out->doc_id, out->upto_lsn, "the record of the document's compaction does not fit its checksum");
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+/* The one number that a query over document and LSN gives. */
+static enum mf_status ask(struct mf_sqlite *store, const char *text, const struct compaction *about, int64_t *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	mf_stmt_bind_text(stmt, 1, about->doc_id, strlen(about->doc_id));
+	mf_stmt_bind_int(stmt, 2, about->upto_lsn);
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK)
+		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	mf_stmt_free(stmt);
+	return status;
+}
+
+static enum mf_status begin(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	struct compaction *wanted = user;
+	int64_t found, last;
+	enum mf_status status = ask(store, "SELECT count(*) FROM snapshots WHERE doc_id = ?1 AND upto_lsn = ?2", wanted, &found, error);
+	if (status == MF_OK && found == 0)
+		status = mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", wanted->doc_id, (long long)wanted->upto_lsn);
+	if (status == MF_OK)
+		status = ask(store, "SELECT max(lsn) FROM events WHERE doc_id = ?1 AND lsn <= ?2", wanted, &last, error);
+	if (status != MF_OK)
+		return status;
+	struct compaction before = *wanted;
+	status = read_record(store, &before, error);
+	if (status != MF_OK)
+		return status;
+	if (wanted->upto_lsn < before.upto_lsn)
+		wanted->upto_lsn = before.upto_lsn;
+	wanted->chain_lsn = last > before.chain_lsn ? last : before.chain_lsn;
+	wanted->deleted = before.deleted;
+	return write_record(store, wanted, false, error);
+}
+
+/* ---- events ---- */
+
+static enum mf_status keep_key(struct mf_stmt *stmt, const struct mf_event *event, struct mf_error *error)
+{
+	uint8_t hash[16];
+	mf_sqlite_event_hash(event, hash);
+	mf_stmt_bind_int(stmt, 1, event->lsn);
+	mf_stmt_bind_text(stmt, 2, event->idempotency_key, strlen(event->idempotency_key));
+	mf_stmt_bind_blob(stmt, 3, hash, sizeof(hash));
+	mf_stmt_bind_int(stmt, 4, mf_sqlite_key_checksum(event->lsn, event->idempotency_key, hash));
+	return mf_stmt_run(stmt, error);
+}
+
+/* Keys of the next rows to the other table; *out_upto is the last of these rows. */
+static enum mf_status keep_keys(struct mf_stmt *select, struct mf_stmt *insert, struct compaction *job, int64_t *out_upto, struct mf_error *error)
+{
+	mf_stmt_bind_text(select, 1, job->doc_id, strlen(job->doc_id));
+	mf_stmt_bind_int(select, 2, job->upto_lsn);
+	for (size_t bytes = 0; job->rows < ROWS_AT_ONCE && bytes < BYTES_AT_ONCE; job->rows++) {
+		bool row;
+		struct mf_event event;
+		enum mf_status status = mf_stmt_step(select, &row, error);
+		if (status != MF_OK || !row)
+			return status;
+		status = mf_sqlite_read_event(select, &event, error);
+		if (status == MF_OK)
+			status = keep_key(insert, &event, error);
+		if (status == MF_ERR_DUPLICATE_KEY)
+			status = mf_sqlite_corrupted(error, event.doc_id, event.lsn, "the event's key was kept before");
+		if (status != MF_OK)
+			return status;
+		*out_upto = event.lsn;
+		bytes += event.payload_len + event.meta_len;
+	}
+	return MF_OK;
+}
+
+static enum mf_status delete_upto(struct mf_sqlite *store, const struct compaction *job, int64_t upto_lsn, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer, "DELETE FROM events WHERE doc_id = ?1 AND lsn <= ?2", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, job->doc_id, strlen(job->doc_id));
+	mf_stmt_bind_int(stmt, 2, upto_lsn);
+	status = mf_stmt_run(stmt, error);
+	mf_stmt_free(stmt);
+	if (status == MF_OK && mf_sql_changes(store->writer) != job->rows)
+		return mf_sqlite_corrupted(error, job->doc_id, upto_lsn, "the index of events is damaged: other events would be deleted than were read");
+	return status;
+}
+
+static enum mf_status move_some(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	struct compaction *job = user;
+	struct mf_stmt *select = NULL, *insert = NULL;
+	int64_t upto = 0;
+	job->rows = 0;
+	enum mf_status status = mf_sql_prepare(store->writer,
+					       "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn <= ?2 ORDER BY lsn", &select, error);
+	if (status == MF_OK)
+		status = mf_sql_prepare(store->writer, "INSERT INTO compacted_keys (lsn, idempotency_key, content_hash, checksum) VALUES (?1, ?2, ?3, ?4)", &insert, error);
+	if (status == MF_OK)
+		status = keep_keys(select, insert, job, &upto, error);
+	mf_stmt_free(select);
+	mf_stmt_free(insert);
+	if (status != MF_OK || job->rows == 0)
+		return status;
+	store->any_compacted_keys = true;
+	status = delete_upto(store, job, upto, error);
+	if (status != MF_OK)
+		return status;
+	struct compaction counted = *job;
+	counted.deleted += job->rows;
+	return write_record(store, &counted, false, error);
+}
+
+/* ---- snapshots, space ---- */
+
+static enum mf_status drop_snapshot(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	struct compaction *job = user;
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer,
+					       "DELETE FROM snapshots WHERE rowid IN (SELECT rowid FROM snapshots WHERE doc_id = ?1 AND upto_lsn < ?2 LIMIT 1)", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, job->doc_id, strlen(job->doc_id));
+	mf_stmt_bind_int(stmt, 2, job->upto_lsn);
+	status = mf_stmt_run(stmt, error);
+	job->rows = mf_sql_changes(store->writer);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+static enum mf_status finish(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	return write_record(store, user, true, error);
+}
+
+/* Pages that are free go back to the file system, some at a time. */
+static enum mf_status give_back(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	struct compaction *job = user;
+	int64_t before, after;
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA freelist_count", &before, error);
+	if (status == MF_OK && before > 0)
+		status = mf_sql_incremental_vacuum(store->writer, PAGES_AT_ONCE, error);
+	if (status == MF_OK)
+		status = mf_sql_number(store->writer, "PRAGMA freelist_count", &after, error);
+	if (status == MF_OK)
+		job->rows = before - after;
+	return status;
+}
+
+/* Repeats work, a transaction at a time, until it finds nothing more to do. */
+static enum mf_status repeat(struct mf_sqlite *store, mf_sqlite_work *work, struct compaction *job, _Atomic int64_t *counter, int64_t sign, struct mf_error *error)
+{
+	do {
+		mf_sqlite_lock_writer(store);
+		enum mf_status status = mf_sqlite_transact_locked(store, work, job, error);
+		if (status == MF_OK && counter) /* under the lock: see count_base */
+			atomic_fetch_add(counter, sign * job->rows);
+		pthread_mutex_unlock(&store->write_lock);
+		if (status == MF_OK)
+			status = mf_sqlite_maintain(&store->base, error);
+		if (status != MF_OK)
+			return status;
+		if (work == move_some)
+			job->deleted += job->rows;
+		mf_sqlite_let_writers_pass(store);
+	} while (job->rows > 0);
+	return MF_OK;
+}
+
+/* From a record that is written to its end. */
+static enum mf_status carry_out(struct mf_sqlite *store, struct compaction *job, struct mf_error *error)
+{
+	enum mf_status status = repeat(store, move_some, job, &store->deleted_events, 1, error);
+	if (status == MF_OK)
+		status = repeat(store, drop_snapshot, job, &store->new_snapshots, -1, error);
+	if (status == MF_OK)
+		status = mf_sqlite_sweep_chunks(store, job->doc_id, job->upto_lsn, error);
+	if (status == MF_OK)
+		status = mf_sqlite_transact(store, finish, job, error);
+	return status;
+}
+
+enum mf_status mf_sqlite_compact(struct mf_store *base, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
+{
+	struct mf_sqlite *store = mf_sqlite_of(base);
+	enum mf_status status = mf_sqlite_check_writable(store, error);
+	if (status != MF_OK)
+		return status;
+	struct compaction job = {.doc_id = doc_id, .upto_lsn = upto_lsn};
+	pthread_mutex_lock(&store->compact_lock);
+	status = mf_sqlite_transact(store, begin, &job, error);
+	if (status == MF_OK)
+		status = carry_out(store, &job, error);
+	if (status == MF_OK)
+		status = repeat(store, give_back, &job, NULL, 0, error);
+	pthread_mutex_unlock(&store->compact_lock);
+	/* The file shrinks when the log is copied into it. */
+	return status == MF_OK ? mf_sqlite_checkpoint(store, false, error) : status;
+}
+
+/* ---- after a crash ---- */
+
+static enum mf_status next_unfinished(struct mf_sqlite *store, char **out_doc_id, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 LIMIT 1", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	*out_doc_id = NULL;
+	if (status == MF_OK && row) {
+		*out_doc_id = mf_strdup(mf_stmt_text(stmt, 0, NULL));
+		if (!*out_doc_id)
+			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while going on with a compaction");
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error)
+{
+	for (;;) {
+		char *doc_id;
+		enum mf_status status = next_unfinished(store, &doc_id, error);
+		if (status != MF_OK || !doc_id)
+			return status;
+		struct compaction job = {.doc_id = doc_id};
+		status = read_record(store, &job, error);
+		if (status == MF_OK)
+			status = carry_out(store, &job, error);
+		mf_free(doc_id);
+		if (status != MF_OK)
+			return status;
+	}
+}

@@ -1,0 +1,150 @@
+/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _append, _read, _snapshot, _compact,
+ * _verify and _store.
+ *
+ * A store is a directory: store.db (with -wal and -shm), watermark, lock.
+ *
+ * Invariants
+ * 1. One connection, the writer, writes and checkpoints; all others only read. (SQLite before 3.51.3 can lose
+ *    rows when two connections checkpoint and write.)
+ * 2. Locks are taken in the order compact_lock, count_lock, write_lock, sync_lock, and one of the others last.
+ * 3. Every sync and every checkpoint runs under sync_lock, and so does an append that may be the first after a
+ *    checkpoint, in which SQLite syncs by itself: a failed sync is reported to one of two concurrent callers only.
+ * 4. synced_lsn moves only after a sync that began after that event was committed.
+ * 5. Once poisoned, nothing is written or synced any more; reads go on.
+ * 6. The database file is never opened but through SQLite while a store is open: closing such a descriptor would
+ *    drop SQLite's locks in this process. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include <moduforge/store.h>
+
+#include "persist/env.h"
+#include "persist/heads.h"
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_schema.h"
+#include "persist/watermark.h"
+
+enum mf_sqlite_write_stmt {
+	MF_WRITE_EVENT, MF_WRITE_FIND_KEY, MF_WRITE_FIND_COMPACTED_KEY, MF_WRITE_HEAD, MF_WRITE_CHAIN,
+	MF_WRITE_CHUNK, MF_WRITE_SNAPSHOT,
+	MF_WRITE_STMTS
+};
+
+enum mf_sqlite_read_stmt {
+	MF_READ_DOC_EVENTS, MF_READ_ALL_EVENTS, MF_READ_KEY, MF_READ_COMPACTED_KEY, MF_READ_HEAD, MF_READ_CHAIN, MF_READ_EXPLAIN, MF_READ_SNAPSHOT, MF_READ_CHUNKS,
+	MF_READ_STMTS
+};
+
+struct mf_sqlite {
+	struct mf_store base;
+	const struct mf_env *env;
+	pid_t owner; /* a child of fork must keep its hands off */
+	bool read_only;
+	uint32_t checkpoint_pages;
+	char *dir, *db_path, *wal_path, *watermark_path, *lock_path;
+	int64_t epoch;
+	char watermark_note[256]; /* "" or what was wrong with the watermark at open */
+
+	pthread_mutex_t compact_lock; /* one compaction at a time */
+	pthread_mutex_t write_lock;
+	atomic_int writers_waiting; /* so that background work lets them pass */
+	struct mf_sql *writer; /* NULL when read-only */
+	struct mf_stmt *write[MF_WRITE_STMTS];
+	struct mf_heads *heads;
+	bool log_may_restart; /* the next commit may sync by itself: see invariant 3 */
+	bool any_compacted_keys;
+	int64_t next_last_lsn; /* what last_lsn becomes when the transaction under way commits */
+	int lock_fd;
+
+	pthread_mutex_t sync_lock;
+	int64_t synced_commits;
+	_Atomic int64_t commits; /* committed writes of every kind */
+	_Atomic int64_t last_lsn, synced_lsn;
+	_Atomic int64_t log_pages, log_done;     /* in the log; of those, copied into the database */
+	_Atomic int64_t retry_checkpoint_at;     /* log size at which another try pays, after one that readers held up */
+
+	pthread_mutex_t watermark_lock;
+	int watermark_fd;
+
+	atomic_bool poisoned;
+	pthread_mutex_t poison_lock;
+	char poison_reason[MF_ERROR_MESSAGE_SIZE];
+
+	pthread_mutex_t read_lock;
+	struct mf_sql *reader;
+	struct mf_stmt *read[MF_READ_STMTS];
+
+	/* Counters of stats: counted once, at the first question, then kept, under write_lock. */
+	_Atomic int64_t new_documents, new_snapshots, deleted_events;
+	pthread_mutex_t count_lock;
+	bool counted;
+	int64_t base_documents, base_snapshots, lost_events;
+};
+
+static inline struct mf_sqlite *mf_sqlite_of(struct mf_store *store)
+{
+	return (struct mf_sqlite *)store;
+}
+
+/* ---- sqlite_store.c: what every part uses ---- */
+enum mf_status mf_sqlite_check_owner(const struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_check_writable(struct mf_sqlite *store, struct mf_error *error);
+void mf_sqlite_lock_writer(struct mf_sqlite *store);
+void mf_sqlite_let_writers_pass(struct mf_sqlite *store); /* call without the lock, between two pieces of background work */
+/* Ends a write: an unknown outcome poisons the store. error must not be NULL. */
+void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error);
+void mf_sqlite_write_watermark(struct mf_sqlite *store);
+/* Another connection for reading, for what takes long. */
+enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
+/* One short transaction on the writer: begins, calls work, commits, or rolls back when work fails; under sync_lock
+ * where invariant 3 asks for it. The first takes write_lock, the second wants it held. error of work is not NULL. */
+typedef enum mf_status mf_sqlite_work(struct mf_sqlite *store, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_corrupted(struct mf_error *error, const char *doc_id, int64_t lsn, const char *what);
+
+/* ---- sqlite_append.c ---- */
+enum mf_status mf_sqlite_append_batch(struct mf_store *store, struct mf_event *events, size_t count, int64_t *out_last_lsn, struct mf_error *error);
+enum mf_status mf_sqlite_sync(struct mf_store *store, int64_t *out_synced_lsn, struct mf_error *error);
+enum mf_status mf_sqlite_maintain(struct mf_store *store, struct mf_error *error);
+enum mf_status mf_sqlite_checkpoint(struct mf_sqlite *store, bool truncate, struct mf_error *error);
+
+/* ---- sqlite_read.c ---- */
+/* The row's event, borrowed from the statement until its next step, checked against its checksum. */
+enum mf_status mf_sqlite_read_event(struct mf_stmt *stmt, struct mf_event *out, struct mf_error *error);
+enum mf_status mf_sqlite_read_compacted_key(struct mf_stmt *stmt, const char **out_key, struct mf_key_info *out, struct mf_error *error);
+uint32_t mf_sqlite_key_checksum(int64_t lsn, const char *key, const uint8_t hash[16]);
+void mf_sqlite_event_hash(const struct mf_event *event, uint8_t out[16]); /* zero when the payload is too short to have one */
+enum mf_status mf_sqlite_load_since(struct mf_store *store, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error);
+enum mf_status mf_sqlite_last_lsn(struct mf_store *store, const char *doc_id, int64_t *out_lsn, struct mf_error *error);
+enum mf_status mf_sqlite_find_key(struct mf_store *store, const char *key, struct mf_key_info *out, struct mf_error *error);
+enum mf_status mf_sqlite_documents(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_newest(struct mf_sql *sql, int64_t *out_lsn, struct mf_error *error); /* of events stored and compacted, and accepted losses */
+
+/* ---- sqlite_snapshot.c ---- */
+enum mf_status mf_sqlite_latest_snapshot(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
+enum mf_status mf_sqlite_snapshot_chunk(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error);
+enum mf_status mf_sqlite_snapshot_finish(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);
+enum mf_status mf_sqlite_snapshots(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error);
+/* Deletes the document's chunks up to upto_lsn that belong to no snapshot, one a transaction. */
+enum mf_status mf_sqlite_sweep_chunks(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
+/* Reads a whole snapshot through two statements of one connection; the caller holds a read transaction. */
+enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chunks, struct mf_snapshot *out, struct mf_error *error);
+#define MF_SQLITE_SNAPSHOT_COLUMNS "doc_id, upto_lsn, created_at, state_blob, version, state_len, chunks, take, checksum"
+#define MF_SQLITE_CHUNKS_OF "SELECT chunk, bytes, checksum FROM snapshot_chunks WHERE doc_id = ?1 AND upto_lsn = ?2 AND take = ?3 ORDER BY chunk"
+
+/* ---- sqlite_compact.c ---- */
+enum mf_status mf_sqlite_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
+uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done);
+enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error);
+
+/* ---- sqlite_verify.c ---- */
+enum mf_status mf_sqlite_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
+
+/* ---- sqlite_open.c ---- */
+uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);
+/* Frees everything that is there, in any state of opening; no sync, no checkpoint. */
+enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error);

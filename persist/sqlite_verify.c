@@ -1,0 +1,396 @@
+/* Everything that can be checked in a store: each finding is told, none ends the walk.
+ *
+ * Events are read by LSN, from the table itself, never through an index; then the indexes are compared with them,
+ * row by row and in number. It runs on a connection of its own, a page at a time, so that neither commits nor
+ * checkpoints wait for it; what is checked is the store up to the newest event when it began. */
+#include "persist/sqlite_store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <moduforge/value.h>
+
+#define PAGE_ROWS 500
+
+enum verify_stmt { EVENTS, BY_DOC, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
+
+static const char *const texts[VERIFY_STMTS] = {
+	[EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 AND lsn <= ?2 ORDER BY lsn LIMIT ?3",
+	[BY_DOC] = "SELECT lsn FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn <= ?2 ORDER BY lsn DESC LIMIT 2",
+	[BY_KEY] = "SELECT lsn FROM events INDEXED BY " MF_SQLITE_KEY_INDEX " WHERE idempotency_key = ?1",
+	[COMPACTED_BY_KEY] = "SELECT lsn FROM compacted_keys INDEXED BY " MF_SQLITE_COMPACTED_KEY_INDEX " WHERE idempotency_key = ?1",
+	[CHAIN] = "SELECT chain_lsn FROM compactions WHERE doc_id = ?1",
+	[EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
+	[KEYS] = "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
+	[SNAPSHOTS] = "SELECT " MF_SQLITE_SNAPSHOT_COLUMNS ", rowid FROM snapshots NOT INDEXED WHERE rowid > ?1 ORDER BY rowid LIMIT 1",
+	[CHUNKS] = MF_SQLITE_CHUNKS_OF,
+};
+
+struct walk {
+	struct mf_sqlite *store;
+	struct mf_sql *sql;
+	struct mf_stmt *stmts[VERIFY_STMTS];
+	mf_damage_visit *visit;
+	void *user;
+	int64_t last, findings;
+	char first[256];
+	struct mf_error error;
+};
+
+static void report(struct walk *walk, const char *what, const char *doc_id, int64_t lsn, const char *format, ...) MF_PRINTF(5, 6);
+
+static void report(struct walk *walk, const char *what, const char *doc_id, int64_t lsn, const char *format, ...)
+{
+	char message[MF_ERROR_MESSAGE_SIZE];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (walk->findings++ == 0)
+		snprintf(walk->first, sizeof(walk->first), "%s%s%.100s%s, LSN %lld: %.100s", what, doc_id ? " of '" : "", doc_id ? doc_id : "", doc_id ? "'" : "", (long long)lsn, message);
+	struct mf_damage damage = {what, doc_id, lsn, message};
+	walk->visit(walk->user, &damage);
+}
+
+/* A query that failed is a finding, unless it says nothing about the stored bytes. */
+static enum mf_status failed(struct walk *walk, enum mf_status status, const char *what, const char *doc_id, int64_t lsn)
+{
+	if (status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
+		return status;
+	report(walk, what, doc_id, lsn, "%s", walk->error.message);
+	return MF_OK;
+}
+
+/* ---- one event ---- */
+
+/* The first rows of a query by text and number: how many, and their first column. */
+static enum mf_status numbers(struct walk *walk, enum verify_stmt which, const char *text, int64_t lsn, int64_t *out, size_t max, size_t *out_count)
+{
+	struct mf_stmt *stmt = walk->stmts[which];
+	mf_stmt_bind_text(stmt, 1, text, strlen(text));
+	if (which == BY_DOC)
+		mf_stmt_bind_int(stmt, 2, lsn);
+	size_t count = 0;
+	enum mf_status status = MF_OK;
+	while (count < max) {
+		bool row;
+		status = mf_stmt_step(stmt, &row, &walk->error);
+		if (status != MF_OK || !row)
+			break;
+		out[count++] = mf_stmt_int(stmt, 0);
+	}
+	mf_stmt_reset(stmt);
+	*out_count = count;
+	return status;
+}
+
+static enum mf_status check_document_index(struct walk *walk, const struct mf_event *event)
+{
+	int64_t found[2], chain = 0;
+	size_t count, rows;
+	enum mf_status status = numbers(walk, BY_DOC, event->doc_id, event->lsn, found, 2, &count);
+	if (status != MF_OK)
+		return failed(walk, status, "index", event->doc_id, event->lsn);
+	if (count == 0 || found[0] != event->lsn) {
+		report(walk, "index", event->doc_id, event->lsn, "the index of documents does not have the event");
+		return MF_OK;
+	}
+	if (count == 1) {
+		status = numbers(walk, CHAIN, event->doc_id, 0, &chain, 1, &rows);
+		if (status != MF_OK)
+			return failed(walk, status, "chain", event->doc_id, event->lsn);
+	}
+	int64_t previous = count == 2 ? found[1] : chain;
+	if (previous != event->prev_lsn)
+		report(walk, "chain", event->doc_id, event->lsn, "the event follows on LSN %lld, but the document's event before it is LSN %lld", (long long)event->prev_lsn, (long long)previous);
+	return MF_OK;
+}
+
+static enum mf_status check_key_index(struct walk *walk, const struct mf_event *event)
+{
+	int64_t found;
+	size_t count;
+	enum mf_status status = numbers(walk, BY_KEY, event->idempotency_key, 0, &found, 1, &count);
+	if (status != MF_OK)
+		return failed(walk, status, "key", event->doc_id, event->lsn);
+	if (count == 0 || found != event->lsn)
+		report(walk, "key", event->doc_id, event->lsn, "the index of keys does not have the event's key '%.100s'", event->idempotency_key);
+	status = numbers(walk, COMPACTED_BY_KEY, event->idempotency_key, 0, &found, 1, &count);
+	if (status != MF_OK)
+		return failed(walk, status, "key", event->doc_id, event->lsn);
+	if (count > 0)
+		report(walk, "key", event->doc_id, event->lsn, "the event's key '%.100s' is also that of the compacted LSN %lld", event->idempotency_key, (long long)found);
+	return MF_OK;
+}
+
+static enum mf_status check_hole(struct walk *walk, int64_t first, int64_t last)
+{
+	if (first > last)
+		return MF_OK;
+	bool row;
+	struct mf_stmt *stmt = walk->stmts[EXPLAIN];
+	mf_stmt_bind_int(stmt, 1, first);
+	mf_stmt_bind_int(stmt, 2, last);
+	enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
+	int64_t missing = last - first + 1 - (status == MF_OK && row ? mf_stmt_int(stmt, 0) : 0);
+	mf_stmt_reset(stmt);
+	if (status != MF_OK)
+		return failed(walk, status, "event", NULL, first);
+	if (missing != 0)
+		report(walk, "event", NULL, first, "of the events with LSN %lld to %lld, %lld are missing", (long long)first, (long long)last, (long long)missing);
+	return MF_OK;
+}
+
+static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64_t previous, int64_t *out_lsn)
+{
+	struct mf_event event;
+	*out_lsn = mf_stmt_int(stmt, 0);
+	enum mf_status status = check_hole(walk, previous + 1, *out_lsn - 1);
+	if (status != MF_OK)
+		return status;
+	status = mf_sqlite_read_event(stmt, &event, &walk->error);
+	if (status != MF_OK) /* its fields cannot be believed: nothing more to compare */
+		return failed(walk, status, "event", mf_stmt_text(stmt, 2, NULL), *out_lsn);
+	status = check_document_index(walk, &event);
+	return status == MF_OK ? check_key_index(walk, &event) : status;
+}
+
+/* ---- all events ---- */
+
+/* Rows after *previous; false when there are no more. An unreadable place is told, then jumped over in growing steps. */
+static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *jump, bool *out_more)
+{
+	struct mf_stmt *stmt = walk->stmts[EVENTS];
+	int64_t from = *previous + *jump;
+	size_t rows = 0;
+	mf_stmt_bind_int(stmt, 1, from);
+	mf_stmt_bind_int(stmt, 2, walk->last);
+	mf_stmt_bind_int(stmt, 3, PAGE_ROWS);
+	enum mf_status status = MF_OK;
+	while (status == MF_OK) {
+		bool row;
+		status = mf_stmt_step(stmt, &row, &walk->error);
+		if (status != MF_OK || !row)
+			break;
+		if (*jump > 0 && rows == 0)
+			*previous = mf_stmt_int(stmt, 0) - 1; /* the gap was told when it was met */
+		*jump = 0;
+		rows++;
+		status = check_event(walk, stmt, *previous, previous);
+		if (status != MF_OK)
+			break;
+	}
+	mf_stmt_reset(stmt);
+	*out_more = rows == PAGE_ROWS;
+	if (status == MF_OK || status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
+		return status;
+	if (*jump == 0)
+		report(walk, "database", NULL, *previous + 1, "the events from LSN %lld on cannot be read: %.200s", (long long)*previous + 1, walk->error.message);
+	*jump = *jump == 0 ? 1 : *jump * 2;
+	*out_more = *previous + *jump < walk->last;
+	return MF_OK;
+}
+
+static enum mf_status check_events(struct walk *walk)
+{
+	int64_t previous = 0, jump = 0;
+	bool more = true;
+	while (more) {
+		enum mf_status status = check_page(walk, &previous, &jump, &more);
+		if (status != MF_OK)
+			return status;
+	}
+	return jump == 0 ? check_hole(walk, previous + 1, walk->last) : MF_OK;
+}
+
+/* An index may also have entries that no row has. */
+static enum mf_status check_counts(struct walk *walk)
+{
+	int64_t rows = 0, by_doc = 0, by_key = 0;
+	enum mf_status status = mf_sql_begin(walk->sql, &walk->error); /* one moment for the three */
+	if (status == MF_OK)
+		status = mf_sql_number(walk->sql, "SELECT count(epoch) FROM events NOT INDEXED", &rows, &walk->error);
+	if (status == MF_OK)
+		status = mf_sql_number(walk->sql, "SELECT count(doc_id) FROM events INDEXED BY ix_events_doc_lsn", &by_doc, &walk->error);
+	if (status == MF_OK)
+		status = mf_sql_number(walk->sql, "SELECT count(idempotency_key) FROM events INDEXED BY " MF_SQLITE_KEY_INDEX, &by_key, &walk->error);
+	(void)mf_sql_rollback(walk->sql, NULL);
+	if (status != MF_OK)
+		return failed(walk, status, "database", NULL, 0);
+	if (by_doc != rows)
+		report(walk, "index", NULL, 0, "the index of documents has %lld entries for %lld events", (long long)by_doc, (long long)rows);
+	if (by_key != rows)
+		report(walk, "key", NULL, 0, "the index of keys has %lld entries for %lld events", (long long)by_key, (long long)rows);
+	return MF_OK;
+}
+
+/* ---- compacted keys ---- */
+
+static enum mf_status check_key(struct walk *walk, struct mf_stmt *stmt, int64_t lsn)
+{
+	const char *key;
+	struct mf_key_info info;
+	enum mf_status status = mf_sqlite_read_compacted_key(stmt, &key, &info, &walk->error);
+	if (status != MF_OK)
+		return failed(walk, status, "key", NULL, lsn);
+	int64_t found;
+	size_t count;
+	status = numbers(walk, COMPACTED_BY_KEY, key, 0, &found, 1, &count);
+	if (status != MF_OK)
+		return failed(walk, status, "key", NULL, lsn);
+	if (count == 0 || found != lsn)
+		report(walk, "key", NULL, lsn, "the index of compacted keys does not have the key '%.100s'", key);
+	return MF_OK;
+}
+
+static enum mf_status check_compacted_keys(struct walk *walk)
+{
+	struct mf_stmt *stmt = walk->stmts[KEYS];
+	int64_t lsn = 0;
+	for (size_t rows = PAGE_ROWS; rows == PAGE_ROWS;) {
+		mf_stmt_bind_int(stmt, 1, lsn);
+		mf_stmt_bind_int(stmt, 2, PAGE_ROWS);
+		for (rows = 0;; rows++) {
+			bool row;
+			enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
+			if (status != MF_OK)
+				return failed(walk, status, "database", NULL, lsn + 1);
+			if (!row)
+				break;
+			lsn = mf_stmt_int(stmt, 0);
+			status = check_key(walk, stmt, lsn);
+			if (status != MF_OK) {
+				mf_stmt_reset(stmt);
+				return status;
+			}
+		}
+	}
+	return MF_OK;
+}
+
+/* ---- snapshots, compactions, epochs ---- */
+
+static enum mf_status check_snapshots(struct walk *walk)
+{
+	struct mf_stmt *stmt = walk->stmts[SNAPSHOTS];
+	for (int64_t rowid = 0;;) {
+		bool row;
+		mf_stmt_bind_int(stmt, 1, rowid);
+		enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
+		if (status != MF_OK)
+			return failed(walk, status, "database", NULL, 0);
+		if (!row)
+			return MF_OK;
+		rowid = mf_stmt_int(stmt, 9);
+		struct mf_snapshot snapshot = {0};
+		status = mf_sqlite_read_snapshot(stmt, walk->stmts[CHUNKS], &snapshot, &walk->error);
+		if (status != MF_OK)
+			status = failed(walk, status, "snapshot", mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1));
+		else if (snapshot.upto_lsn > walk->last && walk->store->read_only)
+			report(walk, "snapshot", snapshot.doc_id, snapshot.upto_lsn, "the snapshot is newer than the newest event");
+		mf_snapshot_deinit(&snapshot);
+		mf_stmt_reset(stmt);
+		if (status != MF_OK)
+			return status;
+	}
+}
+
+#define COMPACTIONS \
+	"SELECT doc_id, compacted_upto, chain_lsn, deleted, done, checksum," \
+	" EXISTS (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id AND e.lsn <= c.compacted_upto)," \
+	" EXISTS (SELECT 1 FROM snapshots s WHERE s.doc_id = c.doc_id AND s.upto_lsn >= c.compacted_upto) FROM compactions c"
+
+static void check_compaction(struct walk *walk, struct mf_stmt *stmt)
+{
+	const char *doc_id = mf_stmt_text(stmt, 0, NULL);
+	int64_t upto = mf_stmt_int(stmt, 1), done = mf_stmt_int(stmt, 4);
+	if (!doc_id || mf_stmt_int(stmt, 5) != mf_sqlite_compaction_checksum(doc_id, upto, mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3), done))
+		report(walk, "chain", doc_id, upto, "the record of the document's compaction does not fit its checksum");
+	else if (done && mf_stmt_int(stmt, 6))
+		report(walk, "event", doc_id, upto, "events that compaction deleted are there");
+	else if (!mf_stmt_int(stmt, 7))
+		report(walk, "snapshot", doc_id, upto, "the document was compacted up to here and has no snapshot from here on: its state is lost");
+}
+
+static void check_epoch(struct walk *walk, struct mf_stmt *stmt)
+{
+	int64_t epoch = mf_stmt_int(stmt, 0), first = mf_stmt_int(stmt, 1), lost_from = mf_stmt_int(stmt, 2);
+	if (mf_stmt_int(stmt, 3) != mf_sqlite_epoch_checksum(epoch, first, lost_from))
+		report(walk, "database", NULL, first, "the record of epoch %lld does not fit its checksum", (long long)epoch);
+}
+
+static enum mf_status check_rows(struct walk *walk, const char *text, void (*check)(struct walk *walk, struct mf_stmt *stmt))
+{
+	struct mf_stmt *stmt = NULL;
+	enum mf_status status = mf_sql_prepare(walk->sql, text, &stmt, &walk->error);
+	while (status == MF_OK) {
+		bool row;
+		status = mf_stmt_step(stmt, &row, &walk->error);
+		if (status != MF_OK || !row)
+			break;
+		check(walk, stmt);
+	}
+	mf_stmt_free(stmt);
+	return status == MF_OK ? MF_OK : failed(walk, status, "database", NULL, 0);
+}
+
+static void check_quick(struct walk *walk, struct mf_stmt *stmt)
+{
+	const char *message = mf_stmt_text(stmt, 0, NULL);
+	if (message && strcmp(message, "ok") != 0)
+		report(walk, "database", NULL, 0, "SQLite says: %.300s", message);
+}
+
+/* ---- the walk ---- */
+
+static enum mf_status prepare_walk(struct walk *walk, struct mf_error *error)
+{
+	enum mf_status status = mf_sqlite_open_reader(walk->store, &walk->sql, error);
+	for (size_t i = 0; i < VERIFY_STMTS && status == MF_OK; i++)
+		status = mf_sql_prepare(walk->sql, texts[i], &walk->stmts[i], error);
+	if (status == MF_OK)
+		status = mf_sqlite_newest(walk->sql, &walk->last, error);
+	return status;
+}
+
+static enum mf_status walk_all(struct walk *walk)
+{
+	if (walk->store->watermark_note[0])
+		report(walk, "watermark", NULL, 0, "%s", walk->store->watermark_note);
+	enum mf_status status = check_rows(walk, "PRAGMA quick_check(100)", check_quick);
+	if (status == MF_OK)
+		status = check_events(walk);
+	if (status == MF_OK)
+		status = check_counts(walk);
+	if (status == MF_OK)
+		status = check_compacted_keys(walk);
+	if (status == MF_OK)
+		status = check_snapshots(walk);
+	if (status == MF_OK)
+		status = check_rows(walk, COMPACTIONS, check_compaction);
+	if (status == MF_OK)
+		status = check_rows(walk, "SELECT epoch, first_lsn, lost_from, checksum FROM epochs", check_epoch);
+	return status;
+}
+
+enum mf_status mf_sqlite_verify(struct mf_store *base, mf_damage_visit *visit, void *user, struct mf_error *error)
+{
+	struct mf_sqlite *store = mf_sqlite_of(base);
+	enum mf_status status = mf_sqlite_check_owner(store, error);
+	if (status != MF_OK)
+		return status;
+	struct walk walk = {.store = store, .visit = visit, .user = user};
+	status = prepare_walk(&walk, error);
+	if (status == MF_OK) {
+		status = walk_all(&walk);
+		if (status != MF_OK && error)
+			*error = walk.error;
+	}
+	for (size_t i = 0; i < VERIFY_STMTS; i++)
+		mf_stmt_free(walk.stmts[i]);
+	mf_sql_close(walk.sql, NULL);
+	if (status != MF_OK || walk.findings == 0)
+		return status;
+	return mf_error_set(error, MF_ERR_CORRUPTED, "%lld findings in %.150s, the first: %s", (long long)walk.findings, store->dir, walk.first);
+}
