@@ -87,10 +87,48 @@ static enum mf_status fake_maintain(struct mf_store *store, struct mf_error *err
 	return MF_OK;
 }
 
+static enum mf_status read_error(struct fake_store *fake, struct mf_error *error)
+{
+	enum mf_status status = FAKE_GET(fake, read_error);
+	return status ? mf_error_set(error, status, "injected %s in a read", mf_status_name(status)) : MF_OK;
+}
+
+static void spoil_page(struct fake_store *fake, struct mf_event_list *page)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < page->count; i++) {
+		struct mf_event event = page->events[i];
+		if (event.lsn == fake->spoiled_lsn)
+			((unsigned char *)event.payload)[event.payload_len - 1] ^= 0x80;
+		if (event.lsn != fake->hidden_lsn)
+			page->events[kept++] = event;
+	}
+	page->count = kept;
+}
+
 static enum mf_status fake_load_since(struct mf_store *store, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error)
 {
-	struct mf_store *inner = of(store)->inner;
-	return inner->ops->load_since(inner, doc_id, from_lsn, limit, out, error);
+	struct fake_store *fake = of(store);
+	struct mf_event_list page;
+	enum mf_status status = read_error(fake, error);
+	for (;;) {
+		if (status == MF_OK)
+			status = fake->inner->ops->load_since(fake->inner, doc_id, from_lsn, limit, &page, error);
+		if (status != MF_OK)
+			return status;
+		size_t found = page.count;
+		pthread_mutex_lock(&fake->mutex);
+		if (found > fake->largest_page)
+			fake->largest_page = found;
+		from_lsn = fake->hidden_lsn;
+		spoil_page(fake, &page);
+		pthread_mutex_unlock(&fake->mutex);
+		if (found == 0 || page.count > 0)
+			break;
+		mf_event_list_deinit(&page); /* nothing but the hidden one: not the end yet */
+	}
+	*out = page;
+	return MF_OK;
 }
 
 static enum mf_status fake_last_lsn(struct mf_store *store, const char *doc_id, int64_t *out_lsn, struct mf_error *error)
@@ -108,9 +146,23 @@ static enum mf_status fake_find_key(struct mf_store *store, const char *key, str
 
 static enum mf_status fake_latest_snapshot(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
 {
-	struct mf_store *inner = of(store)->inner;
-	FAKE_SET(of(store), snapshots_read++);
-	return inner->ops->latest_snapshot(inner, doc_id, at_most, out, error);
+	struct fake_store *fake = of(store);
+	struct mf_snapshot snapshot;
+	FAKE_SET(fake, snapshots_read++);
+	enum mf_status status = read_error(fake, error);
+	if (status == MF_OK)
+		status = fake->inner->ops->latest_snapshot(fake->inner, doc_id, at_most, &snapshot, error);
+	if (status != MF_OK)
+		return status;
+	if (snapshot.upto_lsn == FAKE_GET(fake, refused_snapshot)) {
+		mf_snapshot_deinit(&snapshot);
+		return mf_error_set(error, MF_ERR_CORRUPTED, "injected damage in a snapshot");
+	}
+	for (size_t i = 0; i < 4; i++)
+		if (fake->spoiled_snapshots[i] == snapshot.upto_lsn)
+			((unsigned char *)snapshot.state_blob)[snapshot.state_len / 2] ^= 1;
+	*out = snapshot;
+	return MF_OK;
 }
 
 static enum mf_status fake_chunk(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error)

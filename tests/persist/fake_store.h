@@ -26,6 +26,13 @@ struct fake_store {
 	const char *poisoned_key;                                /* a batch with it is refused with poison_error */
 	enum mf_status poison_error;
 	int64_t last_lsn, synced_lsn;
+	/* Damage as a reader sees it. */
+	int64_t hidden_lsn;             /* load_since omits this event */
+	int64_t spoiled_lsn;            /* ... spoils the payload of this one */
+	int64_t spoiled_snapshots[4];   /* latest_snapshot spoils these */
+	int64_t refused_snapshot;       /* ... finds this one damaged itself */
+	enum mf_status read_error;      /* every read fails, while set */
+	size_t largest_page;
 };
 
 struct fake_store *fake_store_new(bool durable); /* asserts */
