@@ -46,9 +46,8 @@ struct mf_doc *mf_doc_ref(const struct mf_doc *doc)
 
 void mf_doc_unref(struct mf_doc *doc)
 {
-	if (!doc || atomic_fetch_sub_explicit(&doc->ref, 1, memory_order_release) != 1)
+	if (!doc || atomic_fetch_sub_explicit(&doc->ref, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_thread_fence(memory_order_acquire);
 	mf_seq_unref(&mf_node_items, doc->nodes);
 	mf_free(doc);
 }

@@ -35,9 +35,8 @@ struct mf_fragment *mf_fragment_ref(const struct mf_fragment *fragment)
 
 void mf_fragment_unref(struct mf_fragment *fragment)
 {
-	if (!fragment || atomic_fetch_sub_explicit(&fragment->ref, 1, memory_order_release) != 1)
+	if (!fragment || atomic_fetch_sub_explicit(&fragment->ref, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_thread_fence(memory_order_acquire);
 	release(fragment);
 }
 

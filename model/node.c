@@ -71,9 +71,8 @@ struct mf_node *mf_node_copy(const struct mf_node *node)
 
 void mf_node_unref(struct mf_node *node)
 {
-	if (!node || atomic_fetch_sub_explicit(&node->ref, 1, memory_order_release) != 1)
+	if (!node || atomic_fetch_sub_explicit(&node->ref, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_thread_fence(memory_order_acquire);
 	mf_str_unref(node->id);
 	mf_str_unref(node->type);
 	mf_str_unref(node->parent);

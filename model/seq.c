@@ -46,12 +46,8 @@ void mf_seq_unref(const struct mf_seq_items *items, struct mf_seq *root)
 	if (!root)
 		return;
 	/* A count of 1 is ours: nobody else can raise it, so the costly atomic subtraction can be left out. */
-	if (atomic_load_explicit(&root->ref, memory_order_acquire) != 1) {
-		if (atomic_fetch_sub_explicit(&root->ref, 1, memory_order_release) != 1)
-			return;
-		atomic_thread_fence(memory_order_acquire);
-	}
-	release(items, root);
+	if (atomic_load_explicit(&root->ref, memory_order_acquire) == 1 || atomic_fetch_sub_explicit(&root->ref, 1, memory_order_acq_rel) == 1)
+		release(items, root);
 }
 
 /* What a copy refers to may be far away in memory: ask for all of it before waiting for the first. */

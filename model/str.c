@@ -24,9 +24,8 @@ struct mf_str *mf_str_new(const char *bytes, size_t len)
 
 void mf_str_unref(struct mf_str *str)
 {
-	if (!str || atomic_fetch_sub_explicit(&str->ref, 1, memory_order_release) != 1)
+	if (!str || atomic_fetch_sub_explicit(&str->ref, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_thread_fence(memory_order_acquire);
 	mf_free(str);
 }
 

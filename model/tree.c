@@ -59,12 +59,7 @@ struct mf_tree *mf_tree_ref(const struct mf_tree *root)
 /* A count of 1 is ours: nobody else can raise it, so the costly atomic subtraction can be left out. */
 static bool drop_last(struct mf_tree *node)
 {
-	if (atomic_load_explicit(&node->ref, memory_order_acquire) == 1)
-		return true;
-	if (atomic_fetch_sub_explicit(&node->ref, 1, memory_order_release) != 1)
-		return false;
-	atomic_thread_fence(memory_order_acquire);
-	return true;
+	return atomic_load_explicit(&node->ref, memory_order_acquire) == 1 || atomic_fetch_sub_explicit(&node->ref, 1, memory_order_acq_rel) == 1;
 }
 
 void mf_tree_unref(const struct mf_tree_ops *ops, struct mf_tree *root)
