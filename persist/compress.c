@@ -10,6 +10,7 @@
 #include <moduforge/value.h>
 
 #define KEEP_AT_MOST ((size_t)4 << 20) /* bytes of a context that outlives its call */
+#define RATIO_MAX 32768                /* a block takes at least 4 bytes and gives at most 128 KiB (RFC 8878) */
 
 struct contexts {
 	ZSTD_CCtx *compress;
@@ -70,7 +71,7 @@ enum mf_status mf_compress(int level, const void *in, size_t len, void *out, siz
 
 bool mf_compressed_is(const void *in, size_t len, uint64_t raw_len)
 {
-	return ZSTD_getFrameContentSize(in, len) == raw_len;
+	return raw_len / RATIO_MAX <= len && ZSTD_getFrameContentSize(in, len) == raw_len;
 }
 
 enum mf_status mf_decompress(const void *in, size_t len, void *out, size_t raw_len)
