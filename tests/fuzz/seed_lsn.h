@@ -1,0 +1,4 @@
+/* seed_lsn.h - every seed history has this many events, and so every seed snapshot this LSN. */
+#pragma once
+
+#define SEED_LSN 9
