@@ -173,7 +173,8 @@ static enum mf_status read_name(const struct mf_plugins_file *file, const struct
 	if (status != MF_OK)
 		return status;
 	if (!mf_plugin_name_is_sound(name))
-		status = mf_json_place_error(&at, error, "\"%.80s\" is not a plugin's name: 1 to %d letters, digits, _, - and ., without \"..\" and \"/\"", name, MF_PLUGIN_NAME_MAX);
+		status = mf_json_place_error(&at, error, "\"%.*s\" is not a plugin's name: 1 to %d letters, digits, _, - and ., without \"..\" and \"/\"",
+					     mf_text_cut(name, 80), name, MF_PLUGIN_NAME_MAX);
 	for (size_t i = 0; status == MF_OK && i < file->entry_count; i++)
 		if (strcmp(file->entries[i].name, name) == 0)
 			status = mf_json_place_error(&at, error, "\"%s\" is the name of /plugins/%zu already", name, i);

@@ -8,6 +8,21 @@
 
 #define FILE_SHOWN 160 /* bytes of a file's path in a message: the rule must fit too */
 
+static bool continues(char c)
+{
+	return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+int mf_text_cut(const char *text, size_t max)
+{
+	size_t len = strnlen(text, max + 1);
+	if (len <= max)
+		return (int)len;
+	for (len = max; len > 0 && continues(text[len]);)
+		len--;
+	return (int)len;
+}
+
 struct mf_json_place mf_json_place_member(const struct mf_json_place *outer, const char *key)
 {
 	struct mf_json_place inner = *outer;
@@ -21,6 +36,8 @@ struct mf_json_place mf_json_place_member(const struct mf_json_place *outer, con
 			inner.pointer[len++] = *key == '~' ? '0' : '1';
 	}
 	inner.pointer[len] = '\0';
+	if (continues(*key))
+		inner.pointer[mf_text_cut(inner.pointer, len - 1)] = '\0';
 	return inner;
 }
 
@@ -39,9 +56,10 @@ enum mf_status mf_json_place_error(const struct mf_json_place *place, struct mf_
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	size_t len = strlen(place->file);
-	bool cut = len > FILE_SHOWN;
-	return mf_error_set(error, MF_ERR_INVALID, "%s%s: %s%s%s", cut ? "..." : "", cut ? place->file + len - FILE_SHOWN : place->file,
-			    place->pointer, place->pointer[0] ? ": " : "", text);
+	const char *file = len > FILE_SHOWN ? place->file + len - FILE_SHOWN : place->file;
+	while (file > place->file && continues(*file))
+		file++;
+	return mf_error_set(error, MF_ERR_INVALID, "%s%s: %s%s%s", file > place->file ? "..." : "", file, place->pointer, place->pointer[0] ? ": " : "", text);
 }
 
 const char *mf_value_kind_name(enum mf_value_kind kind)

@@ -60,7 +60,7 @@ static enum mf_status read_string(struct mf_option_value *out, const struct mf_o
 	}
 	if (option->type == MF_OPTION_ENUM && !mf_option_has_choice(option, text)) {
 		enum mf_status status = option->secret ? mf_json_place_error(place, error, "must be one of %s", option->choices)
-						       : mf_json_place_error(place, error, "is \"%.64s\", must be one of %s", text, option->choices);
+						       : mf_json_place_error(place, error, "is \"%.*s\", must be one of %s", mf_text_cut(text, 64), text, option->choices);
 		mf_free(text);
 		return status;
 	}

@@ -255,6 +255,26 @@ static void a_long_path_leaves_room_for_the_rule(void **state)
 	assert_true(strlen(deep.pointer) < MF_POINTER_SIZE);
 }
 
+static void a_text_is_never_cut_within_a_character(void **state)
+{
+	(void)state;
+	const struct mf_json_place place = {.file = "f"};
+	char key[600];
+	for (size_t shift = 0; shift < 4; shift++) {
+		memset(key, 'k', shift);
+		key[shift] = '\0';
+		while (strlen(key) < 500)
+			strcat(key, "\xF0\x9F\x98\x80");
+		struct mf_json_place at = mf_json_place_member(&place, key);
+		size_t len = strlen(at.pointer);
+		assert_true(len > MF_POINTER_SIZE - 8);
+		assert_int_equal((len - 1 - shift) % 4, 0);
+		assert_int_equal((mf_text_cut(key, 64) - (int)shift) % 4, 0);
+	}
+	assert_int_equal(mf_text_cut("abc", 3), 3);
+	assert_int_equal(mf_text_cut("abc", 2), 2);
+}
+
 static void every_allocation_that_fails_is_reported_and_leaks_nothing(void **state)
 {
 	struct scratch *scratch = *state;
@@ -294,6 +314,7 @@ int main(void)
 		T(the_strict_policy_refuses_a_file_that_others_may_write),
 		T(the_strict_policy_refuses_a_file_in_a_directory_that_others_may_write),
 		T(a_long_path_leaves_room_for_the_rule),
+		cmocka_unit_test(a_text_is_never_cut_within_a_character),
 		T(every_allocation_that_fails_is_reported_and_leaks_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The plugins of one host, through their whole life, with real plugins that do what their configuration says. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -289,6 +290,26 @@ static void two_hosts_in_one_process_use_the_same_plugin_side_by_side(void **sta
 	calls[0] = '\0';
 	publish(host);
 	assert_string_equal(calls, "a:follower ");
+}
+
+static void *lead_a_life(void *user)
+{
+	struct host *host = user;
+	must_load(host, "{'name': 'a', 'config': {'thread_key': true}}");
+	must_start(host);
+	host_deinit(host);
+	host_init(host);
+	fixture_called("a", "gone");
+	return NULL;
+}
+
+static void p14_what_a_plugin_left_with_a_thread_still_works_when_it_is_gone(void **state)
+{
+	struct host *host = *state;
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, lead_a_life, host), 0);
+	pthread_join(thread, NULL);
+	assert_string_equal(calls, "a:create a:init a:start a:stop a:destroy a:gone a:thread_ends ");
 }
 
 /* ---- order ---- */
@@ -684,6 +705,7 @@ int main(void)
 		T(the_read_only_wish_of_the_host_reaches_the_plugin),
 		T(loading_and_stopping_many_times_in_one_process_leaves_nothing_behind),
 		T(two_hosts_in_one_process_use_the_same_plugin_side_by_side),
+		T(p14_what_a_plugin_left_with_a_thread_still_works_when_it_is_gone),
 		T(what_a_plugin_requires_comes_first_else_the_configurations_order),
 		T(the_committer_and_what_it_requires_are_started_first_and_stopped_last),
 		T(a_ring_of_one_two_or_three_is_printed_whole),
