@@ -1,0 +1,874 @@
+/* The snapshot subscriber as bus and runtime see it: reserve, commit, done, snapshots, close. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "fake_store.h"
+#include "model/mem.h"
+#include "model/transaction.h"
+#include "small_steps.h"
+#include <moduforge/value.h>
+
+#define THREADS 8
+#define EACH 60
+
+static struct mf_persist_options options;
+
+/* ---- a committer and what it told ---- */
+
+struct subject {
+	struct fake_store *fake;
+	struct mf_snapshot_subscriber *subscriber;
+	const struct mf_committer *committer;
+	pthread_mutex_t mutex;
+	int dones, failures; /* told */
+	int64_t last_lsn;
+	atomic_int snapshots, failed_snapshots;
+	atomic_int_least64_t last_snapshot;
+	bool in_order;
+};
+
+static struct subject subject;
+
+static void done(void *user, const struct mf_commit_result *result)
+{
+	enum mf_status *out = user;
+	pthread_mutex_lock(&subject.mutex);
+	subject.dones++;
+	if (result->status == MF_OK) {
+		subject.in_order = subject.in_order && result->lsn == subject.last_lsn + 1 && !result->error && result->ts_us > 0;
+		subject.last_lsn = result->lsn;
+	} else {
+		subject.failures++;
+		subject.in_order = subject.in_order && result->error;
+	}
+	pthread_mutex_unlock(&subject.mutex);
+	if (out)
+		*out = result->status;
+}
+
+static void snapshot_told(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
+{
+	(void)user, (void)doc_id;
+	atomic_store(&subject.last_snapshot, upto_lsn);
+	atomic_fetch_add(error ? &subject.failed_snapshots : &subject.snapshots, 1);
+	FAKE_SET(subject.fake, read_error = MF_OK); /* wakes who waits for the fake */
+}
+
+static void open_on(struct fake_store *fake)
+{
+	memset(&subject, 0, sizeof(subject));
+	pthread_mutex_init(&subject.mutex, NULL);
+	subject.fake = fake;
+	subject.in_order = true;
+	struct mf_store_stats stats;
+	assert_int_equal(mf_store_stats(&fake->base, &stats, NULL), MF_OK);
+	subject.last_lsn = stats.last_lsn;
+	struct mf_error error = {0};
+	if (mf_snapshot_subscriber_new(&fake->base, &options, small_registry, &subject.subscriber, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	subject.committer = mf_snapshot_subscriber_committer(subject.subscriber);
+	subject.committer->on_snapshot(subject.committer->user, snapshot_told, NULL);
+}
+
+static void open_fake(enum mf_commit_kind kind)
+{
+	mf_persist_options_init(&options);
+	options.commit_mode = (struct mf_commit_mode){.kind = kind, .group_window_ms = 10};
+	open_on(fake_store_new(kind != MF_COMMIT_MEMORY_ONLY));
+}
+
+static void close_fake(void)
+{
+	assert_true(subject.in_order);
+	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
+	pthread_mutex_destroy(&subject.mutex);
+}
+
+/* ---- a proposer ---- */
+
+static struct mf_transaction *insert(const char *id, const char *key)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	ADD_INSERT(transaction, "root", 0, id);
+	if (key)
+		assert_int_equal(mf_transaction_set_key(transaction, key, NULL), MF_OK);
+	return transaction;
+}
+
+static struct mf_key_answer reserve(const char *doc_id, struct mf_transaction *transaction)
+{
+	struct mf_key_answer answer = {0};
+	if (subject.committer->reserve(subject.committer->user, doc_id, transaction, &answer, NULL) != MF_OK)
+		abort();
+	return answer;
+}
+
+/* A proposal for a transaction on state; the new state is the caller's. */
+static struct mf_proposal propose(const char *doc_id, struct mf_state *state, struct mf_transaction *transaction, struct mf_reservation *reservation, enum mf_status *told)
+{
+	struct mf_proposal proposal = {
+		.doc_id = doc_id,
+		.transaction = transaction,
+		.old_state = state,
+		.reservation = reservation,
+		.generation = subject.committer->generation(subject.committer->user),
+		.done = done,
+		.done_user = told,
+	};
+	if (mf_state_apply(state, transaction, &proposal.new_state, NULL) != MF_OK)
+		abort();
+	return proposal;
+}
+
+static enum mf_status commit(struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error)
+{
+	return subject.committer->commit(subject.committer->user, proposals, count, mode, out_ticket, error);
+}
+
+static enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn)
+{
+	enum mf_status status = mf_ticket_wait(ticket, level, MF_WAIT_FOREVER, out_lsn, NULL);
+	mf_ticket_unref(ticket);
+	return status;
+}
+
+/* Reserve, apply, commit, wait; *state becomes the new one on success. Takes the transaction. */
+static enum mf_status walk(const char *doc_id, struct mf_state **state, struct mf_transaction *transaction, enum mf_commit_kind mode, int64_t *out_lsn)
+{
+	struct mf_key_answer answer = reserve(doc_id, transaction);
+	struct mf_ticket *ticket;
+	if (answer.found != MF_KEY_NEW)
+		abort();
+	struct mf_proposal proposal = propose(doc_id, *state, transaction, answer.reservation, NULL);
+	enum mf_status status = commit(&proposal, 1, mode, &ticket, NULL);
+	if (status == MF_OK)
+		status = wait_for(ticket, MF_LEVEL_COMMITTED, out_lsn);
+	mf_transaction_free(transaction);
+	if (status != MF_OK) {
+		mf_state_unref(proposal.new_state);
+		return status;
+	}
+	mf_state_unref(*state);
+	*state = proposal.new_state;
+	return MF_OK;
+}
+
+static void assert_recovers(const char *doc_id, const struct mf_state *expected)
+{
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	struct mf_digest digest = small_steps_digest(expected);
+	assert_int_equal(subject.committer->recover(subject.committer->user, doc_id, INT64_MAX, &state, &report, NULL), MF_OK);
+	small_assert_digest(state, &digest);
+	assert_int_equal(mf_state_lsn(state), mf_state_lsn(expected));
+	assert_int_equal(report.lsn, mf_state_lsn(expected));
+	mf_state_unref(state);
+}
+
+/* ---- the normal path ---- */
+
+static void f04_a_commit_is_stored_before_it_is_told(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	for (int i = 0; i < 10; i++) {
+		char id[16];
+		int64_t lsn = 0;
+		snprintf(id, sizeof(id), "n%d", i);
+		assert_int_equal(walk("doc", &state, insert(id, id), MF_COMMIT_MEMORY_ONLY, &lsn), MF_OK);
+		assert_int_equal(lsn, i + 1);
+		assert_int_equal(mf_state_lsn(state), lsn);
+		assert_int_equal(subject.dones, i + 1);
+		assert_int_equal(FAKE_GET(subject.fake, synced_lsn), lsn);
+	}
+	assert_recovers("doc", state);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void f20_events_are_stored_under_the_document_that_the_caller_named(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *one = small_state_new(100), *two = small_state_new(100);
+	assert_int_equal(walk("one", &one, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("two", &two, insert("b", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("one", &one, insert("c", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_recovers("one", one);
+	assert_recovers("two", two);
+	mf_state_unref(one);
+	mf_state_unref(two);
+	close_fake();
+}
+
+static void undo_is_reserved_before_its_steps_are_known(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *request = small_transaction_new(), *undo;
+	struct mf_ticket *ticket;
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(mf_transaction_set_key(request, "undo-1", NULL), MF_OK);
+	mf_transaction_set_action(request, MF_ACTION_UNDO, 0);
+	struct mf_key_answer answer = reserve("doc", request);
+	assert_int_equal(answer.found, MF_KEY_NEW);
+	assert_int_equal(mf_state_make_undo(state, &undo, NULL), MF_OK);
+	mf_transaction_set_id(undo, mf_transaction_id(request));
+	assert_int_equal(mf_transaction_assign_key(undo, "undo-1"), MF_OK);
+	struct mf_proposal proposal = propose("doc", state, undo, answer.reservation, NULL);
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	assert_recovers("doc", proposal.new_state);
+	answer = reserve("doc", request); /* the same request again */
+	assert_int_equal(answer.found, MF_KEY_STORED);
+	assert_int_equal(answer.lsn, 2);
+	assert_true(answer.same);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	mf_transaction_free(request);
+	mf_transaction_free(undo);
+	close_fake();
+}
+
+static void f11_a_batch_is_one_atomic_append_with_one_ticket(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	enum { COUNT = 5 };
+	struct mf_state *states[COUNT + 1] = {small_state_new(100)};
+	struct mf_transaction *transactions[COUNT];
+	struct mf_proposal proposals[COUNT];
+	struct mf_ticket *ticket;
+	for (int i = 0; i < COUNT; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		transactions[i] = insert(id, i % 2 ? id : NULL);
+		proposals[i] = propose("doc", states[i], transactions[i], reserve("doc", transactions[i]).reservation, NULL);
+		states[i + 1] = proposals[i].new_state;
+	}
+	assert_int_equal(commit(proposals, COUNT, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	int64_t lsn;
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, &lsn), MF_OK);
+	assert_int_equal(lsn, COUNT);
+	assert_int_equal(FAKE_GET(subject.fake, appends), 1);
+	assert_int_equal(FAKE_GET(subject.fake, largest_batch), COUNT);
+	for (int i = 0; i <= COUNT; i++) {
+		assert_int_equal(mf_state_lsn(states[i]), i);
+		if (i == COUNT)
+			assert_recovers("doc", states[i]);
+	}
+	for (int i = 0; i <= COUNT; i++)
+		mf_state_unref(states[i]);
+	for (int i = 0; i < COUNT; i++)
+		mf_transaction_free(transactions[i]);
+	close_fake();
+}
+
+struct writer {
+	int number;
+	bool ok;
+};
+
+static void *write_many(void *user)
+{
+	struct writer *writer = user;
+	struct mf_state *state;
+	char doc_id[16];
+	snprintf(doc_id, sizeof(doc_id), "doc-%d", writer->number);
+	if (mf_state_new(100, &state) != MF_OK)
+		abort();
+	writer->ok = true;
+	for (int i = 0; i < EACH; i++) {
+		char id[16], key[32];
+		snprintf(id, sizeof(id), "n%d", i);
+		snprintf(key, sizeof(key), "%d/%d", writer->number, i);
+		writer->ok = walk(doc_id, &state, insert(id, i % 2 ? key : NULL), i % 10 ? MF_COMMIT_MEMORY_ONLY : MF_COMMIT_SYNC_DURABLE, NULL) == MF_OK && writer->ok;
+	}
+	struct mf_state *recovered;
+	struct mf_digest a, b;
+	writer->ok = subject.committer->recover(subject.committer->user, doc_id, INT64_MAX, &recovered, NULL, NULL) == MF_OK && writer->ok;
+	writer->ok = writer->ok && mf_doc_digest(mf_state_doc(recovered), &a) == MF_OK && mf_doc_digest(mf_state_doc(state), &b) == MF_OK && memcmp(&a, &b, sizeof(a)) == 0;
+	mf_state_unref(recovered);
+	mf_state_unref(state);
+	return NULL;
+}
+
+static void run_writers(void)
+{
+	pthread_t threads[THREADS];
+	struct writer writers[THREADS];
+	for (int i = 0; i < THREADS; i++) {
+		writers[i].number = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, write_many, &writers[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(writers[i].ok);
+	}
+	assert_int_equal(subject.dones, THREADS * EACH);
+	assert_int_equal(subject.last_lsn, THREADS * EACH);
+}
+
+static void f05_eight_threads_are_told_in_lsn_order(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_ASYNC_DURABLE);
+	run_writers();
+	close_fake();
+}
+
+/* Every snapshot that policy took while eight threads wrote, against a replay. */
+static bool check_snapshot(void *user, const struct mf_snapshot_info *info)
+{
+	int64_t (*found)[64] = user;
+	size_t at = 0;
+	while ((*found)[at])
+		at++;
+	(*found)[at] = info->upto_lsn;
+	return at < 62;
+}
+
+static void f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 7;
+	open_on(fake_store_new(true));
+	run_writers();
+	assert_int_equal(subject.committer->drain(subject.committer->user, MF_WAIT_FOREVER, NULL), MF_OK);
+	struct fake_store *fake = subject.fake;
+	int compared = 0;
+	for (int i = 0; i < THREADS; i++) {
+		int64_t lsns[64] = {0};
+		char doc_id[16];
+		snprintf(doc_id, sizeof(doc_id), "doc-%d", i);
+		assert_int_equal(fake->ops.snapshots(&fake->base, doc_id, check_snapshot, &lsns, NULL), MF_OK);
+		for (size_t at = 0; lsns[at]; at++, compared++) {
+			struct mf_snapshot snapshot;
+			struct mf_state *kept, *replayed;
+			assert_int_equal(mf_store_latest_snapshot(&fake->base, doc_id, lsns[at], &snapshot, NULL), MF_OK);
+			assert_int_equal(snapshot.upto_lsn, lsns[at]);
+			assert_int_equal(mf_snapshot_decode(&snapshot, small_registry, 100, &kept, NULL), MF_OK);
+			mf_snapshot_deinit(&snapshot);
+			/* By the events alone: the first snapshot that would help is hidden. */
+			fake->spoiled_snapshots[0] = lsns[at];
+			assert_int_equal(subject.committer->recover(subject.committer->user, doc_id, lsns[at], &replayed, NULL, NULL), MF_OK);
+			fake->spoiled_snapshots[0] = 0;
+			struct mf_digest digest = small_steps_digest(replayed);
+			small_assert_digest(kept, &digest);
+			assert_int_equal(mf_state_lsn(replayed), lsns[at]);
+			mf_state_unref(kept);
+			mf_state_unref(replayed);
+		}
+	}
+	assert_true(compared > 0);
+	close_fake();
+}
+
+/* ---- keys ---- */
+
+static void a_stored_key_is_found_with_lsn_and_content(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *again = insert("a", "key"), *other = insert("b", "key");
+	assert_int_equal(walk("doc", &state, insert("a", "key"), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	struct mf_key_answer answer = reserve("doc", again);
+	assert_int_equal(answer.found, MF_KEY_STORED);
+	assert_int_equal(answer.lsn, 1);
+	assert_true(answer.same);
+	answer = reserve("doc", other);
+	assert_int_equal(answer.found, MF_KEY_STORED);
+	assert_false(answer.same);
+	answer = reserve("doc2", again);
+	assert_int_equal(answer.found, MF_KEY_STORED); /* unique across documents */
+	assert_false(answer.same);
+	mf_transaction_free(again);
+	mf_transaction_free(other);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void a_pending_key_is_waited_for_and_then_stored(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *first = insert("a", "key"), *same = insert("a", "key"), *other = insert("b", "key");
+	struct mf_ticket *ticket;
+	struct mf_key_answer mine = reserve("doc", first), answer = reserve("doc", same);
+	assert_int_equal(answer.found, MF_KEY_PENDING);
+	assert_true(answer.same);
+	assert_int_equal(mf_ticket_wait(answer.ticket, MF_LEVEL_COMMITTED, 1, NULL, NULL), MF_ERR_TIMEOUT);
+	struct mf_key_answer different = reserve("doc", other);
+	assert_int_equal(different.found, MF_KEY_PENDING);
+	assert_false(different.same);
+	mf_ticket_unref(different.ticket);
+	struct mf_proposal proposal = propose("doc", state, first, mine.reservation, NULL);
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	assert_int_equal(wait_for(answer.ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	assert_int_equal(reserve("doc", same).found, MF_KEY_STORED);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	mf_transaction_free(first);
+	mf_transaction_free(same);
+	mf_transaction_free(other);
+	close_fake();
+}
+
+static void a_released_key_is_free_again(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_transaction *first = insert("a", "key"), *second = insert("a", "key");
+	struct mf_key_answer mine = reserve("doc", first), answer = reserve("doc", second);
+	assert_int_equal(answer.found, MF_KEY_PENDING);
+	subject.committer->release(subject.committer->user, mine.reservation);
+	assert_int_equal(wait_for(answer.ticket, MF_LEVEL_COMMITTED, NULL), MF_ERR_BUSY);
+	answer = reserve("doc", second);
+	assert_int_equal(answer.found, MF_KEY_NEW);
+	subject.committer->release(subject.committer->user, answer.reservation);
+	subject.committer->release(subject.committer->user, NULL);
+	mf_transaction_free(first);
+	mf_transaction_free(second);
+	close_fake();
+}
+
+static void *race_for_a_key(void *user)
+{
+	int *won = user;
+	for (int round = 0; round < 200; round++) {
+		char key[16];
+		snprintf(key, sizeof(key), "race-%d", round);
+		struct mf_transaction *transaction = insert("a", key);
+		struct mf_state *state, *next;
+		struct mf_key_answer answer = reserve("doc", transaction);
+		while (answer.found == MF_KEY_PENDING) {
+			(void)!wait_for(answer.ticket, MF_LEVEL_COMMITTED, NULL);
+			answer = reserve("doc", transaction);
+		}
+		if (answer.found == MF_KEY_NEW && round % 3 == 0 && *won % 2 == 0) {
+			subject.committer->release(subject.committer->user, answer.reservation); /* somebody else may */
+			answer.found = MF_KEY_STORED;
+			++*won;
+			mf_transaction_free(transaction);
+			continue;
+		}
+		if (answer.found == MF_KEY_NEW) {
+			struct mf_ticket *ticket;
+			if (mf_state_new(10, &state) != MF_OK)
+				abort();
+			struct mf_proposal proposal = propose("doc", state, transaction, answer.reservation, NULL);
+			next = proposal.new_state;
+			if (commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL) != MF_OK || wait_for(ticket, MF_LEVEL_COMMITTED, NULL) != MF_OK)
+				abort();
+			mf_state_unref(next);
+			mf_state_unref(state);
+			++*won;
+		}
+		mf_transaction_free(transaction);
+	}
+	return NULL;
+}
+
+static void one_of_many_threads_gets_a_key(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	pthread_t threads[4];
+	int won[4] = {0};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, race_for_a_key, &won[i]), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(subject.dones <= 200);
+	assert_int_equal(subject.failures, 0); /* the store never saw a key twice */
+	assert_true(subject.dones >= 133);
+	close_fake();
+}
+
+static void f01_made_keys_and_ids_never_repeat(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *first = insert("a", NULL), *second = insert("a", NULL), *third = insert("a", NULL);
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_key_answer answers[2] = {reserve("doc", first), reserve("doc", second)};
+	assert_int_equal(answers[0].found, MF_KEY_NEW);
+	assert_string_not_equal(mf_transaction_key(first), mf_transaction_key(second));
+	assert_true(mf_transaction_id(first) != mf_transaction_id(second));
+	assert_int_equal(FAKE_GET(subject.fake, finds), 0); /* no look-up for what cannot be there */
+	for (int i = 0; i < 2; i++)
+		subject.committer->release(subject.committer->user, answers[i].reservation);
+	uint64_t id = mf_transaction_id(first);
+	answers[0] = reserve("doc", first); /* handed over again: keeps id and key */
+	assert_int_equal(mf_transaction_id(first), id);
+	subject.committer->release(subject.committer->user, answers[0].reservation);
+	close_fake();
+	open_fake(MF_COMMIT_MEMORY_ONLY); /* another opening has other random bits, whatever its epoch */
+	answers[0] = reserve("doc", third);
+	assert_string_not_equal(mf_transaction_key(first), mf_transaction_key(third));
+	subject.committer->release(subject.committer->user, answers[0].reservation);
+	assert_true(mf_transaction_id(third) <= INT64_MAX);
+	close_fake();
+	mf_transaction_free(first);
+	mf_transaction_free(second);
+	mf_transaction_free(third);
+}
+
+/* ---- modes ---- */
+
+static void a_mode_can_be_raised_for_one_transaction(void **unused)
+{
+	(void)unused;
+	struct fake_env env;
+	fake_env_init(&env);
+	mf_persist_options_init(&options);
+	options.env = &env.env; /* its clock stands still: no window ever ends */
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(FAKE_GET(subject.fake, syncs), 0);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	assert_int_equal(FAKE_GET(subject.fake, synced_lsn), 2);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void memory_cannot_be_made_durable(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", "key"), MF_COMMIT_ASYNC_DURABLE, NULL), MF_ERR_INVALID);
+	assert_int_equal(walk("doc", &state, insert("a", "key"), MF_COMMIT_SYNC_DURABLE, NULL), MF_ERR_INVALID);
+	assert_int_equal(walk("doc", &state, insert("a", "key"), (enum mf_commit_kind)9, NULL), MF_ERR_INVALID);
+	assert_int_equal(subject.dones, 0);
+	assert_int_equal(walk("doc", &state, insert("a", "key"), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK); /* its key was given back */
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void wrong_options_are_refused(void **unused)
+{
+	(void)unused;
+	struct fake_store *durable = fake_store_new(true), *memory = fake_store_new(false);
+	struct mf_snapshot_subscriber *subscriber = NULL;
+	struct mf_persist_options good, bad;
+	mf_persist_options_init(&good);
+	assert_int_equal(mf_snapshot_subscriber_new(&memory->base, &good, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.commit_mode.kind = MF_COMMIT_MEMORY_ONLY;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.commit_mode.kind = (enum mf_commit_kind)7;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.commit_mode.group_window_ms = 60001;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.compression_level = 20;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.size = sizeof(bad) + 1;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	assert_null(subscriber);
+	fake_store_free(durable); /* the store is still the caller's */
+	fake_store_free(memory);
+}
+
+static void wrong_document_ids_are_refused(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_transaction *transaction = insert("a", NULL);
+	struct mf_key_answer answer;
+	const struct mf_committer *committer = subject.committer;
+	char long_id[MF_ID_MAX + 2];
+	memset(long_id, 'x', sizeof(long_id));
+	long_id[MF_ID_MAX + 1] = '\0';
+	assert_int_equal(committer->reserve(committer->user, "", transaction, &answer, NULL), MF_ERR_INVALID);
+	assert_int_equal(committer->reserve(committer->user, long_id, transaction, &answer, NULL), MF_ERR_INVALID);
+	assert_int_equal(committer->reserve(committer->user, "\xc3", transaction, &answer, NULL), MF_ERR_INVALID);
+	mf_transaction_free(transaction);
+	close_fake();
+}
+
+/* ---- failures ---- */
+
+static void a_failed_group_gives_its_keys_back_and_outdates_what_was_built_on_it(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *first = insert("a", "k1"), *second = insert("b", "k2"), *third = insert("c", "k3");
+	enum mf_status told[2] = {MF_OK, MF_OK};
+	struct mf_ticket *tickets[3];
+	FAKE_SET(subject.fake, hold_appends = true);
+	struct mf_proposal one = propose("doc", state, first, reserve("doc", first).reservation, &told[0]);
+	assert_int_equal(commit(&one, 1, MF_COMMIT_MEMORY_ONLY, &tickets[0], NULL), MF_OK);
+	struct mf_proposal two = propose("doc", one.new_state, second, reserve("doc", second).reservation, &told[1]);
+	assert_int_equal(commit(&two, 1, MF_COMMIT_MEMORY_ONLY, &tickets[1], NULL), MF_OK);
+	struct mf_proposal three = propose("doc", two.new_state, third, reserve("doc", third).reservation, NULL);
+	FAKE_SET(subject.fake, append_error = MF_ERR_STORAGE_FULL);
+	FAKE_SET(subject.fake, append_errors_left = 1);
+	FAKE_SET(subject.fake, hold_appends = false);
+	assert_int_equal(wait_for(tickets[1], MF_LEVEL_COMMITTED, NULL), MF_ERR_STORAGE_FULL);
+	assert_int_equal(wait_for(tickets[0], MF_LEVEL_COMMITTED, NULL), MF_ERR_STORAGE_FULL);
+	assert_int_equal(told[0], MF_ERR_STORAGE_FULL);
+	assert_int_equal(told[1], MF_ERR_STORAGE_FULL);
+	assert_int_equal(mf_state_lsn(one.new_state), -1);
+	assert_int_equal(commit(&three, 1, MF_COMMIT_MEMORY_ONLY, &tickets[2], NULL), MF_ERR_BUSY);
+	mf_state_unref(one.new_state);
+	mf_state_unref(two.new_state);
+	mf_state_unref(three.new_state);
+	/* From the committed state, with the same keys. */
+	assert_int_equal(walk("doc", &state, first, MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("doc", &state, third, MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_recovers("doc", state);
+	mf_transaction_free(second);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void p08_after_an_unknown_outcome_nothing_is_accepted(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, sync_error = MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(walk("doc", &state, insert("a", "k1"), MF_COMMIT_MEMORY_ONLY, NULL), MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(walk("doc", &state, insert("b", "k2"), MF_COMMIT_MEMORY_ONLY, NULL), MF_ERR_IO);
+	struct mf_error error = {0};
+	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, &error), MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(error.status, MF_ERR_UNKNOWN_OUTCOME);
+	mf_state_unref(state);
+}
+
+static void f07_close_says_when_it_could_not_drain(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *transaction = insert("a", "k1");
+	struct mf_ticket *ticket;
+	FAKE_SET(subject.fake, hold_syncs = true);
+	struct mf_proposal proposal = propose("doc", state, transaction, reserve("doc", transaction).reservation, NULL);
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, subject.fake->in_sync == 1);
+	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, 1, NULL), MF_ERR_TIMEOUT);
+	FAKE_SET(subject.fake, hold_syncs = false);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_SYNCED, NULL), MF_OK); /* nothing was closed */
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	mf_transaction_free(transaction);
+	close_fake();
+}
+
+static void f07_close_stores_what_nobody_waited_for(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_ASYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	struct mf_ticket *last = NULL;
+	for (int i = 0; i < 50; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		struct mf_transaction *transaction = insert(id, NULL);
+		struct mf_proposal proposal = propose("doc", state, transaction, reserve("doc", transaction).reservation, NULL);
+		mf_ticket_unref(last);
+		assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &last, NULL), MF_OK);
+		mf_state_unref(state);
+		state = proposal.new_state;
+		mf_transaction_free(transaction);
+	}
+	close_fake();
+	assert_int_equal(subject.dones, 50);
+	int64_t lsn;
+	assert_int_equal(wait_for(last, MF_LEVEL_SYNCED, &lsn), MF_OK); /* also after the subscriber is gone */
+	assert_int_equal(lsn, 50);
+	mf_state_unref(state);
+}
+
+/* ---- snapshots ---- */
+
+static void a_due_snapshot_is_taken_beside_the_commits(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 3;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, hold_snapshots = true);
+	for (int i = 0; i < 10; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		assert_int_equal(walk("doc", &state, insert(id, NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK); /* also while a snapshot hangs */
+	}
+	FAKE_WAIT(subject.fake, subject.fake->in_snapshot == 1);
+	FAKE_SET(subject.fake, hold_snapshots = false);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 1);
+	assert_int_equal(subject.last_snapshot, 3);
+	assert_recovers("doc", state);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void a_failed_snapshot_is_told_and_harms_nothing(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 2;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, snapshot_error = MF_ERR_STORAGE_FULL);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.failed_snapshots) == 1);
+	FAKE_SET(subject.fake, snapshot_error = MF_OK);
+	assert_int_equal(walk("doc", &state, insert("c", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("doc", &state, insert("d", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 1);
+	assert_recovers("doc", state);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void snapshots_and_compaction_by_hand(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	const struct mf_committer *committer = subject.committer;
+	struct mf_state *state = small_state_new(100);
+	int64_t upto = -1;
+	assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_ERR_STATE);
+	for (int i = 0; i < 3; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		assert_int_equal(walk("doc", &state, insert(id, NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+		assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_OK);
+		assert_int_equal(upto, i + 1);
+	}
+	assert_int_equal(subject.snapshots, 3);
+	assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_OK); /* again: the same */
+	assert_int_equal(committer->compact(committer->user, "doc", &upto, NULL), MF_OK);
+	assert_int_equal(upto, 2);
+	assert_recovers("doc", state);
+	assert_int_equal(committer->preflight(committer->user, NULL), MF_OK);
+	assert_ptr_equal(committer->store(committer->user), &subject.fake->base);
+	FAKE_SET(subject.fake, snapshot_error = MF_ERR_IO);
+	assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_ERR_IO);
+	assert_int_equal(subject.failed_snapshots, 1);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void the_recovery_target_measures_replays(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = options.snapshot_every_bytes = options.snapshot_every_ms = 0;
+	options.recovery_target_ms = 1;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	/* Every replay costs at least a microsecond, so a millisecond is over after 1000 at the latest. */
+	for (int i = 0; i < 1002; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		assert_int_equal(walk("doc", &state, insert(id, NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	}
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) >= 1);
+	mf_state_unref(state);
+	close_fake();
+}
+
+/* ---- memory ---- */
+
+static void every_failed_allocation_makes_no_subscriber(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	mf_persist_options_init(&options);
+	for (uint64_t n = 1;; n++) {
+		struct mf_snapshot_subscriber *subscriber = NULL;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_snapshot_subscriber_new(&fake->base, &options, small_registry, &subscriber, NULL);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK) {
+			assert_true(n > 5);
+			assert_int_equal(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
+			return;
+		}
+		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_null(subscriber);
+	}
+}
+
+static void every_failed_allocation_of_a_commit_leaves_nothing_half_done(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	struct mf_state *state = small_state_new(100);
+	const struct mf_committer *committer = subject.committer;
+	int64_t lsn = 0;
+	for (uint64_t n = 1; lsn == 0; n++) {
+		struct mf_transaction *transaction = insert("a", "key");
+		struct mf_key_answer answer = {0};
+		struct mf_ticket *ticket = NULL;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = committer->reserve(committer->user, "doc", transaction, &answer, NULL);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK) {
+			assert_int_equal(answer.found, MF_KEY_NEW); /* nobody holds it since the last try */
+			struct mf_proposal proposal = propose("doc", state, transaction, answer.reservation, NULL);
+			mf_mem_fail_at(n, false);
+			status = commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL);
+			if (status == MF_OK)
+				status = wait_for(ticket, MF_LEVEL_COMMITTED, &lsn);
+			mf_mem_fail_at(0, false);
+			if (status == MF_OK)
+				assert_int_equal(mf_state_lsn(proposal.new_state), 1);
+			mf_state_unref(proposal.new_state);
+		}
+		if (status != MF_OK)
+			assert_int_equal(status, MF_ERR_NO_MEMORY);
+		mf_transaction_free(transaction);
+	}
+	assert_int_equal(lsn, 1);
+	mf_state_unref(state);
+	close_fake();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(f04_a_commit_is_stored_before_it_is_told),
+		cmocka_unit_test(f20_events_are_stored_under_the_document_that_the_caller_named),
+		cmocka_unit_test(undo_is_reserved_before_its_steps_are_known),
+		cmocka_unit_test(f11_a_batch_is_one_atomic_append_with_one_ticket),
+		cmocka_unit_test(f05_eight_threads_are_told_in_lsn_order),
+		cmocka_unit_test(f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn),
+		cmocka_unit_test(a_stored_key_is_found_with_lsn_and_content),
+		cmocka_unit_test(a_pending_key_is_waited_for_and_then_stored),
+		cmocka_unit_test(a_released_key_is_free_again),
+		cmocka_unit_test(one_of_many_threads_gets_a_key),
+		cmocka_unit_test(f01_made_keys_and_ids_never_repeat),
+		cmocka_unit_test(a_mode_can_be_raised_for_one_transaction),
+		cmocka_unit_test(memory_cannot_be_made_durable),
+		cmocka_unit_test(wrong_options_are_refused),
+		cmocka_unit_test(wrong_document_ids_are_refused),
+		cmocka_unit_test(a_failed_group_gives_its_keys_back_and_outdates_what_was_built_on_it),
+		cmocka_unit_test(p08_after_an_unknown_outcome_nothing_is_accepted),
+		cmocka_unit_test(f07_close_says_when_it_could_not_drain),
+		cmocka_unit_test(f07_close_stores_what_nobody_waited_for),
+		cmocka_unit_test(a_due_snapshot_is_taken_beside_the_commits),
+		cmocka_unit_test(a_failed_snapshot_is_told_and_harms_nothing),
+		cmocka_unit_test(snapshots_and_compaction_by_hand),
+		cmocka_unit_test(the_recovery_target_measures_replays),
+		cmocka_unit_test(every_failed_allocation_makes_no_subscriber),
+		cmocka_unit_test(every_failed_allocation_of_a_commit_leaves_nothing_half_done),
+	};
+	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
+}
