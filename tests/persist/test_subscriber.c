@@ -83,8 +83,8 @@ static void open_fake(enum mf_commit_kind kind)
 
 static void close_fake(void)
 {
-	assert_true(subject.in_order);
 	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
+	assert_true(subject.in_order);
 	pthread_mutex_destroy(&subject.mutex);
 }
 
