@@ -137,6 +137,7 @@ static enum mf_status append_one(struct mf_sqlite *store, struct append *job, si
 	event->lsn = job->last + 1 + (int64_t)index;
 	event->epoch = store->epoch;
 	event->checksum = mf_event_checksum(event);
+	mf_key_filter_add(&store->keys, event->idempotency_key, strlen(event->idempotency_key)); /* stays if rolled back: only a wrong alarm */
 	status = insert(store, event, error);
 	if (status == MF_ERR_DUPLICATE_KEY)
 		return refuse_duplicate(store, job, index, error);
@@ -273,6 +274,7 @@ enum mf_status mf_sqlite_maintain(struct mf_store *base, struct mf_error *error)
 	enum mf_status status = mf_sqlite_check_writable(store, error);
 	if (status != MF_OK)
 		return store->read_only ? MF_OK : status;
+	mf_sqlite_maintain_keys(store);
 	int64_t pages = atomic_load(&store->log_pages);
 	if (pages - atomic_load(&store->log_done) < store->checkpoint_pages || pages < atomic_load(&store->retry_checkpoint_at))
 		return MF_OK;

@@ -553,6 +553,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);
+	mf_sqlite_close_keys(store);
 	mf_free(store);
 	return status == MF_OK ? closed : status;
 }
@@ -577,6 +578,7 @@ enum mf_status mf_store_open_sqlite(const struct mf_sqlite_options *options, str
 		}
 		return status;
 	}
+	mf_sqlite_open_keys(store);
 	*out = &store->base;
 	return MF_OK;
 }

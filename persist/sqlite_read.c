@@ -258,6 +258,8 @@ enum mf_status mf_sqlite_find_key(struct mf_store *base, const char *key, struct
 	if (status != MF_OK)
 		return status;
 	struct mf_key_info found;
+	if (mf_sqlite_key_is_new(store, key))
+		return mf_error_set(error, MF_ERR_NOT_FOUND, "no event has the key '%.200s'", key);
 	pthread_mutex_lock(&store->read_lock);
 	/* Keys move from the first place to the second, so asking in this order meets each. */
 	status = find_in(store, MF_READ_KEY, key, &found, error);

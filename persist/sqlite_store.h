@@ -1,4 +1,4 @@
-/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _append, _read, _snapshot, _compact,
+/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _append, _read, _keys, _snapshot, _compact,
  * _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
@@ -23,6 +23,7 @@
 
 #include "persist/env.h"
 #include "persist/heads.h"
+#include "persist/key_filter.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_schema.h"
 #include "persist/watermark.h"
@@ -77,6 +78,15 @@ struct mf_sqlite {
 	struct mf_sql *reader;
 	struct mf_stmt *read[MF_READ_STMTS];
 
+	/* The filter of keys; added to under write_lock. */
+	struct mf_key_filter keys;
+	atomic_bool keys_known; /* it has every key of the store */
+	struct mf_key_load {
+		struct mf_sql *sql; /* NULL: done, or given up */
+		size_t table;
+		char after[MF_ID_MAX + 1];
+	} key_load;
+
 	/* Counters of stats: counted once, at the first question, then kept, under write_lock. */
 	_Atomic int64_t new_documents, new_snapshots, deleted_events;
 	pthread_mutex_t count_lock;
@@ -123,6 +133,12 @@ enum mf_status mf_sqlite_last_lsn(struct mf_store *store, const char *doc_id, in
 enum mf_status mf_sqlite_find_key(struct mf_store *store, const char *key, struct mf_key_info *out, struct mf_error *error);
 enum mf_status mf_sqlite_documents(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
 enum mf_status mf_sqlite_newest(struct mf_sql *sql, int64_t *out_lsn, struct mf_error *error); /* of events stored and compacted, and accepted losses */
+
+/* ---- sqlite_keys.c ---- */
+void mf_sqlite_open_keys(struct mf_sqlite *store);
+void mf_sqlite_close_keys(struct mf_sqlite *store);
+void mf_sqlite_maintain_keys(struct mf_sqlite *store);                       /* fills the filter a little further */
+bool mf_sqlite_key_is_new(const struct mf_sqlite *store, const char *key); /* false: ask the database */
 
 /* ---- sqlite_snapshot.c ---- */
 enum mf_status mf_sqlite_latest_snapshot(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
