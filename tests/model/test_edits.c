@@ -334,34 +334,63 @@ static void labels_keep_their_order_wherever_nodes_are_inserted(void **state)
 	stress(anywhere);
 }
 
+/* count children whose labels are set by hand, as if many more had come and gone there. */
+static struct mf_edit *edit_with_labels(size_t count, uint64_t (*label_of)(size_t index))
+{
+	struct mf_doc *doc = empty_doc();
+	struct mf_edit *pushed = edit_of(doc);
+	for (size_t n = 0; n < count; n++)
+		insert_numbered(pushed, n, n);
+	mf_doc_unref(doc);
+	doc = finish(pushed);
+	struct mf_node *root = (struct mf_node *)mf_doc_root(doc), **nodes = calloc(count, sizeof(struct mf_node *));
+	struct mf_seq *children = NULL;
+	for (size_t n = 0; n < count; n++)
+		nodes[n] = (struct mf_node *)mf_doc_child(doc, root, n);
+	for (size_t n = 0; n < count; n++) {
+		nodes[n]->label = label_of(n);
+		const struct mf_seq_entry entry = mf_child_entry(nodes[n]);
+		assert_int_equal(mf_seq_insert(NULL, &children, n, &entry), MF_OK);
+	}
+	free(nodes);
+	mf_seq_unref(NULL, root->children);
+	root->children = children;
+	pushed = edit_of(doc);
+	mf_doc_unref(doc);
+	return pushed;
+}
+
+static uint64_t at_the_ends(size_t index)
+{
+	return index < 10 ? index + 1 : UINT64_MAX - 20 + index;
+}
+
+static uint64_t crowded(size_t index)
+{
+	return ((uint64_t)1 << 40) + index;
+}
+
 static void labels_at_the_ends_of_their_range_make_room(void **state)
 {
 	(void)state;
-	struct mf_doc *doc = empty_doc();
-	struct mf_edit *squeezed = edit_of(doc);
-	for (size_t n = 0; n < 20; n++)
-		insert_numbered(squeezed, n, n);
-	mf_doc_unref(doc);
-	doc = finish(squeezed);
-	/* Push the labels to both ends of the range by hand, as if 2^31 children had come and gone there. */
-	struct mf_node *root = (struct mf_node *)mf_doc_root(doc), *nodes[20];
-	struct mf_seq *pushed = NULL;
-	for (size_t n = 0; n < 20; n++)
-		nodes[n] = (struct mf_node *)mf_doc_child(doc, root, n);
-	for (size_t n = 0; n < 20; n++) {
-		nodes[n]->label = n < 10 ? n + 1 : UINT64_MAX - 20 + n;
-		const struct mf_seq_entry entry = mf_child_entry(nodes[n]);
-		assert_int_equal(mf_seq_insert(NULL, &pushed, n, &entry), MF_OK);
-	}
-	mf_seq_unref(NULL, root->children);
-	root->children = pushed;
-	squeezed = edit_of(doc);
+	struct mf_edit *squeezed = edit_with_labels(20, at_the_ends);
 	for (size_t n = 20; n < 60; n++) {
 		insert_numbered(squeezed, n % 2 ? MF_APPEND : 0, n);
 		check_doc(mf_edit_doc(squeezed));
 	}
 	mf_edit_drop(squeezed);
-	mf_doc_unref(doc);
+}
+
+static void a_whole_list_without_room_is_spread_over_the_range(void **state)
+{
+	(void)state;
+	enum { COUNT = 10000 };
+	struct mf_edit *squeezed = edit_with_labels(COUNT, crowded);
+	insert_numbered(squeezed, COUNT / 2, COUNT);
+	check_doc(mf_edit_doc(squeezed));
+	assert_int_equal(mf_doc_index(mf_edit_doc(squeezed), find(mf_edit_doc(squeezed), "s10000")), COUNT / 2);
+	assert_int_equal(mf_doc_index(mf_edit_doc(squeezed), find(mf_edit_doc(squeezed), "s5000")), COUNT / 2 + 1);
+	mf_edit_drop(squeezed);
 }
 
 /* ---- a million ---- */
@@ -452,6 +481,7 @@ int main(void)
 		cmocka_unit_test(random_edits_match_a_plain_tree_and_old_versions_stay),
 		cmocka_unit_test(labels_keep_their_order_wherever_nodes_are_inserted),
 		cmocka_unit_test(labels_at_the_ends_of_their_range_make_room),
+		cmocka_unit_test(a_whole_list_without_room_is_spread_over_the_range),
 		cmocka_unit_test(a_million_children_are_inserted_moved_and_removed),
 		cmocka_unit_test(a_large_subtree_goes_in_and_out),
 	};
