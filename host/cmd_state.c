@@ -8,10 +8,12 @@ static struct mf_output out;
 static enum mf_status find_state(struct mf_runtime *runtime, const struct mf_args *args, struct mf_state **out_state, struct mf_error *error)
 {
 	bool newest = !(args->given & MF_ARG_AT_LSN);
-	enum mf_status status = mf_runtime_state_at(runtime, args->doc, newest ? INT64_MAX : args->at_lsn, out_state, NULL, error);
-	if (status != MF_OK || mf_state_lsn(*out_state) > 0)
-		return status;
-	mf_state_unref(*out_state);
+	if (newest || args->at_lsn > 0) {
+		enum mf_status status = mf_runtime_state_at(runtime, args->doc, newest ? INT64_MAX : args->at_lsn, out_state, NULL, error);
+		if (status != MF_OK || mf_state_lsn(*out_state) > 0)
+			return status;
+		mf_state_unref(*out_state);
+	}
 	if (newest)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", args->doc);
 	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events up to LSN %lld", args->doc, (long long)args->at_lsn);

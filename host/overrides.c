@@ -61,6 +61,8 @@ enum mf_status mf_overrides_make(const struct mf_runtime_options *options, struc
 		status = override_mode(out, options->mode, error);
 	if (status == MF_OK && options->data_dir)
 		status = override_dir(out, options->data_dir, error);
+	if (options->accept_damage)
+		add_override(out, "store.accept_damage", "true");
 	return status;
 }
 

@@ -6,7 +6,7 @@
 #include "bus/plugin_set.h"
 
 struct mf_overrides {
-	struct mf_plugin_override list[3];
+	struct mf_plugin_override list[4];
 	size_t count;
 	char mode[64]; /* JSON text */
 	char *dir;     /* JSON text */

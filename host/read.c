@@ -9,6 +9,8 @@ enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_i
 {
 	struct mf_recovery_report report = {0};
 	enum mf_status status = mf_runtime_check(runtime, false, error);
+	if (status == MF_OK && at_lsn <= 0)
+		status = mf_error_set(error, MF_ERR_INVALID, "LSN %lld: the first one is 1", (long long)at_lsn);
 	if (status != MF_OK)
 		return status;
 	const struct mf_committer *committer = runtime->committer;

@@ -57,11 +57,18 @@ static void stop(struct mf_acks *acks)
 	(void)written; /* an eventfd takes it */
 }
 
+static void flush(struct mf_acks *acks)
+{
+	mf_output_flush(&acks->out);
+	if (acks->out.error)
+		stop(acks);
+}
+
 static void wait_outcome(struct mf_acks *acks, struct mf_ack *ack)
 {
 	ack->status = mf_ticket_wait(ack->ticket, MF_LEVEL_COMMITTED, 0, &ack->lsn, &ack->error);
 	if (ack->status == MF_ERR_TIMEOUT) {
-		mf_output_flush(&acks->out);
+		flush(acks);
 		ack->status = mf_ticket_wait(ack->ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, &ack->lsn, &ack->error);
 	}
 	mf_ticket_unref(ack->ticket);
@@ -103,7 +110,7 @@ static struct mf_ack *oldest(struct mf_acks *acks)
 	pthread_mutex_lock(&acks->lock);
 	if (acks->count == 0) {
 		pthread_mutex_unlock(&acks->lock);
-		mf_output_flush(&acks->out);
+		flush(acks);
 		pthread_mutex_lock(&acks->lock);
 	}
 	while (acks->count == 0 && !acks->closing)
@@ -128,7 +135,6 @@ static void *write_acks(void *user)
 	struct mf_acks *acks = user;
 	for (struct mf_ack *ack; (ack = oldest(acks)); pop(acks))
 		answer(acks, ack);
-	mf_output_flush(&acks->out);
 	return NULL;
 }
 

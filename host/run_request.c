@@ -90,7 +90,8 @@ static enum mf_status check_members(const struct mf_value *line, enum mf_run_op 
 static enum mf_status set_fields(struct mf_transaction *transaction, const struct mf_value *line, struct mf_error *error)
 {
 	char text[MF_ID_MAX + 1];
-	const struct mf_value *key = mf_value_get(line, "key"), *actor = mf_value_get(line, "actor"), *expect = mf_value_get(line, "expect");
+	const struct mf_value *key = mf_value_get(line, "key"), *actor = mf_value_get(line, "actor");
+	const struct mf_value *expect = mf_value_get(line, "expect"), *meta = mf_value_get(line, "meta");
 	enum mf_status status = MF_OK;
 	if (key) {
 		status = read_text(key, "key", text, error);
@@ -107,7 +108,9 @@ static enum mf_status set_fields(struct mf_transaction *transaction, const struc
 			return mf_error_set(error, MF_ERR_INVALID, "/expect must be an LSN: a whole number from 0 on");
 		mf_transaction_set_expect(transaction, mf_value_as_int(expect));
 	}
-	mf_transaction_set_meta(transaction, mf_value_get(line, "meta"));
+	if (status == MF_OK && meta && mf_value_depth(meta) > MF_DEPTH_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "/meta is nested more than %d deep", MF_DEPTH_MAX);
+	mf_transaction_set_meta(transaction, meta);
 	return status;
 }
 
