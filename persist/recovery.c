@@ -8,7 +8,11 @@
  * 1. Events are applied in LSN order, each to the state of its prev_lsn; a gap, at the beginning, inside or at
  *    the end, is MF_ERR_CORRUPTED with document and LSN.
  * 2. At most one page of events is in memory.
- * 3. Nothing is written; a read error is an error, never "no snapshot". */
+ * 3. Nothing is written; a read error is an error, never "no snapshot".
+ *
+ * Compaction may delete, between two pages, the events that a replay from an old snapshot still wants. That looks
+ * like a break, and is none when begun anew from the snapshot that compaction kept; so a break is believed only
+ * when it shows ATTEMPTS times. */
 #include "persist/recovery.h"
 
 #include <string.h>
@@ -17,6 +21,7 @@
 #include "persist/env.h"
 
 #define LADDER_MAX 8
+#define ATTEMPTS 3
 #define DEFAULT_BATCH 1000
 #define DEFAULT_HISTORY 1000
 
@@ -28,6 +33,7 @@ struct replay {
 	struct mf_state *state;
 	struct mf_replay_report report;
 	int64_t newest_damaged;    /* LSN of the newest snapshot that was passed over */
+	bool broken;               /* the chain broke */
 	struct mf_error passed_over; /* why */
 };
 
@@ -115,8 +121,9 @@ static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 /* ---- the events ---- */
 
 /* At lsn the replay has the state of LSN have, and needs that of LSN wanted. */
-static enum mf_status broken_chain(const struct replay *replay, int64_t lsn, int64_t have, int64_t wanted, struct mf_error *error)
+static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t have, int64_t wanted, struct mf_error *error)
 {
+	replay->broken = true;
 	/* A snapshot that could not be used, and the events that could replace it are gone: its reason is the story. */
 	if (replay->report.damaged_snapshots && replay->report.events == 0) {
 		enum mf_status status = replay->passed_over.status;
@@ -225,7 +232,7 @@ static enum mf_status check_old(const struct replay *replay, struct mf_error *er
 			    (long long)replay->options->at_lsn);
 }
 
-static enum mf_status check_complete(const struct replay *replay, int64_t last_lsn, struct mf_error *error)
+static enum mf_status check_complete(struct replay *replay, int64_t last_lsn, struct mf_error *error)
 {
 	int64_t lsn = mf_state_lsn(replay->state);
 	if (lsn < replay->newest_damaged)
@@ -253,11 +260,15 @@ static enum mf_status run(struct replay *replay, struct mf_error *error)
 enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_replay_options *options,
 			 struct mf_state **out, struct mf_replay_report *out_report, struct mf_error *error)
 {
-	struct replay replay = {.store = store, .doc_id = doc_id, .registry = registry, .options = options};
-	enum mf_status status = run(&replay, error);
-	if (status != MF_OK) {
-		mf_state_unref(replay.state);
-		return status;
+	struct replay replay;
+	enum mf_status status = MF_ERR_CORRUPTED;
+	for (int attempt = 1; status != MF_OK; attempt++) {
+		replay = (struct replay){.store = store, .doc_id = doc_id, .registry = registry, .options = options};
+		status = run(&replay, error);
+		if (status != MF_OK)
+			mf_state_unref(replay.state);
+		if (status != MF_OK && (!replay.broken || attempt == ATTEMPTS))
+			return status;
 	}
 	*out = replay.state;
 	if (out_report)

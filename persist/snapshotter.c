@@ -23,7 +23,7 @@ struct mf_snapshotter {
 	pthread_cond_t changed;
 	struct job *head, **tail;
 	size_t count;
-	bool running, working, ending;
+	bool running, working, paused, ending;
 	pthread_t thread;
 };
 
@@ -111,7 +111,7 @@ static void *work(void *argument)
 	struct mf_snapshotter *snapshotter = argument;
 	pthread_mutex_lock(&snapshotter->mutex);
 	while (!snapshotter->ending) {
-		struct job *job = pop(snapshotter);
+		struct job *job = snapshotter->paused ? NULL : pop(snapshotter);
 		if (!job) {
 			pthread_cond_wait(&snapshotter->changed, &snapshotter->mutex);
 			continue;
@@ -198,13 +198,13 @@ static bool wait_idle(struct mf_snapshotter *snapshotter, int64_t timeout_ms)
 enum mf_status mf_snapshotter_stop(struct mf_snapshotter *snapshotter, int64_t timeout_ms, struct mf_error *error)
 {
 	pthread_mutex_lock(&snapshotter->mutex);
-	for (struct job *job = pop(snapshotter); job; job = pop(snapshotter))
-		free_job(job);
+	snapshotter->paused = true;
 	bool idle = wait_idle(snapshotter, timeout_ms);
 	bool join = idle && snapshotter->running;
-	snapshotter->ending = idle;
-	if (join)
-		pthread_cond_broadcast(&snapshotter->changed);
+	for (struct job *job = idle ? pop(snapshotter) : NULL; job; job = pop(snapshotter))
+		free_job(job);
+	snapshotter->paused = snapshotter->ending = idle;
+	pthread_cond_broadcast(&snapshotter->changed);
 	pthread_mutex_unlock(&snapshotter->mutex);
 	if (!idle)
 		return mf_error_set(error, MF_ERR_TIMEOUT, "a snapshot is still being written after %lld ms", (long long)timeout_ms);

@@ -1,5 +1,6 @@
 /* Recovery, preflight and compaction over a memory store behind the fake one. */
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>
@@ -489,6 +490,52 @@ static void a_snapshot_that_differs_from_the_events_is_found_out(void **unused)
 	fake_store_free(fake);
 }
 
+struct reader {
+	struct fake_store *fake;
+	atomic_bool stop;
+	atomic_int wrong, right;
+};
+
+static void *read_on(void *user)
+{
+	struct reader *reader = user;
+	while (!atomic_load(&reader->stop)) {
+		struct mf_state *state;
+		enum mf_status newest = recover(reader->fake, 0, &state, NULL, NULL);
+		if (newest == MF_OK)
+			mf_state_unref(state);
+		enum mf_status old = recover(reader->fake, 30, &state, NULL, NULL);
+		if (old == MF_OK)
+			mf_state_unref(state);
+		bool right = newest == MF_OK && (old == MF_OK || old == MF_ERR_NOT_FOUND);
+		atomic_fetch_add(right ? &reader->right : &reader->wrong, 1);
+	}
+	return NULL;
+}
+
+static void recovery_beside_compaction_sees_no_damage(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = small_state_new(100);
+	struct reader reader = {.fake = fake};
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, read_on, &reader), 0);
+	for (int i = 0; i < 25; i++) {
+		int64_t upto;
+		state = write_history(fake, state, 20);
+		take_snapshot(fake, state);
+		assert_int_equal(compact(fake, &upto, NULL), MF_OK);
+	}
+	while (atomic_load(&reader.right) + atomic_load(&reader.wrong) == 0)
+		sched_yield();
+	atomic_store(&reader.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(reader.wrong, 0);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
 /* ---- memory ---- */
 
 static void every_failed_allocation_is_no_memory(void **unused)
@@ -581,6 +628,7 @@ int main(void)
 		cmocka_unit_test(a_state_older_than_compaction_is_not_found),
 		cmocka_unit_test(compaction_with_any_doubt_deletes_nothing),
 		cmocka_unit_test(a_snapshot_that_differs_from_the_events_is_found_out),
+		cmocka_unit_test(recovery_beside_compaction_sees_no_damage),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
 		cmocka_unit_test(every_failed_allocation_in_a_preflight_is_no_memory),
 	};
