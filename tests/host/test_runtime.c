@@ -1,0 +1,770 @@
+/* test_runtime.c - the one door with the real plugins, through the public API only. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <moduforge/runtime.h>
+
+#define OK(call) assert_int_equal(MF_OK, (call))
+#define THREADS 8
+#define DOCS 4
+
+/* ---- a scratch directory with a plugins.json of its own ---- */
+static char dir[64], config[128], data[128];
+static struct mf_runtime *runtime;
+
+static void write_config(const char *more_top, const char *more_options)
+{
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"]%s, \"plugins\": [\n"
+		"{\"name\": \"node_steps\"}, {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"},\n"
+		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}%s}}]}\n",
+		MF_TEST_BUILD, MF_TEST_BUILD, more_top, data, more_options);
+	assert_int_equal(0, fclose(file));
+}
+
+static int setup(void **unused)
+{
+	(void)unused;
+	const char *base = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	snprintf(config, sizeof(config), "%s/plugins.json", dir);
+	snprintf(data, sizeof(data), "%s/store", dir);
+	write_config("", "");
+	runtime = NULL;
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	char command[128];
+	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL));
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	return system(command);
+}
+
+static enum mf_status try_open(const char *mode, struct mf_error *error)
+{
+	struct mf_runtime_options options = {.config_path = config, .mode = mode};
+	return mf_runtime_open(&options, &runtime, error);
+}
+
+static void open_runtime(const char *mode)
+{
+	struct mf_error error;
+	if (try_open(mode, &error) != MF_OK)
+		fail_msg("%s", error.message);
+}
+
+static void close_runtime(void)
+{
+	struct mf_error error;
+	if (mf_runtime_close(runtime, MF_WAIT_FOREVER, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	runtime = NULL;
+}
+
+static void reopen(const char *mode)
+{
+	close_runtime();
+	open_runtime(mode);
+}
+
+/* ---- transactions ---- */
+static struct mf_transaction *transaction_of(const char *key, const char *type_id, const char *json)
+{
+	struct mf_transaction *transaction;
+	struct mf_error error;
+	OK(mf_transaction_new(&transaction));
+	OK(mf_transaction_set_key(transaction, key, NULL));
+	if (mf_transaction_add_json(transaction, mf_runtime_steps(runtime), type_id, json, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	return transaction;
+}
+
+static struct mf_transaction *set_n(const char *key, int n)
+{
+	char json[64];
+	snprintf(json, sizeof(json), "{\"id\":\"root\",\"set\":{\"n\":%d}}", n);
+	return transaction_of(key, "update_attrs", json);
+}
+
+static enum mf_status commit_n(const char *doc_id, const char *key, int n, int64_t *out_lsn, struct mf_error *error)
+{
+	struct mf_transaction *transaction = set_n(key, n);
+	enum mf_status status = mf_runtime_commit(runtime, doc_id, transaction, out_lsn, error);
+	mf_transaction_free(transaction);
+	return status;
+}
+
+struct seen {
+	int64_t lsn, n; /* n -1: not set */
+	struct mf_digest digest;
+};
+
+static struct seen look_at(const char *doc_id)
+{
+	struct mf_state *state;
+	struct seen seen = {.n = -1};
+	OK(mf_runtime_state(runtime, doc_id, &state, NULL));
+	const struct mf_value *n = mf_node_attr(mf_doc_root(mf_state_doc(state)), "n", 1);
+	seen.lsn = mf_state_lsn(state);
+	if (n)
+		seen.n = mf_value_as_int(n);
+	OK(mf_doc_digest(mf_state_doc(state), &seen.digest));
+	mf_state_unref(state);
+	return seen;
+}
+
+static void assert_same(const struct mf_digest *a, const struct mf_digest *b)
+{
+	assert_memory_equal(a->bytes, b->bytes, MF_DIGEST_BYTES);
+}
+
+/* ---- commits ---- */
+static void a_commit_is_visible_and_has_the_next_lsn(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	open_runtime("sync");
+	for (int i = 1; i <= 5; i++) {
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+		assert_int_equal(i, lsn);
+		assert_int_equal(i, look_at("d").n);
+		assert_int_equal(i, look_at("d").lsn);
+	}
+	reopen("async:5");
+	assert_int_equal(5, look_at("d").n);
+	OK(commit_n("d", NULL, 6, &lsn, NULL));
+	assert_int_equal(6, lsn);
+}
+
+static void without_a_document_id_it_is_the_default_one(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	write_config("", ", \"default_doc_id\": \"mine\"");
+	open_runtime(NULL);
+	assert_string_equal("mine", mf_runtime_default_doc(runtime));
+	OK(commit_n(NULL, NULL, 1, &lsn, NULL));
+	assert_int_equal(1, look_at("mine").n);
+	assert_int_equal(1, look_at(NULL).lsn);
+}
+
+static void f02_a_duplicate_changes_nothing_and_the_next_commit_works(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("sync");
+	OK(commit_n("d", "k", 1, &lsn, NULL));
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(MF_ERR_DUPLICATE_KEY, commit_n("d", "k", 1, &lsn, &error));
+		assert_int_equal(1, error.lsn);
+		assert_int_equal(1, error.same);
+		assert_int_equal(MF_ERR_DUPLICATE_KEY, commit_n("d", "k", 2, &lsn, &error));
+		assert_int_equal(0, error.same);
+		assert_int_equal(MF_ERR_DUPLICATE_KEY, commit_n("e", "k", 1, &lsn, &error));
+		assert_int_equal(0, error.same);
+		reopen("sync");
+	}
+	OK(commit_n("e", "other", 3, &lsn, NULL));
+	assert_int_equal(2, lsn);
+}
+
+static void a_stronger_mode_can_be_asked_for_but_not_out_of_memory(void **unused)
+{
+	(void)unused;
+	struct mf_ticket *ticket;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("async:60000");
+	struct mf_transaction *transaction = set_n("k", 1);
+	OK(mf_runtime_submit(runtime, "d", transaction, MF_COMMIT_SYNC_DURABLE, &ticket, NULL));
+	OK(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, &lsn, NULL));
+	OK(mf_ticket_wait(ticket, MF_LEVEL_SYNCED, 0, &lsn, NULL));
+	mf_ticket_unref(ticket);
+	close_runtime();
+	open_runtime("memory");
+	mf_transaction_free(transaction);
+	transaction = set_n("k", 1);
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_submit(runtime, "d", transaction, MF_COMMIT_SYNC_DURABLE, &ticket, &error));
+	mf_transaction_free(transaction);
+	assert_int_equal(0, look_at("d").lsn);
+}
+
+static void steps_that_do_not_fit_are_refused_and_named(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("memory");
+	struct mf_transaction *transaction = set_n("k", 1);
+	OK(mf_transaction_add_json(transaction, mf_runtime_steps(runtime), "delete_node", "{\"id\":\"nobody\"}", NULL));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_commit(runtime, "d", transaction, &lsn, &error));
+	assert_non_null(strstr(error.message, "'d'"));
+	assert_non_null(strstr(error.message, "nobody"));
+	mf_transaction_free(transaction);
+	OK(mf_transaction_new(&transaction));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_commit(runtime, "d", transaction, &lsn, &error));
+	mf_transaction_free(transaction);
+	assert_int_equal(0, look_at("d").lsn);
+	OK(commit_n("d", "k", 1, &lsn, NULL)); /* the key is free */
+}
+
+static void f11_a_batch_over_documents_is_one_unit(void **unused)
+{
+	(void)unused;
+	struct mf_ticket *ticket;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("sync");
+	struct mf_transaction *bad = transaction_of("b3", "delete_node", "{\"id\":\"nobody\"}");
+	struct mf_batch_item items[3] = {{"d", set_n("b1", 1)}, {"e", set_n("b2", 2)}, {"f", bad}};
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_submit_batch(runtime, items, 3, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	assert_non_null(strstr(error.message, "item 3 of 3"));
+	assert_int_equal(0, look_at("d").lsn + look_at("e").lsn + look_at("f").lsn);
+	OK(mf_runtime_submit_batch(runtime, items, 2, MF_COMMIT_MEMORY_ONLY, &ticket, NULL));
+	OK(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, &lsn, NULL));
+	mf_ticket_unref(ticket);
+	assert_int_equal(2, lsn);
+	assert_int_equal(1, look_at("d").lsn);
+	assert_int_equal(2, look_at("e").lsn);
+	assert_int_equal(MF_ERR_DUPLICATE_KEY, mf_runtime_submit_batch(runtime, items, 2, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	assert_non_null(strstr(error.message, "item 1 of 2"));
+	assert_int_equal(1, error.lsn);
+	for (int i = 0; i < 3; i++)
+		mf_transaction_free(items[i].transaction);
+	reopen("sync");
+	assert_int_equal(2, look_at("e").n);
+}
+
+/* ---- undo and redo ---- */
+static void f13_undo_and_redo_of_several_are_stored_and_survive(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	struct seen seen[6];
+	int64_t lsn;
+	open_runtime("async");
+	seen[0] = look_at("d");
+	for (int i = 1; i <= 5; i++) {
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+		seen[i] = look_at("d");
+	}
+	OK(mf_runtime_undo(runtime, "d", 3, "ann", NULL, &lsn, NULL));
+	assert_int_equal(8, lsn);
+	struct seen undone = look_at("d");
+	assert_same(&seen[2].digest, &undone.digest);
+	reopen("async");
+	assert_int_equal(2, look_at("d").n);
+	OK(mf_runtime_redo(runtime, "d", 2, NULL, NULL, &lsn, NULL));
+	assert_int_equal(4, look_at("d").n);
+	reopen("async");
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, NULL));
+	assert_int_equal(10, lsn);
+	reopen("async");
+	assert_int_equal(MF_ERR_STATE, mf_runtime_redo(runtime, "d", 2, NULL, NULL, &lsn, &error));
+	assert_int_equal(4, look_at("d").n);
+	OK(mf_runtime_redo(runtime, "d", 1, NULL, NULL, &lsn, NULL));
+	OK(mf_runtime_undo(runtime, "d", 5, NULL, NULL, &lsn, NULL));
+	assert_int_equal(-1, look_at("d").n);
+	assert_int_equal(MF_ERR_STATE, mf_runtime_undo(runtime, "d", 1, NULL, NULL, &lsn, &error));
+	assert_int_equal(16, look_at("d").lsn);
+}
+
+static void an_undo_with_a_key_can_be_retried(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("sync");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	OK(mf_runtime_undo(runtime, "d", 1, NULL, "u", &lsn, NULL));
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(MF_ERR_DUPLICATE_KEY, mf_runtime_undo(runtime, "d", 1, NULL, "u", &lsn, &error));
+		assert_int_equal(2, error.lsn);
+		assert_int_equal(1, error.same);
+		assert_int_equal(MF_ERR_DUPLICATE_KEY, mf_runtime_redo(runtime, "d", 1, NULL, "u", &lsn, &error));
+		assert_int_equal(0, error.same);
+		reopen("sync");
+	}
+}
+
+static void wrong_calls_of_undo_are_refused(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	struct mf_ticket *ticket;
+	int64_t lsn;
+	open_runtime("memory");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_undo(runtime, "d", 0, NULL, NULL, &lsn, &error));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_undo(runtime, "d", 2, NULL, "k", &lsn, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_undo(runtime, "d", SIZE_MAX, NULL, NULL, &lsn, &error));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_undo(runtime, "d", 1, "", NULL, &lsn, &error));
+	struct mf_transaction *with_steps = set_n("k", 1);
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_submit_undo(runtime, "d", MF_ACTION_UNDO, with_steps, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	mf_transaction_free(with_steps);
+	struct mf_transaction *request;
+	OK(mf_transaction_new(&request));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_submit_undo(runtime, "d", MF_ACTION_APPLY, request, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	mf_transaction_set_expect(request, 7);
+	assert_int_equal(MF_ERR_CONFLICT, mf_runtime_submit_undo(runtime, "d", MF_ACTION_UNDO, request, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	mf_transaction_free(request);
+	assert_int_equal(1, look_at("d").n);
+}
+
+static void an_undo_made_from_a_state_can_be_committed_too(void **unused)
+{
+	(void)unused;
+	struct mf_state *state;
+	struct mf_transaction *undo;
+	int64_t lsn;
+	open_runtime("memory");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	OK(commit_n("d", NULL, 2, &lsn, NULL));
+	OK(mf_runtime_state(runtime, "d", &state, NULL));
+	OK(mf_state_make_undo(state, &undo, NULL));
+	mf_state_unref(state);
+	OK(mf_runtime_commit(runtime, "d", undo, &lsn, NULL));
+	mf_transaction_free(undo);
+	assert_int_equal(1, look_at("d").n);
+}
+
+/* ---- the bus ---- */
+struct listener {
+	int64_t last_lsn, events, created, failed, snapshots, closed;
+	enum mf_status inner; /* of what a handler tried */
+	bool try_inside;
+};
+
+static enum mf_status listen_in(void *user, const struct mf_publication *publication)
+{
+	struct listener *listener = user;
+	struct mf_state *state;
+	if (publication->topic == MF_NOTICE_CLOSE) {
+		listener->closed++;
+		return MF_OK;
+	}
+	listener->created += publication->topic == MF_NOTICE_CREATE;
+	listener->failed += publication->topic == MF_NOTICE_TR_FAILED;
+	listener->snapshots += publication->topic == MF_NOTICE_SNAPSHOT;
+	if (!(publication->topic & MF_TOPICS_EVENTS))
+		return MF_OK;
+	listener->events++;
+	assert_true(publication->lsn > listener->last_lsn); /* P1: in order, nothing skipped */
+	assert_int_equal(listener->last_lsn + 1, publication->lsn);
+	listener->last_lsn = publication->lsn;
+	assert_int_equal(publication->lsn, mf_state_lsn(publication->new_state));
+	if (listener->try_inside) {
+		int64_t lsn;
+		listener->inner = commit_n("inner", NULL, 1, &lsn, NULL);
+		OK(mf_runtime_state(runtime, "read", &state, NULL)); /* reading is allowed */
+		mf_state_unref(state);
+	}
+	return MF_OK;
+}
+
+static void listen_with(struct listener *listener)
+{
+	uint64_t id;
+	memset(listener, 0, sizeof(*listener));
+	OK(mf_bus_subscribe(mf_runtime_bus(runtime), "listener", MF_TOPICS_ALL, listen_in, listener, &id, NULL));
+}
+
+static void f09_a_handler_may_not_commit_but_afterwards_one_may(void **unused)
+{
+	(void)unused;
+	struct listener listener;
+	int64_t lsn;
+	open_runtime("sync");
+	listen_with(&listener);
+	listener.try_inside = true;
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	assert_int_equal(MF_ERR_STATE, listener.inner);
+	listener.try_inside = false;
+	OK(commit_n("inner", NULL, 1, &lsn, NULL));
+	assert_int_equal(2, lsn);
+	reopen("sync");
+	assert_int_equal(2, look_at("inner").lsn);
+}
+
+static void notices_tell_of_documents_snapshots_failures_and_the_end(void **unused)
+{
+	(void)unused;
+	static struct listener listener;
+	int64_t lsn;
+	open_runtime("sync");
+	listen_with(&listener);
+	OK(commit_n("d", "k", 1, &lsn, NULL));
+	OK(commit_n("d", "l", 2, &lsn, NULL));
+	assert_int_equal(1, listener.created);
+	assert_int_equal(MF_ERR_DUPLICATE_KEY, commit_n("d", "k", 1, &lsn, NULL));
+	assert_int_equal(0, listener.failed);
+	assert_int_equal(MF_ERR_STATE, mf_runtime_redo(runtime, "d", 1, NULL, NULL, &lsn, NULL));
+	assert_int_equal(1, listener.failed);
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, NULL));
+	assert_int_equal(1, listener.snapshots);
+	close_runtime();
+	assert_int_equal(2, listener.events);
+	assert_int_equal(1, listener.closed);
+}
+
+static enum mf_status refuse_all(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+{
+	(void)user;
+	(void)proposal;
+	return mf_error_set(error, MF_ERR_CONFLICT, "not today");
+}
+
+static void f10_what_a_guard_refuses_never_reaches_the_store(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	uint64_t id;
+	int64_t lsn;
+	open_runtime("sync");
+	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "no", refuse_all, NULL, &id, NULL));
+	assert_int_equal(MF_ERR_CONFLICT, commit_n("d", "k", 1, &lsn, &error));
+	assert_non_null(strstr(error.message, "not today"));
+	OK(mf_bus_unsubscribe(mf_runtime_bus(runtime), id, NULL));
+	reopen("sync");
+	assert_int_equal(0, look_at("d").lsn);
+	OK(commit_n("d", "k", 1, &lsn, NULL));
+	assert_int_equal(1, lsn);
+}
+
+/* ---- many threads ---- */
+struct writer {
+	pthread_t thread;
+	int number, count;
+};
+
+/* Each thread numbers its own children of each document: c<thread>-<n>. */
+static void *write_children(void *user)
+{
+	struct writer *writer = user;
+	struct mf_ticket *last = NULL;
+	int64_t lsn;
+	for (int i = 0; i < writer->count; i++) {
+		char doc[8], key[32], json[128];
+		snprintf(doc, sizeof(doc), "d%d", (writer->number + i) % DOCS);
+		snprintf(key, sizeof(key), "%d-%d", writer->number, i);
+		snprintf(json, sizeof(json), "{\"parent\":\"root\",\"node\":{\"id\":\"c%s\",\"type\":\"p\",\"attrs\":{\"t\":%d,\"i\":%d}}}", key, writer->number, i);
+		struct mf_transaction *transaction = transaction_of(key, "insert_node", json);
+		if (i % 3 == 0) {
+			OK(mf_runtime_commit(runtime, doc, transaction, &lsn, NULL));
+		} else {
+			mf_ticket_unref(last);
+			OK(mf_runtime_submit(runtime, doc, transaction, MF_COMMIT_MEMORY_ONLY, &last, NULL));
+		}
+		mf_transaction_free(transaction);
+		if (i % 50 == 49) {
+			enum mf_status status = mf_runtime_undo(runtime, doc, 1, NULL, NULL, &lsn, NULL);
+			assert_true(status == MF_OK || status == MF_ERR_STATE);
+		}
+	}
+	OK(mf_ticket_wait(last, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL));
+	mf_ticket_unref(last);
+	return NULL;
+}
+
+struct order {
+	int last[THREADS];
+};
+
+/* Append only and in order of submission: each thread's numbers grow within a document. */
+static bool check_child(void *user, const struct mf_node *child)
+{
+	struct order *order = user;
+	int thread = (int)mf_value_as_int(mf_node_attr(child, "t", 1)), i = (int)mf_value_as_int(mf_node_attr(child, "i", 1));
+	assert_true(i > order->last[thread]);
+	order->last[thread] = i;
+	return true;
+}
+
+static void check_order(const char *doc_id)
+{
+	struct mf_state *state;
+	struct order order;
+	memset(&order, 0xff, sizeof(order)); /* -1 */
+	OK(mf_runtime_state(runtime, doc_id, &state, NULL));
+	mf_doc_children(mf_state_doc(state), mf_doc_root(mf_state_doc(state)), check_child, &order);
+	mf_state_unref(state);
+}
+
+static void run_threads(const char *mode, int count)
+{
+	static struct listener listener;
+	struct writer writers[THREADS];
+	open_runtime(mode);
+	listen_with(&listener);
+	for (int i = 0; i < THREADS; i++) {
+		writers[i] = (struct writer){.number = i, .count = count};
+		assert_int_equal(0, pthread_create(&writers[i].thread, NULL, write_children, &writers[i]));
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(writers[i].thread, NULL);
+	assert_true(listener.events >= (int64_t)THREADS * count);
+	assert_int_equal(listener.events, listener.last_lsn); /* 1, 2, 3 ... without a gap */
+	for (int i = 0; i < DOCS; i++) {
+		char doc[8];
+		struct mf_state *replayed;
+		struct mf_digest digest;
+		snprintf(doc, sizeof(doc), "d%d", i);
+		struct seen live = look_at(doc);
+		check_order(doc);
+		OK(mf_runtime_state_at(runtime, doc, live.lsn, &replayed, NULL, NULL));
+		assert_int_equal(live.lsn, mf_state_lsn(replayed));
+		OK(mf_doc_digest(mf_state_doc(replayed), &digest));
+		assert_same(&live.digest, &digest);
+		mf_state_unref(replayed);
+	}
+	struct mf_store_stats stats;
+	OK(mf_store_stats(mf_runtime_store(runtime), &stats, NULL));
+	assert_int_equal(listener.last_lsn, stats.last_lsn);
+}
+
+static void f05_threads_keep_order_in_memory(void **unused)
+{
+	(void)unused;
+	run_threads("memory", 300);
+}
+
+static void f05_threads_keep_order_in_async_mode_with_snapshots(void **unused)
+{
+	(void)unused;
+	write_config("", ", \"snapshot_every_n_events\": 40");
+	run_threads("async", 300);
+	struct seen before[DOCS], after;
+	char doc[DOCS][8];
+	for (int i = 0; i < DOCS; i++) {
+		snprintf(doc[i], sizeof(doc[i]), "d%d", i);
+		before[i] = look_at(doc[i]);
+	}
+	reopen("async");
+	for (int i = 0; i < DOCS; i++) {
+		after = look_at(doc[i]);
+		assert_int_equal(before[i].lsn, after.lsn);
+		assert_same(&before[i].digest, &after.digest);
+	}
+}
+
+static void f05_threads_keep_order_in_sync_mode(void **unused)
+{
+	(void)unused;
+	run_threads("sync", 150);
+}
+
+/* ---- opening and closing ---- */
+static void f07_close_stores_what_was_submitted(void **unused)
+{
+	(void)unused;
+	const char *modes[] = {"async:60000", "sync"};
+	int total = 0;
+	for (int m = 0; m < 2; m++) {
+		open_runtime(modes[m]);
+		for (int i = 0; i < 300; i++) {
+			char key[16];
+			struct mf_ticket *ticket;
+			snprintf(key, sizeof(key), "k%d", ++total);
+			struct mf_transaction *transaction = set_n(key, total);
+			OK(mf_runtime_submit(runtime, "d", transaction, MF_COMMIT_MEMORY_ONLY, &ticket, NULL));
+			mf_transaction_free(transaction);
+			mf_ticket_unref(ticket);
+		}
+		close_runtime();
+		open_runtime("sync");
+		assert_int_equal(total, look_at("d").lsn);
+		assert_int_equal(total, look_at("d").n);
+		close_runtime();
+	}
+}
+
+static void a_second_writer_is_locked_out_and_a_reader_is_not(void **unused)
+{
+	(void)unused;
+	struct mf_runtime_options options = {.config_path = config};
+	struct mf_runtime *other;
+	struct mf_error error;
+	struct mf_state *state;
+	struct mf_ticket *ticket;
+	int64_t lsn;
+	open_runtime("sync");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	assert_int_equal(MF_ERR_LOCKED, mf_runtime_open(&options, &other, &error));
+	options.read_only = true;
+	OK(mf_runtime_open(&options, &other, &error));
+	for (int i = 2; i < 5; i++) {
+		OK(mf_runtime_state(other, "d", &state, NULL));
+		assert_int_equal(i - 1, mf_state_lsn(state));
+		mf_state_unref(state);
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+	}
+	struct mf_transaction *transaction = set_n("k", 9);
+	assert_int_equal(MF_ERR_STATE, mf_runtime_submit(other, "d", transaction, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_snapshot(other, "d", &lsn, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_compact(other, "d", &lsn, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_undo(other, "d", 1, NULL, NULL, &lsn, &error));
+	mf_transaction_free(transaction);
+	OK(mf_runtime_close(other, MF_WAIT_FOREVER, NULL));
+	assert_int_equal(4, look_at("d").n);
+}
+
+static void a_child_after_fork_is_refused(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	open_runtime("sync");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct mf_error error;
+		struct mf_state *state;
+		bool refused = commit_n("d", NULL, 2, &lsn, &error) == MF_ERR_STATE && mf_runtime_state(runtime, "d", &state, &error) == MF_ERR_STATE &&
+			       mf_runtime_close(runtime, 0, &error) == MF_ERR_STATE;
+		_exit(refused ? 0 : 1);
+	}
+	int outcome;
+	assert_int_equal(child, waitpid(child, &outcome, 0));
+	assert_true(WIFEXITED(outcome) && WEXITSTATUS(outcome) == 0);
+	OK(commit_n("d", NULL, 3, &lsn, NULL));
+	assert_int_equal(2, lsn);
+}
+
+static void a_wrong_mode_or_configuration_makes_nothing(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	struct stat stat_buffer;
+	const char *modes[] = {"", "fast", "async:", "async:x", "async:60001", "memory_only"};
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		assert_int_equal(MF_ERR_INVALID, try_open(modes[i], &error));
+		assert_true(strlen(error.message) > 0);
+	}
+	write_config("", ", \"keep_snapshots\": \"two\"");
+	assert_int_equal(MF_ERR_INVALID, try_open(NULL, &error));
+	assert_non_null(strstr(error.message, "/plugins/3/config/keep_snapshots"));
+	unlink(config);
+	assert_int_equal(MF_ERR_NOT_FOUND, try_open(NULL, &error));
+	struct mf_runtime_options none = {.config_path = NULL};
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_open(&none, &runtime, &error));
+	runtime = NULL;
+	assert_int_equal(-1, stat(data, &stat_buffer));
+}
+
+static void it_opens_and_closes_many_times(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	for (int i = 1; i <= 20; i++) {
+		open_runtime("sync");
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+		assert_int_equal(i, lsn);
+		close_runtime();
+	}
+}
+
+static bool count_plugin(void *user, const struct mf_plugin_info *info)
+{
+	int *count = user;
+	assert_string_equal("started", info->state);
+	assert_non_null(strstr(info->path, info->name));
+	(*count)++;
+	return true;
+}
+
+static void the_plugins_can_be_listed(void **unused)
+{
+	(void)unused;
+	int count = 0;
+	open_runtime("memory");
+	mf_runtime_plugins(runtime, count_plugin, &count);
+	assert_int_equal(4, count);
+}
+
+static void all_documents_are_recovered_at_open_when_asked(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	open_runtime("sync");
+	for (int i = 0; i < 5; i++) {
+		char doc[8];
+		snprintf(doc, sizeof(doc), "d%d", i);
+		OK(commit_n(doc, NULL, i, &lsn, NULL));
+	}
+	close_runtime();
+	write_config(", \"recover_at_open\": \"all\", \"max_loaded_documents\": 2", "");
+	open_runtime("sync");
+	for (int i = 0; i < 5; i++) {
+		char doc[8];
+		snprintf(doc, sizeof(doc), "d%d", i);
+		assert_int_equal(i, look_at(doc).n);
+	}
+}
+
+static void a_state_of_the_past_can_be_read(void **unused)
+{
+	(void)unused;
+	struct mf_recovery_report report;
+	struct mf_state *state;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("sync");
+	for (int i = 1; i <= 4; i++)
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+	OK(mf_runtime_state_at(runtime, "d", 2, &state, &report, NULL));
+	assert_int_equal(2, mf_state_lsn(state));
+	assert_int_equal(2, report.events_replayed);
+	mf_state_unref(state);
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_state_at(runtime, "d", 0, &state, NULL, &error));
+	assert_int_equal(MF_ERR_NOT_FOUND, mf_runtime_snapshot(runtime, "nobody", &lsn, &error));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_commit_is_visible_and_has_the_next_lsn),
+		TEST(without_a_document_id_it_is_the_default_one),
+		TEST(f02_a_duplicate_changes_nothing_and_the_next_commit_works),
+		TEST(a_stronger_mode_can_be_asked_for_but_not_out_of_memory),
+		TEST(steps_that_do_not_fit_are_refused_and_named),
+		TEST(f11_a_batch_over_documents_is_one_unit),
+		TEST(f13_undo_and_redo_of_several_are_stored_and_survive),
+		TEST(an_undo_with_a_key_can_be_retried),
+		TEST(wrong_calls_of_undo_are_refused),
+		TEST(an_undo_made_from_a_state_can_be_committed_too),
+		TEST(f09_a_handler_may_not_commit_but_afterwards_one_may),
+		TEST(notices_tell_of_documents_snapshots_failures_and_the_end),
+		TEST(f10_what_a_guard_refuses_never_reaches_the_store),
+		TEST(f05_threads_keep_order_in_memory),
+		TEST(f05_threads_keep_order_in_async_mode_with_snapshots),
+		TEST(f05_threads_keep_order_in_sync_mode),
+		TEST(f07_close_stores_what_was_submitted),
+		TEST(a_second_writer_is_locked_out_and_a_reader_is_not),
+		TEST(a_child_after_fork_is_refused),
+		TEST(a_wrong_mode_or_configuration_makes_nothing),
+		TEST(it_opens_and_closes_many_times),
+		TEST(the_plugins_can_be_listed),
+		TEST(all_documents_are_recovered_at_open_when_asked),
+		TEST(a_state_of_the_past_can_be_read),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
