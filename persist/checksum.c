@@ -126,3 +126,8 @@ enum mf_status mf_event_check(const struct mf_event *event, struct mf_error *err
 		return mf_error_set(error, MF_ERR_INVALID, "meta and payload are %zu and %zu bytes, together at most %u", event->meta_len, event->payload_len, BYTES_MAX);
 	return MF_OK;
 }
+
+uint32_t mf_crc32(uint32_t crc, const void *bytes, size_t len)
+{
+	return (uint32_t)crc32_z(crc, bytes, len);
+}

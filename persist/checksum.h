@@ -30,3 +30,5 @@ enum mf_status mf_event_check(const struct mf_event *event, struct mf_error *err
 /* Of a row of any other table: its numbers (8 bytes each, in the order of docs/formats.md), then its text and
  * its bytes, each after its length in 4 bytes. text NULL counts as empty. */
 uint32_t mf_row_checksum(const int64_t *numbers, size_t count, const char *text, const void *bytes, size_t len);
+/* The CRC-32 itself, for the other formats: of bytes, going on from crc (0 to begin). */
+uint32_t mf_crc32(uint32_t crc, const void *bytes, size_t len);

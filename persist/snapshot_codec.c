@@ -15,10 +15,9 @@
  * 2. A decoded state has the digest and the LSN that the blob and its row promise. */
 #include <string.h>
 
-#include <zlib.h>
-
 #include "model/mem.h"
 #include "model/pack.h"
+#include "persist/checksum.h"
 #include "persist/compress.h"
 #include "persist/env.h"
 #include <moduforge/persist.h>
@@ -45,8 +44,7 @@ static uint64_t get_le(const unsigned char *in, unsigned bytes)
 
 static uint32_t blob_crc(const unsigned char *blob, size_t len)
 {
-	uLong crc = crc32_z(0, blob, CRC_AT);
-	return (uint32_t)crc32_z(crc, blob + HEADER_LEN, len - HEADER_LEN);
+	return mf_crc32(mf_crc32(0, blob, CRC_AT), blob + HEADER_LEN, len - HEADER_LEN);
 }
 
 /* ---- encoding ---- */
