@@ -11,12 +11,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/env.h"
 #include "persist/event_page.h"
+#include "persist/fork_guard.h"
 #include "persist/record.h"
 #include "persist/strmap.h"
 
@@ -51,7 +51,7 @@ struct document {
 struct memory_store {
 	struct mf_store base;
 	const struct mf_env *env;
-	pid_t owner;
+	unsigned generation; /* of forks: a child must keep its hands off */
 	pthread_mutex_t lock;
 	struct stored_event **log;
 	size_t last, capacity; /* last: newest LSN */
@@ -73,7 +73,7 @@ static enum mf_status no_memory(struct mf_error *error)
 
 static enum mf_status enter(struct memory_store *store, struct mf_error *error)
 {
-	if (getpid() != store->owner)
+	if (mf_forked_since(store->generation))
 		return mf_error_set(error, MF_ERR_STATE, "this store belongs to the process that opened it, not to its child");
 	pthread_mutex_lock(&store->lock);
 	return MF_OK;
@@ -661,7 +661,7 @@ static void free_document(struct document *document)
 static enum mf_status memory_close(struct mf_store *base, struct mf_error *error)
 {
 	struct memory_store *store = of(base);
-	if (getpid() != store->owner)
+	if (mf_forked_since(store->generation))
 		return mf_error_set(error, MF_ERR_STATE, "this store belongs to the process that opened it, not to its child");
 	for (size_t i = 0; i < store->last; i++)
 		mf_free(store->log[i]);
@@ -706,7 +706,7 @@ enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **
 		return no_memory(error);
 	store->base.ops = &memory_ops;
 	store->env = env ? env : mf_env_os();
-	store->owner = getpid();
+	store->generation = mf_fork_generation();
 	int result = store->env->random(store->env->user, &store->seed, sizeof(store->seed));
 	if (result < 0) {
 		mf_free(store);

@@ -18,7 +18,8 @@
 
 #define ROWS_AT_ONCE 500
 #define BYTES_AT_ONCE (8u << 20)
-#define PAGES_AT_ONCE 256
+#define VACUUM_PAGES_MIN 64
+#define VACUUM_PAGES_MAX 262144 /* 1 GiB */
 
 struct compaction {
 	const char *doc_id;
@@ -213,19 +214,32 @@ static enum mf_status finish(struct mf_sqlite *store, void *user, struct mf_erro
 	return write_record(store, user, true, error);
 }
 
-/* Pages that are free go back to the file system, some at a time. */
-static enum mf_status give_back(struct mf_sqlite *store, void *user, struct mf_error *error)
+/* Worth it when a quarter of the file is free. Commits wait meanwhile, so a store that stays large is left as it
+ * is: its free pages are used again. */
+static enum mf_status worth_vacuum(struct mf_sqlite *store, bool *out, struct mf_error *error)
 {
-	struct compaction *job = user;
-	int64_t before, after;
-	enum mf_status status = mf_sql_number(store->writer, "PRAGMA freelist_count", &before, error);
-	if (status == MF_OK && before > 0)
-		status = mf_sql_incremental_vacuum(store->writer, PAGES_AT_ONCE, error);
+	int64_t pages = 0, unused = 0;
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA page_count", &pages, error);
 	if (status == MF_OK)
-		status = mf_sql_number(store->writer, "PRAGMA freelist_count", &after, error);
-	if (status == MF_OK)
-		job->rows = before - after;
+		status = mf_sql_number(store->writer, "PRAGMA freelist_count", &unused, error);
+	*out = status == MF_OK && unused >= pages / 4 && unused >= VACUUM_PAGES_MIN && pages - unused <= VACUUM_PAGES_MAX;
 	return status;
+}
+
+/* Gives free space back to the file system. What was compacted stays compacted, whether this works or not. */
+static enum mf_status give_back(struct mf_sqlite *store, struct mf_error *error)
+{
+	bool worth;
+	mf_sqlite_lock_writer(store);
+	enum mf_status status = mf_sqlite_check_writable(store, error);
+	if (status == MF_OK)
+		status = worth_vacuum(store, &worth, error);
+	if (status == MF_OK && worth)
+		status = mf_sqlite_vacuum_locked(store, error);
+	pthread_mutex_unlock(&store->write_lock);
+	if (status == MF_OK && worth) /* the file shrinks when the log is copied into it */
+		status = mf_sqlite_checkpoint(store, true, error);
+	return status == MF_ERR_UNKNOWN_OUTCOME ? status : MF_OK;
 }
 
 /* Repeats work, a transaction at a time, until it finds nothing more to do. */
@@ -273,10 +287,9 @@ enum mf_status mf_sqlite_compact(struct mf_store *base, const char *doc_id, int6
 	if (status == MF_OK)
 		status = carry_out(store, &job, error);
 	if (status == MF_OK)
-		status = repeat(store, give_back, &job, NULL, 0, error);
+		status = give_back(store, error);
 	pthread_mutex_unlock(&store->compact_lock);
-	/* The file shrinks when the log is copied into it. */
-	return status == MF_OK ? mf_sqlite_checkpoint(store, false, error) : status;
+	return status;
 }
 
 /* ---- after a crash ---- */

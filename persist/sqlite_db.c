@@ -382,11 +382,14 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
 }
 
-enum mf_status mf_sql_incremental_vacuum(struct mf_sql *sql, int pages, struct mf_error *error)
+enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error)
 {
-	char text[64];
-	snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%d)", pages);
-	return mf_sql_exec(sql, text, error);
+	/* The copy it makes on the way goes to a file: memory may be too small for it. */
+	enum mf_status status = mf_sql_exec(sql, "PRAGMA temp_store = FILE", error);
+	if (status == MF_OK)
+		status = mf_sql_exec(sql, "VACUUM", error);
+	enum mf_status back = mf_sql_exec(sql, "PRAGMA temp_store = MEMORY", status == MF_OK ? error : NULL);
+	return status == MF_OK ? back : status;
 }
 
 /* ---- the log ---- */

@@ -61,8 +61,8 @@ enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error);
 /* Fine outside a transaction too (SQLite ends one by itself after some errors). */
 enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error);
 
-/* Gives up to pages free pages back to the file system; inside a transaction. */
-enum mf_status mf_sql_incremental_vacuum(struct mf_sql *sql, int pages, struct mf_error *error);
+/* Rewrites the database without its free pages; outside a transaction. Any failure leaves it as it was. */
+enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error);
 
 /* ---- the log ---- */
 /* Finds the log's file; call once, after something was written or read. */

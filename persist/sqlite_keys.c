@@ -31,7 +31,9 @@ static enum mf_status add_rows(struct mf_sqlite *store, struct mf_stmt *stmt, in
 		memcpy(last, key, len + 1);
 		rows++;
 	}
-	memcpy(after, rows < limit ? "" : last, sizeof(last));
+	if (rows < limit)
+		last[0] = '\0';
+	memcpy(after, last, strlen(last) + 1);
 	return status;
 }
 
@@ -80,6 +82,8 @@ void mf_sqlite_open_keys(struct mf_sqlite *store)
 /* Appends add to the filter too, so a slice is loaded under the writer's lock. */
 void mf_sqlite_maintain_keys(struct mf_sqlite *store)
 {
+	if (atomic_load_explicit(&store->keys_known, memory_order_acquire))
+		return;
 	pthread_mutex_lock(&store->write_lock);
 	if (store->key_load.sql)
 		load_keys(store, SLICE_KEYS);

@@ -10,16 +10,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <moduforge/value.h>
 
 #include "model/mem.h"
 #include "persist/checksum.h"
+#include "persist/fork_guard.h"
 
 extern const struct mf_store_ops mf_sqlite_ops;
-
-#define TABLES 6
 
 /* What lies in the directory. */
 struct presence {
@@ -36,13 +34,6 @@ uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost
 
 /* ---- files ---- */
 
-static enum mf_status os_failed(struct mf_error *error, int result, const char *doing, const char *path)
-{
-	int code = -result;
-	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : code == ENOSPC || code == EDQUOT ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
-	return mf_error_set(error, status, "cannot %s %.300s: %s", doing, path, strerror(code));
-}
-
 static enum mf_status sync_parent(const struct mf_sqlite *store, struct mf_error *error)
 {
 	char *path = mf_strdup(store->dir);
@@ -56,7 +47,7 @@ static enum mf_status sync_parent(const struct mf_sqlite *store, struct mf_error
 		slash[slash == path] = '\0';
 	const char *parent = slash ? path : ".";
 	int result = mf_env_sync_dir(store->env, parent);
-	enum mf_status status = result < 0 ? os_failed(error, result, "sync the directory", parent) : MF_OK;
+	enum mf_status status = result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", parent) : MF_OK;
 	mf_free(path);
 	return status;
 }
@@ -67,26 +58,26 @@ static enum mf_status make_dir(const struct mf_sqlite *store, struct mf_error *e
 	int result = store->env->mkdir(store->env->user, store->dir, 0700);
 	if (result == -EEXIST)
 		return MF_OK;
-	return result < 0 ? os_failed(error, result, "create the directory", store->dir) : sync_parent(store, error);
+	return result < 0 ? mf_sqlite_os_failed(error, result, "create the directory", store->dir) : sync_parent(store, error);
 }
 
 static enum mf_status take_lock(struct mf_sqlite *store, struct mf_error *error)
 {
 	int fd = store->env->open(store->env->user, store->lock_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
-		return os_failed(error, fd, "open the lock", store->lock_path);
+		return mf_sqlite_os_failed(error, fd, "open the lock", store->lock_path);
 	store->lock_fd = fd;
 	int result = store->env->lock(store->env->user, fd);
 	if (result == -EWOULDBLOCK)
 		return mf_error_set(error, MF_ERR_LOCKED, "another process (or runtime) writes the store in %.300s; a store has one writer, open it for reading or stop the other", store->dir);
-	return result < 0 ? os_failed(error, result, "lock", store->lock_path) : MF_OK;
+	return result < 0 ? mf_sqlite_os_failed(error, result, "lock", store->lock_path) : MF_OK;
 }
 
 static enum mf_status size_of(const struct mf_sqlite *store, const char *path, int64_t *out, struct mf_error *error)
 {
 	int64_t size = store->env->size(store->env->user, path);
 	if (size < 0 && size != -ENOENT && size != -ENOTDIR)
-		return os_failed(error, (int)size, "look at", path);
+		return mf_sqlite_os_failed(error, (int)size, "look at", path);
 	*out = size < 0 ? 0 : size;
 	return MF_OK;
 }
@@ -113,188 +104,6 @@ static enum mf_status lost(const struct mf_sqlite *store, int64_t expected, int6
 		error->found = found;
 	}
 	return MF_ERR_CORRUPTED;
-}
-
-/* ---- the database ---- */
-
-static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, struct mf_stmt **out, size_t count, struct mf_error *error)
-{
-	for (size_t i = 0; i < count; i++) {
-		enum mf_status status = mf_sql_prepare(sql, texts[i], &out[i], error);
-		if (status != MF_OK)
-			return status;
-	}
-	return MF_OK;
-}
-
-#define FIND_KEY "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events WHERE idempotency_key = ?1"
-#define FIND_COMPACTED_KEY "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys WHERE idempotency_key = ?1"
-#define CHAIN "SELECT chain_lsn, compacted_upto FROM compactions WHERE doc_id = ?1"
-
-static const char *const write_texts[MF_WRITE_STMTS] = {
-	[MF_WRITE_EVENT] = "INSERT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-	[MF_WRITE_FIND_KEY] = FIND_KEY,
-	[MF_WRITE_FIND_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_WRITE_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
-	[MF_WRITE_CHAIN] = CHAIN,
-	[MF_WRITE_CHUNK] = "INSERT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-};
-
-static const char *const read_texts[MF_READ_STMTS] = {
-	[MF_READ_DOC_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?3 AND lsn > ?1 ORDER BY lsn LIMIT ?2",
-	[MF_READ_ALL_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
-	[MF_READ_KEY] = FIND_KEY,
-	[MF_READ_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_READ_HEAD] = "SELECT max(ifnull((SELECT max(lsn) FROM events WHERE doc_id = ?1), 0), ifnull((SELECT chain_lsn FROM compactions WHERE doc_id = ?1), 0))",
-	[MF_READ_CHAIN] = CHAIN,
-	[MF_READ_EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
-	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_SNAPSHOT_COLUMNS " FROM snapshots WHERE doc_id = ?1 AND upto_lsn <= ?2 ORDER BY upto_lsn DESC LIMIT 1",
-	[MF_READ_CHUNKS] = MF_SQLITE_CHUNKS_OF,
-};
-
-enum identity { OURS, EMPTY_DATABASE };
-
-static enum mf_status not_ours(const struct mf_sqlite *store, struct mf_error *error)
-{
-	return mf_error_set(error, MF_ERR_INVALID, "%.300s is not a store of ModuForge; give the directory of one, or an empty one", store->db_path);
-}
-
-static enum mf_status identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum identity *out, struct mf_error *error)
-{
-	int64_t id = 0, version = 0, tables = 0, ours = 0;
-	enum mf_status status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
-	if (status == MF_OK)
-		status = mf_sql_number(sql, "PRAGMA user_version", &version, error);
-	if (status == MF_OK)
-		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master", &tables, error);
-	if (status == MF_OK)
-		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
-				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
-	if (status == MF_ERR_CORRUPTED && !had_watermark)
-		return not_ours(store, error);
-	if (status != MF_OK)
-		return status;
-	*out = OURS;
-	if (id == 0 && tables == 0 && !had_watermark) { /* its creation was interrupted before it was one */
-		*out = EMPTY_DATABASE;
-		return MF_OK;
-	}
-	if (id == 0 && tables == 0)
-		return MF_ERR_NOT_FOUND;
-	if (id != MF_SQLITE_APPLICATION_ID)
-		return not_ours(store, error);
-	if (version > MF_SQLITE_VERSION)
-		return mf_error_set(error, MF_ERR_INVALID, "the store in %.200s was written by a newer version (format %lld, this one knows %d); use that one", store->dir, (long long)version, MF_SQLITE_VERSION);
-	if (version < 1 || ours != TABLES)
-		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s lacks tables; restore a backup", store->dir);
-	return MF_OK;
-}
-
-static enum mf_status set_pragmas(struct mf_sql *sql, const char *cache_size, struct mf_error *error)
-{
-	enum mf_status status = mf_sql_pragma(sql, "mmap_size", "0", "0", error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "cache_size", cache_size, NULL, error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "cache_size", NULL, cache_size, error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "cell_size_check", "ON", NULL, error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "cell_size_check", NULL, "1", error);
-	return status;
-}
-
-static enum mf_status set_synchronous(struct mf_sql *sql, const char *level, const char *number, struct mf_error *error)
-{
-	enum mf_status status = mf_sql_pragma(sql, "synchronous", level, NULL, error);
-	return status == MF_OK ? mf_sql_pragma(sql, "synchronous", NULL, number, error) : status;
-}
-
-static enum mf_status set_writer_pragmas(struct mf_sql *sql, struct mf_error *error)
-{
-	enum mf_status status = set_pragmas(sql, "-64000", error);
-	if (status == MF_OK) /* before the first page is written */
-		status = mf_sql_pragma(sql, "auto_vacuum", "INCREMENTAL", NULL, error);
-	if (status == MF_OK)
-		status = set_synchronous(sql, "FULL", "2", error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "journal_mode", "WAL", "wal", error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "temp_store", "MEMORY", NULL, error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "temp_store", NULL, "2", error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "secure_delete", "FAST", "2", error);
-	return status;
-}
-
-static enum mf_status sync_dir(const struct mf_sqlite *store, struct mf_error *error)
-{
-	int result = mf_env_sync_dir(store->env, store->dir);
-	return result < 0 ? os_failed(error, result, "sync the directory", store->dir) : MF_OK;
-}
-
-/* Under synchronous=FULL: under NORMAL a power cut can lose the tables themselves. */
-static enum mf_status create_schema(struct mf_sqlite *store, struct mf_error *error)
-{
-	char identity[96];
-	int64_t done;
-	snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
-	enum mf_status status = mf_sql_begin(store->writer, error);
-	if (status != MF_OK)
-		return status;
-	status = mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error);
-	if (status == MF_OK)
-		status = mf_sql_exec(store->writer, identity, error);
-	if (status == MF_OK)
-		status = mf_sql_commit(store->writer, error);
-	else
-		(void)mf_sql_rollback(store->writer, NULL);
-	if (status == MF_OK) /* into the database file, so that a lost log cannot take the tables with it */
-		status = mf_sql_checkpoint(store->writer, false, &done, error);
-	return status == MF_OK ? sync_dir(store, error) : status;
-}
-
-static enum mf_status open_writer(struct mf_sqlite *store, const struct presence *presence, struct mf_error *error)
-{
-	enum identity identity = EMPTY_DATABASE;
-	bool had_watermark = presence->watermark_state != MF_WATERMARK_MISSING;
-	enum mf_status status = mf_sql_open(store->db_path, store->env->sqlite_vfs, presence->db_size > 0 ? MF_SQL_WRITE : MF_SQL_CREATE, &store->writer, error);
-	if (status == MF_OK && presence->db_size > 0)
-		status = identify(store, store->writer, had_watermark, &identity, error);
-	if (status == MF_ERR_NOT_FOUND && had_watermark)
-		status = lost(store, presence->watermark.synced_lsn, 0, error);
-	if (status == MF_OK)
-		status = set_writer_pragmas(store->writer, error);
-	if (status == MF_OK && identity == EMPTY_DATABASE)
-		status = create_schema(store, error);
-	if (status == MF_OK)
-		status = set_synchronous(store->writer, "NORMAL", "1", error);
-	if (status == MF_OK)
-		status = prepare_all(store->writer, write_texts, store->write, MF_WRITE_STMTS, error);
-	return status;
-}
-
-enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error)
-{
-	struct mf_sql *sql;
-	enum mf_status status = mf_sql_open(store->db_path, store->env->sqlite_vfs, MF_SQL_READ, &sql, error);
-	if (status != MF_OK)
-		return status;
-	status = set_pragmas(sql, "-2000", error);
-	if (status != MF_OK) {
-		mf_sql_close(sql, NULL);
-		return status;
-	}
-	*out = sql;
-	return MF_OK;
-}
-
-static enum mf_status open_reader(struct mf_sqlite *store, struct mf_error *error)
-{
-	enum mf_status status = mf_sqlite_open_reader(store, &store->reader, error);
-	return status == MF_OK ? prepare_all(store->reader, read_texts, store->read, MF_READ_STMTS, error) : status;
 }
 
 /* ---- is everything there? ---- */
@@ -385,7 +194,7 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 	if (status == MF_OK)
 		status = mf_sql_find_log(store->writer, error);
 	if (status == MF_OK) /* the names of the log and of the watermark too, whose errors SQLite does not report */
-		status = sync_dir(store, error);
+		status = mf_sqlite_sync_dir(store, error);
 	return status == MF_OK ? mf_sqlite_sync(&store->base, NULL, error) : status;
 }
 
@@ -393,7 +202,7 @@ static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *e
 {
 	int fd = store->env->open(store->env->user, store->watermark_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
-		return os_failed(error, fd, "open the watermark", store->watermark_path);
+		return mf_sqlite_os_failed(error, fd, "open the watermark", store->watermark_path);
 	store->watermark_fd = fd;
 	return MF_OK;
 }
@@ -430,7 +239,9 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		return lost(store, presence.watermark.synced_lsn, 0, error);
 	if (presence.watermark.sync_failed)
 		forget_cache(store);
-	status = open_writer(store, &presence, error);
+	status = mf_sqlite_open_writer(store, presence.db_size > 0, presence.watermark_state != MF_WATERMARK_MISSING, error);
+	if (status == MF_ERR_NOT_FOUND)
+		return lost(store, presence.watermark.synced_lsn, 0, error);
 	if (status == MF_OK)
 		status = find_newest(store->writer, &presence, &newest, error);
 	if (status != MF_OK)
@@ -450,7 +261,9 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	if (status == MF_OK)
 		status = begin_epoch(store, &presence, &newest, error);
 	if (status == MF_OK)
-		status = open_reader(store, error);
+		status = mf_sqlite_open_reader(store, &store->reader, error);
+	if (status == MF_OK)
+		status = mf_sqlite_prepare_reads(store, error);
 	return status == MF_OK ? mf_sqlite_resume_compactions(store, error) : status;
 }
 
@@ -458,7 +271,7 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 {
 	struct presence presence;
 	struct newest newest;
-	enum identity identity = OURS;
+	enum mf_sqlite_identity identity = MF_SQLITE_OURS;
 	enum mf_status status = look(store, &presence, error);
 	if (status != MF_OK)
 		return status;
@@ -469,13 +282,13 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s", store->dir);
 	status = mf_sqlite_open_reader(store, &store->reader, error);
 	if (status == MF_OK)
-		status = identify(store, store->reader, had_watermark, &identity, error);
+		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
 		return lost(store, presence.watermark.synced_lsn, 0, error);
-	if (status == MF_OK && identity == EMPTY_DATABASE)
+	if (status == MF_OK && identity == MF_SQLITE_EMPTY)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s yet", store->dir);
 	if (status == MF_OK)
-		status = prepare_all(store->reader, read_texts, store->read, MF_READ_STMTS, error);
+		status = mf_sqlite_prepare_reads(store, error);
 	if (status == MF_OK)
 		status = find_newest(store->reader, &presence, &newest, error);
 	if (status != MF_OK)
@@ -520,7 +333,7 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 {
 	store->base.ops = &mf_sqlite_ops;
 	store->env = options->env ? options->env : mf_env_os();
-	store->owner = getpid();
+	store->generation = mf_fork_generation();
 	store->read_only = options->read_only;
 	store->checkpoint_pages = options->checkpoint_pages ? options->checkpoint_pages : 1000;
 	store->lock_fd = store->watermark_fd = -1;
@@ -529,7 +342,7 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 	uint64_t seed;
 	int result = store->env->random(store->env->user, &seed, sizeof(seed));
 	if (result < 0)
-		return os_failed(error, result, "get random numbers for", options->dir);
+		return mf_sqlite_os_failed(error, result, "get random numbers for", options->dir);
 	if (!make_paths(store, options->dir) || mf_heads_new(seed, &store->heads) != MF_OK)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", options->dir);
 	return MF_OK;

@@ -4,15 +4,14 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <moduforge/value.h>
+#include "persist/fork_guard.h"
 
 /* ---- guards ---- */
 
 enum mf_status mf_sqlite_check_owner(const struct mf_sqlite *store, struct mf_error *error)
 {
-	if (getpid() == store->owner)
+	if (!mf_forked_since(store->generation))
 		return MF_OK;
 	return mf_error_set(error, MF_ERR_STATE, "the store in %.200s belongs to the process that opened it; a child of fork must open its own", store->dir);
 }
@@ -131,6 +130,23 @@ enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work
 	if (status == MF_OK)
 		note_commit(store);
 	return status;
+}
+
+enum mf_status mf_sqlite_vacuum_locked(struct mf_sqlite *store, struct mf_error *error)
+{
+	struct mf_error reason;
+	bool may_sync = store->log_may_restart;
+	if (may_sync)
+		pthread_mutex_lock(&store->sync_lock);
+	store->next_last_lsn = atomic_load(&store->last_lsn);
+	enum mf_status status = mf_sql_vacuum(store->writer, &reason);
+	mf_sqlite_end_write(store, status, &reason);
+	if (may_sync)
+		pthread_mutex_unlock(&store->sync_lock);
+	if (status != MF_OK)
+		return mf_error_set(error, status, "%s", reason.message);
+	note_commit(store);
+	return MF_OK;
 }
 
 enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)

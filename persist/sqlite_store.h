@@ -1,5 +1,5 @@
-/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _append, _read, _keys, _snapshot, _compact,
- * _verify and _store.
+/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _append, _read, _keys,
+ * _snapshot, _compact, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
  *
@@ -17,7 +17,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include <moduforge/store.h>
 
@@ -42,7 +41,7 @@ enum mf_sqlite_read_stmt {
 struct mf_sqlite {
 	struct mf_store base;
 	const struct mf_env *env;
-	pid_t owner; /* a child of fork must keep its hands off */
+	unsigned generation; /* of forks: a child must keep its hands off */
 	bool read_only;
 	uint32_t checkpoint_pages;
 	char *dir, *db_path, *wal_path, *watermark_path, *lock_path;
@@ -107,13 +106,12 @@ void mf_sqlite_let_writers_pass(struct mf_sqlite *store); /* call without the lo
 /* Ends a write: an unknown outcome poisons the store. error must not be NULL. */
 void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error);
 void mf_sqlite_write_watermark(struct mf_sqlite *store);
-/* Another connection for reading, for what takes long. */
-enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
 /* One short transaction on the writer: begins, calls work, commits, or rolls back when work fails; under sync_lock
  * where invariant 3 asks for it. The first takes write_lock, the second wants it held. error of work is not NULL. */
 typedef enum mf_status mf_sqlite_work(struct mf_sqlite *store, void *user, struct mf_error *error);
 enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error);
 enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_vacuum_locked(struct mf_sqlite *store, struct mf_error *error); /* write_lock is held */
 enum mf_status mf_sqlite_corrupted(struct mf_error *error, const char *doc_id, int64_t lsn, const char *what);
 
 /* ---- sqlite_append.c ---- */
@@ -159,6 +157,18 @@ enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_e
 
 /* ---- sqlite_verify.c ---- */
 enum mf_status mf_sqlite_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
+
+/* ---- sqlite_setup.c ---- */
+enum mf_sqlite_identity { MF_SQLITE_OURS, MF_SQLITE_EMPTY };
+/* MF_ERR_INVALID: not a store, or of a newer version. MF_ERR_NOT_FOUND: an empty database where a watermark says
+ * that there was a store (error is not set). */
+enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error);
+enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error); /* creates the schema if need be */
+/* Another connection for reading; the store has one, and what takes long opens its own. */
+enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
+enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path); /* result: -errno */
 
 /* ---- sqlite_open.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);

@@ -1,0 +1,188 @@
+/* The database of a store: which statements it prepares, how a connection is set up, whether a file is a store of
+ * ours, and how an empty one becomes one. */
+#include "persist/sqlite_store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TABLES 6
+
+enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path)
+{
+	int code = (int)-result;
+	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : code == ENOSPC || code == EDQUOT ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
+	return mf_error_set(error, status, "cannot %s %.300s: %s", doing, path, strerror(code));
+}
+
+static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, struct mf_stmt **out, size_t count, struct mf_error *error)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum mf_status status = mf_sql_prepare(sql, texts[i], &out[i], error);
+		if (status != MF_OK)
+			return status;
+	}
+	return MF_OK;
+}
+
+#define FIND_KEY "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events WHERE idempotency_key = ?1"
+#define FIND_COMPACTED_KEY "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys WHERE idempotency_key = ?1"
+#define CHAIN "SELECT chain_lsn, compacted_upto FROM compactions WHERE doc_id = ?1"
+
+static const char *const write_texts[MF_WRITE_STMTS] = {
+	[MF_WRITE_EVENT] = "INSERT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	[MF_WRITE_FIND_KEY] = FIND_KEY,
+	[MF_WRITE_FIND_COMPACTED_KEY] = FIND_COMPACTED_KEY,
+	[MF_WRITE_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
+	[MF_WRITE_CHAIN] = CHAIN,
+	[MF_WRITE_CHUNK] = "INSERT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+};
+
+static const char *const read_texts[MF_READ_STMTS] = {
+	[MF_READ_DOC_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?3 AND lsn > ?1 ORDER BY lsn LIMIT ?2",
+	[MF_READ_ALL_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
+	[MF_READ_KEY] = FIND_KEY,
+	[MF_READ_COMPACTED_KEY] = FIND_COMPACTED_KEY,
+	[MF_READ_HEAD] = "SELECT max(ifnull((SELECT max(lsn) FROM events WHERE doc_id = ?1), 0), ifnull((SELECT chain_lsn FROM compactions WHERE doc_id = ?1), 0))",
+	[MF_READ_CHAIN] = CHAIN,
+	[MF_READ_EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
+	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_SNAPSHOT_COLUMNS " FROM snapshots WHERE doc_id = ?1 AND upto_lsn <= ?2 ORDER BY upto_lsn DESC LIMIT 1",
+	[MF_READ_CHUNKS] = MF_SQLITE_CHUNKS_OF,
+};
+
+static enum mf_status not_ours(const struct mf_sqlite *store, struct mf_error *error)
+{
+	return mf_error_set(error, MF_ERR_INVALID, "%.300s is not a store of ModuForge; give the directory of one, or an empty one", store->db_path);
+}
+
+enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error)
+{
+	int64_t id = 0, version = 0, tables = 0, ours = 0;
+	enum mf_status status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
+	if (status == MF_OK)
+		status = mf_sql_number(sql, "PRAGMA user_version", &version, error);
+	if (status == MF_OK)
+		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master", &tables, error);
+	if (status == MF_OK)
+		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
+				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
+	if (status == MF_ERR_CORRUPTED && !had_watermark)
+		return not_ours(store, error);
+	if (status != MF_OK)
+		return status;
+	*out = MF_SQLITE_OURS;
+	if (id == 0 && tables == 0 && !had_watermark) { /* its creation was interrupted before it was one */
+		*out = MF_SQLITE_EMPTY;
+		return MF_OK;
+	}
+	if (id == 0 && tables == 0)
+		return MF_ERR_NOT_FOUND;
+	if (id != MF_SQLITE_APPLICATION_ID)
+		return not_ours(store, error);
+	if (version > MF_SQLITE_VERSION)
+		return mf_error_set(error, MF_ERR_INVALID, "the store in %.200s was written by a newer version (format %lld, this one knows %d); use that one", store->dir, (long long)version, MF_SQLITE_VERSION);
+	if (version < 1 || ours != TABLES)
+		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s lacks tables; restore a backup", store->dir);
+	return MF_OK;
+}
+
+static enum mf_status set_pragmas(struct mf_sql *sql, const char *cache_size, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_pragma(sql, "mmap_size", "0", "0", error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "cache_size", cache_size, NULL, error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "cache_size", NULL, cache_size, error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "cell_size_check", "ON", NULL, error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "cell_size_check", NULL, "1", error);
+	return status;
+}
+
+static enum mf_status set_synchronous(struct mf_sql *sql, const char *level, const char *number, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_pragma(sql, "synchronous", level, NULL, error);
+	return status == MF_OK ? mf_sql_pragma(sql, "synchronous", NULL, number, error) : status;
+}
+
+static enum mf_status set_writer_pragmas(struct mf_sql *sql, struct mf_error *error)
+{
+	enum mf_status status = set_pragmas(sql, "-64000", error);
+	if (status == MF_OK)
+		status = set_synchronous(sql, "FULL", "2", error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "journal_mode", "WAL", "wal", error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "temp_store", "MEMORY", NULL, error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "temp_store", NULL, "2", error);
+	if (status == MF_OK)
+		status = mf_sql_pragma(sql, "secure_delete", "FAST", "2", error);
+	return status;
+}
+
+enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error)
+{
+	int result = mf_env_sync_dir(store->env, store->dir);
+	return result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", store->dir) : MF_OK;
+}
+
+/* Under synchronous=FULL: under NORMAL a power cut can lose the tables themselves. */
+static enum mf_status create_schema(struct mf_sqlite *store, struct mf_error *error)
+{
+	char identity[96];
+	int64_t done;
+	snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
+	enum mf_status status = mf_sql_begin(store->writer, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error);
+	if (status == MF_OK)
+		status = mf_sql_exec(store->writer, identity, error);
+	if (status == MF_OK)
+		status = mf_sql_commit(store->writer, error);
+	else
+		(void)mf_sql_rollback(store->writer, NULL);
+	if (status == MF_OK) /* into the database file, so that a lost log cannot take the tables with it */
+		status = mf_sql_checkpoint(store->writer, false, &done, error);
+	return status == MF_OK ? mf_sqlite_sync_dir(store, error) : status;
+}
+
+enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error)
+{
+	enum mf_sqlite_identity identity = MF_SQLITE_EMPTY;
+	enum mf_status status = mf_sql_open(store->db_path, store->env->sqlite_vfs, exists ? MF_SQL_WRITE : MF_SQL_CREATE, &store->writer, error);
+	if (status == MF_OK && exists)
+		status = mf_sqlite_identify(store, store->writer, had_watermark, &identity, error);
+	if (status == MF_OK)
+		status = set_writer_pragmas(store->writer, error);
+	if (status == MF_OK && identity == MF_SQLITE_EMPTY)
+		status = create_schema(store, error);
+	if (status == MF_OK)
+		status = set_synchronous(store->writer, "NORMAL", "1", error);
+	if (status == MF_OK)
+		status = prepare_all(store->writer, write_texts, store->write, MF_WRITE_STMTS, error);
+	return status;
+}
+
+enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error)
+{
+	struct mf_sql *sql;
+	enum mf_status status = mf_sql_open(store->db_path, store->env->sqlite_vfs, MF_SQL_READ, &sql, error);
+	if (status != MF_OK)
+		return status;
+	status = set_pragmas(sql, "-2000", error);
+	if (status != MF_OK) {
+		mf_sql_close(sql, NULL);
+		return status;
+	}
+	*out = sql;
+	return MF_OK;
+}
+
+enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error)
+{
+	return prepare_all(store->reader, read_texts, store->read, MF_READ_STMTS, error);
+}
