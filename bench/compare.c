@@ -119,7 +119,7 @@ static struct item *make_items(int count, int documents)
 		int len = snprintf(item->step, sizeof(item->step), "{\"id\":\"item\",\"set\":{\"name\":\"%llu\",\"note\":\"", (unsigned long long)(a % 1000000));
 		while (len < STEP_BYTES - 3)
 			item->step[len++] = (char)('a' + random64() % 26);
-		strcpy(item->step + len, "\"}}");
+		memcpy(item->step + len, "\"}}", sizeof("\"}}"));
 	}
 	return items;
 }
@@ -380,7 +380,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(comparisons) / sizeof(comparisons[0]); i++) {
 		if (argc > 4 && !strstr(comparisons[i].name, argv[4]))
 			continue;
-		for (int round = 0; round < atoi(argv[3]); round++) {
+		for (int round = 0; round < strtol(argv[3], NULL, 10); round++) {
 			struct measured measured = comparisons[i].run();
 			printf("{\"name\":\"%s\",\"ours\":%.0f,\"theirs\":%.0f}\n", comparisons[i].name, measured.ours, measured.theirs);
 			fflush(stdout);

@@ -154,7 +154,7 @@ static enum mf_status read_path(const struct mf_value *value, const char *dir, c
 
 bool mf_plugin_name_is_sound(const char *name)
 {
-	size_t len = strnlen(name, MF_PLUGIN_NAME_MAX + 1);
+	size_t len = strnlen(name, MF_PLUGIN_NAME_MAX + 1); /* NOLINT(clang-analyzer-core.NonNullParamChecker): a name was read if that gave MF_OK */
 	if (len == 0 || len > MF_PLUGIN_NAME_MAX || name[0] == '.' || strstr(name, ".."))
 		return false;
 	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == len;

@@ -119,7 +119,7 @@ static reader *reader_of(enum mf_option_type type)
 	case MF_OPTION_BOOL: return read_bool;
 	case MF_OPTION_INT: return read_int;
 	case MF_OPTION_DOUBLE: return read_double;
-	case MF_OPTION_STRING: return read_string;
+	case MF_OPTION_STRING:
 	case MF_OPTION_ENUM: return read_string;
 	case MF_OPTION_COMMIT_MODE: return read_commit_mode;
 	}

@@ -62,7 +62,7 @@ static void list_others(const struct mf_plugin_set *set, char *text, size_t size
 		if (set->entries[i].state == MF_ENTRY_FAILED && i != set->first_failure)
 			len += (size_t)snprintf(text + len, size - len, " %s", set->entries[i].configured->name);
 	if (len < size - 1)
-		strcat(text, ")");
+		memcpy(text + len, ")", sizeof(")"));
 }
 
 /* MF_OK as long as no plugin failed that the set needs. */

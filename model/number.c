@@ -89,7 +89,7 @@ static void round_to(double value, int count, struct decimal *out)
 	for (; *at && *at != 'e'; at++)
 		if (*at >= '0' && *at <= '9' && out->count < DIGITS_MAX)
 			out->digits[out->count++] = *at;
-	out->point = (*at == 'e' ? atoi(at + 1) : 0) + 1;
+	out->point = (*at == 'e' ? (int)strtol(at + 1, NULL, 10) : 0) + 1;
 	out->digits[out->count] = '\0';
 }
 

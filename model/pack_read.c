@@ -36,7 +36,7 @@ static uint64_t big_endian(const unsigned char *bytes, size_t width)
 
 static uint64_t sign_extended(uint64_t number, size_t width)
 {
-	uint64_t sign = UINT64_C(1) << (8 * width - 1);
+	uint64_t sign = UINT64_C(1) << (8 * width - 1); /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): width is 1 to 8 */
 	return (number ^ sign) - sign;
 }
 

@@ -114,7 +114,7 @@ static enum mf_status read_entry(struct reader *reader, const struct entry_head 
 	enum mf_status status = mf_entry_new(head->step_count, head->lsn, head->tr_id, &entry);
 	if (status != MF_OK)
 		return status;
-	**link = entry;
+	**link = entry; /* NOLINT(clang-analyzer-core.NullDereference): MF_OK means that there is an entry */
 	*link = &entry->next;
 	stack->recent_count++;
 	stack->depth++;

@@ -48,10 +48,12 @@ static enum mf_status make_keys(const struct mf_value *array, size_t text_len, u
 	size_t count = mf_value_count(array);
 	struct mf_member *members = STEP_CALLOC(count, sizeof(*members));
 	char *text = STEP_CALLOC(1, text_len + 1);
-	enum mf_status status = members && text ? MF_OK : step_no_memory(error);
-	if (status == MF_OK) {
+	enum mf_status status;
+	if (members && text) {
 		copy_keys(array, members, text);
 		status = mf_value_new_object_take(members, sort_unique(members, count), &out->value, error);
+	} else {
+		status = step_no_memory(error);
 	}
 	STEP_FREE(text);
 	STEP_FREE(members);

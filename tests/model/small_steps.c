@@ -173,8 +173,8 @@ static enum mf_status oneway_apply(const struct mf_step *step, struct mf_edit *e
 }
 
 #define SMALL_TYPE(id, apply_function) \
-	{.size = sizeof(struct mf_step_type), .type_id = id, .version = 1, .from_value = from_value, .to_value = to_value, \
-	 .encode = encode, .decode = decode, .apply = apply_function, .free = free_step}
+	{.size = sizeof(struct mf_step_type), .type_id = (id), .version = 1, .from_value = from_value, .to_value = to_value, \
+	 .encode = encode, .decode = decode, .apply = (apply_function), .free = free_step}
 
 static const struct mf_step_type insert_type = SMALL_TYPE("test_insert", insert_apply);
 static const struct mf_step_type remove_type = SMALL_TYPE("test_remove", remove_apply);

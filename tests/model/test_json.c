@@ -155,7 +155,7 @@ static void check_double(double number)
 	assert_int_equal(len, strlen(text));
 	assert_true(len < MF_NUMBER_MAX);
 	double back = strtod(text, NULL);
-	if (memcmp(&back, &number, sizeof(back)) != 0)
+	if (memcmp(&back, &number, sizeof(back)) != 0) /* NOLINT(bugprone-suspicious-memory-comparison): bit by bit is meant */
 		fail_msg("%a prints as %s", number, text);
 	assert_true(strchr(text, '.') || strchr(text, 'e'));
 	/* No shorter one: the nearest decimal with a digit fewer is another number. */

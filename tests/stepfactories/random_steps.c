@@ -210,6 +210,7 @@ static void move_node(FILE *out, struct random *random, const struct mf_doc *doc
 static void update_attrs(FILE *out, struct random *random, const struct mf_doc *doc)
 {
 	char id[16];
+	/* NOLINTNEXTLINE(misc-redundant-expression): two draws, one bit in four is set */
 	uint64_t set = random_next(random) & random_next(random), unset = random_next(random) & ~set;
 	fprintf(out, "{\"id\":\"%s\"", random_id(random, doc, id, true));
 	if (chance(random, 80)) {
