@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Count the single tests of the last `meson test` run in a build directory.
+"""Count the single tests of the last `meson test` run in a build directory: count_tests.py BUILD
 
 A program that speaks TAP counts each of its tests; any other counts as one.
 Prints "N passed, M failed[, K skipped]" and exits 1 unless something passed and nothing failed.
+
+count_tests.py --programs BUILD prints the names of the tests that are programs of the build, not scripts.
 """
 import json
 import re
@@ -25,7 +27,17 @@ def count(record):
     return (len(lines) - failed - skipped, failed, skipped)
 
 
+def programs(build):
+    build = build.resolve()
+    for test in json.loads((build / "meson-info" / "intro-tests.json").read_text()):
+        if Path(test["cmd"][0]).resolve().is_relative_to(build):
+            print(test["name"])
+    return 0
+
+
 def main():
+    if sys.argv[1] == "--programs":
+        return programs(Path(sys.argv[2]))
     log = Path(sys.argv[1]) / "meson-logs" / "testlog.json"
     names = [p for p in sorted(log.parent.glob("testlog*.json"), key=lambda p: p.stat().st_mtime)]
     if not names:
