@@ -64,7 +64,9 @@ static enum mf_status settle(struct mf_edit *edit, struct mf_seq *before, enum m
 /* NULL with MF_ERR_INVALID in error. */
 static const struct mf_node *find(const struct mf_edit *edit, const char *id, size_t id_len, struct mf_error *error)
 {
-	const struct mf_node *node = mf_doc_find(&edit->doc, id, id_len);
+	const struct mf_bytes key = {id, id_len};
+	size_t index;
+	const struct mf_node *node = mf_nodes_find(edit->doc.nodes, &key, mf_str_hash(id, id_len), &index);
 	if (!node)
 		mf_error_set(error, MF_ERR_INVALID, "the document has no node \"%.*s\"", MF_SHOW(id, id_len));
 	return node;
@@ -118,7 +120,8 @@ static enum mf_status check_insert(const struct mf_edit *edit, const struct mf_n
 		return status;
 	for (size_t i = 0; i < fragment->count; i++) {
 		const struct mf_str *id = fragment->nodes[i].parts.id;
-		if (mf_doc_find(&edit->doc, id->bytes, id->len))
+		size_t place; /* unused: it says that a change is coming */
+		if (mf_nodes_find_str(edit->doc.nodes, id, &place))
 			return mf_error_set(error, MF_ERR_INVALID, "the document already has a node \"%.*s\"", MF_SHOW(id->bytes, id->len));
 	}
 	return check_depth(edit, parent, fragment->height, error);

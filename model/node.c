@@ -89,8 +89,12 @@ struct mf_node *mf_nodes_find(const struct mf_seq *nodes, const struct mf_bytes 
 	struct mf_seq_iter iter;
 	struct mf_seq_entry entry;
 	size_t index = mf_seq_seek(&iter, nodes, hash);
+	if (out_index)
+		mf_seq_expect_change(&iter, &mf_node_items);
 	for (; mf_seq_next(&iter, &entry) && entry.sort == hash; index++) {
 		struct mf_node *node = mf_entry_node(&entry);
+		__builtin_prefetch(node->attrs, 1);
+		__builtin_prefetch(node->marks, 1);
 		if (!mf_str_is(node->id, id->bytes, id->len))
 			continue;
 		if (out_index)

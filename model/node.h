@@ -56,7 +56,7 @@ struct mf_node *mf_node_copy(const struct mf_node *node); /* ref 1; NULL: no mem
 void mf_node_unref(struct mf_node *node);
 
 /* ---- the map and the lists of children ---- */
-/* NULL if absent; *out_index (may be NULL) is its place in the map. */
+/* NULL if absent. *out_index is its place in the map, for a change; NULL when it is only to be read. */
 struct mf_node *mf_nodes_find(const struct mf_seq *nodes, const struct mf_bytes *id, uint64_t hash, size_t *out_index);
 static inline struct mf_node *mf_nodes_find_str(const struct mf_seq *nodes, const struct mf_str *id, size_t *out_index)
 {

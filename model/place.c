@@ -144,11 +144,18 @@ static enum mf_status relabel(struct mf_doc *doc, struct mf_node *parent, size_t
 /* A label for a new child at index, or 0 when there is no room. */
 static uint64_t free_label(const struct mf_node *parent, size_t index)
 {
+	struct mf_seq_iter iter;
+	struct mf_seq_entry entry;
+	uint64_t below = 0, above = UINT64_MAX;
 	size_t count = mf_seq_count(parent->children);
 	if (count == 0)
 		return MF_LABEL_FIRST;
-	uint64_t below = index > 0 ? label_at(parent, index - 1) : 0;
-	uint64_t above = index < count ? label_at(parent, index) : UINT64_MAX;
+	mf_seq_iterate(&iter, parent->children, index > 0 ? index - 1 : 0);
+	mf_seq_expect_change(&iter, NULL);
+	if (index > 0 && mf_seq_next(&iter, &entry))
+		below = entry.sort;
+	if (mf_seq_next(&iter, &entry))
+		above = entry.sort;
 	if (index == count && above - below > MF_LABEL_GAP)
 		return below + MF_LABEL_GAP;
 	if (index == 0 && above - below > MF_LABEL_GAP)

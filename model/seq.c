@@ -90,10 +90,9 @@ static struct mf_seq *own(const struct mf_seq_items *items, struct mf_seq *block
 static struct mf_seq *new_block(unsigned level)
 {
 	struct mf_seq *block = mf_spare_take(MF_SPARE_SEQ);
+	memset(block, 0, sizeof(*block)); /* searches look at places beyond n, and ignore them */
 	atomic_init(&block->ref, 1);
 	block->level = (uint8_t)level;
-	block->n = block->top = 0;
-	block->count = 0;
 	return block;
 }
 

@@ -108,6 +108,8 @@ void mf_seq_iterate(struct mf_seq_iter *iter, const struct mf_seq *root, size_t 
 /* From the first entry with at least this sort; returns its index. */
 size_t mf_seq_seek(struct mf_seq_iter *iter, const struct mf_seq *root, uint64_t sort);
 bool mf_seq_next(struct mf_seq_iter *iter, struct mf_seq_entry *out); /* false at the end */
+/* A change at the place that was sought comes soon: begin to fetch what copying its path will count. */
+void mf_seq_expect_change(const struct mf_seq_iter *iter, const struct mf_seq_items *items);
 
 /* ---- for tests ---- */
 bool mf_seq_is_valid(const struct mf_seq_items *items, const struct mf_seq *root); /* invariants 1 to 3 */

@@ -1,6 +1,9 @@
 /* The persistent sequence: everything that only reads it.
  *
- * A lookup waits for one block a level, so it asks for all four cache lines of the next block at once. */
+ * What a lookup in a large sequence costs is waiting for memory, block after block. So it asks for all
+ * four cache lines of the next block at once, and it searches within a block without a branch that
+ * depends on what was read: the processor then runs ahead into whatever does not depend on it either,
+ * such as the next lookup. */
 #include "model/seq.h"
 
 #include <assert.h>
@@ -12,29 +15,41 @@ static const struct mf_seq *enter(const struct mf_seq *block)
 	return block;
 }
 
-/* How many of the n sorts are smaller. */
-static unsigned smaller(const uint64_t *sorts, unsigned n, uint64_t sort)
+/* How many of the first n sorts are smaller; sorts has max places. */
+static inline unsigned smaller(const uint64_t *sorts, unsigned n, unsigned max, uint64_t sort)
 {
-	unsigned i = 0;
-	while (i < n && sorts[i] < sort)
-		i++;
-	return i;
+	unsigned count = 0;
+	for (unsigned i = 0; i < max; i++)
+		count += (i < n) & (sorts[i] < sort);
+	return count;
+}
+
+static unsigned leaf_place(const struct mf_seq *leaf, uint64_t sort)
+{
+	return smaller(leaf->leaf.sorts, leaf->n, MF_SEQ_LEAF_MAX, sort);
 }
 
 /* The child in which the first entry with at least this sort lies, or at whose end it would. */
 static unsigned child_for(const struct mf_seq *block, uint64_t sort)
 {
-	unsigned i = smaller(block->inner.sorts, block->n, sort);
-	return i > 0 ? i - 1 : 0;
+	unsigned i = smaller(block->inner.sorts, block->n, MF_SEQ_INNER_MAX, sort);
+	return i - (i > 0);
 }
 
 /* The child that holds the entry at *index, which becomes the index in it. */
 static unsigned child_of(const struct mf_seq *block, size_t *index)
 {
-	unsigned i = 0;
-	while (*index >= block->inner.counts[i])
-		*index -= block->inner.counts[i++];
-	return i;
+	size_t end = 0, before = 0;
+	unsigned child = 0;
+	for (unsigned i = 0; i < MF_SEQ_INNER_MAX; i++) {
+		uint32_t count = block->inner.counts[i];
+		bool passed = (i < block->n) & (*index >= end + count);
+		end += count;
+		before = passed ? end : before;
+		child += passed;
+	}
+	*index -= before;
+	return child;
 }
 
 static size_t count_before(const struct mf_seq *block, unsigned child)
@@ -113,8 +128,23 @@ size_t mf_seq_seek(struct mf_seq_iter *iter, const struct mf_seq *root, uint64_t
 		block = below;
 	}
 	iter->blocks[0] = block;
-	iter->next[0] = (uint8_t)smaller(block->leaf.sorts, block->n, sort);
+	iter->next[0] = (uint8_t)leaf_place(block, sort);
 	return rank + iter->next[0];
+}
+
+void mf_seq_expect_change(const struct mf_seq_iter *iter, const struct mf_seq_items *items)
+{
+	unsigned at = iter->levels > 0 ? iter->next[0] : 0;
+	if (iter->levels > 0 && items) {
+		const struct mf_seq *leaf = iter->blocks[0];
+		if (at < leaf->n)
+			__builtin_prefetch((const void *)(uintptr_t)leaf->leaf.items[at], 1); /* wanted first */
+		for (unsigned i = 0; i < leaf->n; i++)
+			__builtin_prefetch((const void *)(uintptr_t)leaf->leaf.items[i], 1);
+	}
+	if (iter->levels > 1)
+		for (unsigned i = 0; i < iter->blocks[1]->n; i++)
+			__builtin_prefetch(iter->blocks[1]->inner.blocks[i], 1);
 }
 
 /* The next leaf, or false at the end. */
