@@ -157,7 +157,7 @@ static enum mf_status apply_event(struct replay *replay, const struct mf_event *
 	enum mf_status status = mf_event_decode(event, replay->registry, &transaction, error);
 	if (status != MF_OK)
 		return status;
-	status = mf_state_apply(replay->state, transaction, &next, &reason);
+	status = mf_state_replay(replay->state, transaction, &next, &reason);
 	mf_transaction_free(transaction);
 	if (status != MF_OK) {
 		status = status == MF_ERR_NO_MEMORY ? status : MF_ERR_CORRUPTED;

@@ -207,6 +207,24 @@ static void p13_what_was_done_before_the_restart_can_be_undone(void **unused)
 	fake_store_free(fake);
 }
 
+static void a_history_limit_that_was_lowered_does_not_stop_recovery(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = small_state_new(100), *recovered;
+	for (int i = 0; i < 6; i++)
+		state = insert(fake, DOC, state);
+	for (int i = 0; i < 4; i++)
+		state = take_back(fake, DOC, state);
+	struct mf_digest digest = small_steps_digest(state);
+	struct mf_recovery_options lower = {.batch = 7, .history_limit = 2};
+	assert_int_equal(mf_recover_state(&fake->base, DOC, small_registry, &lower, &recovered, NULL, NULL), MF_OK);
+	small_assert_digest(recovered, &digest);
+	mf_state_unref(recovered);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
 /* ---- damage ---- */
 
 static void p04_damaged_snapshots_are_passed_over(void **unused)
@@ -615,6 +633,7 @@ int main(void)
 		cmocka_unit_test(every_event_is_replayed_in_pages),
 		cmocka_unit_test(f16_the_newest_snapshot_is_read_once_and_rolled_forward),
 		cmocka_unit_test(a_state_of_the_past_comes_back_at_every_lsn),
+		cmocka_unit_test(a_history_limit_that_was_lowered_does_not_stop_recovery),
 		cmocka_unit_test(p13_what_was_done_before_the_restart_can_be_undone),
 		cmocka_unit_test(p04_damaged_snapshots_are_passed_over),
 		cmocka_unit_test(a_damaged_snapshot_whose_events_are_gone_is_corrupted),
