@@ -457,6 +457,8 @@ static enum mf_status memory_chunk(struct mf_store *base, const char *doc_id, in
 
 static enum mf_status finish_locked(struct memory_store *store, const struct mf_snapshot *from, struct mf_error *error)
 {
+	if (from->upto_lsn > (int64_t)store->last)
+		return mf_error_set(error, MF_ERR_INVALID, "a snapshot of '%.200s' up to LSN %lld, but the newest event is %zu", from->doc_id, (long long)from->upto_lsn, store->last);
 	struct document *document = document_for(store, from->doc_id);
 	if (!document)
 		return no_memory(error);
