@@ -1,0 +1,131 @@
+#include "store_kit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "persist/env.h"
+
+static char *dir;
+
+static int set_up(void **state)
+{
+	(void)state;
+	dir = kit_make_dir();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	kit_remove_dir(dir);
+	return 0;
+}
+
+static void clocks_and_randomness_work(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	assert_true(env->wall_us(env->user) > 1600000000000000);
+	int64_t before = env->monotonic_us(env->user);
+	assert_true(env->monotonic_us(env->user) >= before);
+	unsigned char a[32] = {0}, b[32] = {0};
+	assert_int_equal(env->random(env->user, a, sizeof(a)), 0);
+	assert_int_equal(env->random(env->user, b, sizeof(b)), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+}
+
+static void files_are_written_and_read_back(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(dir, "file"), *sub = kit_path(dir, "sub"), *under = kit_path(dir, "sub/file");
+	assert_int_equal(env->open(env->user, path, O_RDONLY, 0), -ENOENT);
+	assert_int_equal(env->size(env->user, path), -ENOENT);
+	assert_int_equal(env->open(env->user, under, O_RDWR | O_CREAT, 0600), -ENOENT);
+	int fd = env->open(env->user, path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(mf_env_write_all(env, fd, "hello world", 11, 100), 0);
+	assert_int_equal(env->size(env->user, path), 111);
+	char bytes[20];
+	assert_int_equal(mf_env_read_all(env, fd, bytes, 20, 100), 11);
+	assert_memory_equal(bytes, "hello world", 11);
+	assert_int_equal(env->pread(env->user, fd, bytes, 5, 106), 5);
+	assert_int_equal(env->pwrite(env->user, fd, "x", 1, 0), 1);
+	assert_int_equal(env->fsync(env->user, fd), 0);
+	assert_int_equal(env->drop_cache(env->user, path), 0);
+	assert_int_equal(env->drop_cache(env->user, under), -ENOENT);
+	assert_int_equal(env->mkdir(env->user, sub, 0700), 0);
+	assert_int_equal(env->mkdir(env->user, sub, 0700), -EEXIST);
+	assert_int_equal(mf_env_sync_dir(env, sub), 0);
+	assert_int_equal(mf_env_sync_dir(env, under), -ENOENT);
+	assert_int_equal(mf_env_sync_dir(env, path), -ENOTDIR);
+	assert_int_equal(env->close(env->user, fd), 0);
+	assert_int_equal(env->close(env->user, fd), -EBADF);
+	assert_int_equal(env->fsync(env->user, fd), -EBADF);
+	assert_int_equal(env->pread(env->user, fd, bytes, 1, 0), -EBADF);
+	assert_int_equal(mf_env_read_all(env, fd, bytes, 1, 0), -EBADF);
+	assert_int_equal(mf_env_write_all(env, fd, bytes, 1, 0), -EBADF);
+	free(path);
+	free(sub);
+	free(under);
+}
+
+static void a_lock_is_refused_while_another_holds_it(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(dir, "lock");
+	int first = env->open(env->user, path, O_RDWR | O_CREAT, 0600), second = env->open(env->user, path, O_RDWR, 0600);
+	assert_int_equal(env->lock(env->user, first), 0);
+	assert_int_equal(env->lock(env->user, second), -EWOULDBLOCK);
+	env->close(env->user, first);
+	assert_int_equal(env->lock(env->user, second), 0);
+	env->close(env->user, second);
+	free(path);
+}
+
+/* A device that takes and gives at most three bytes at a time, then none. */
+static int left;
+
+static ssize_t few_pread(void *user, int fd, void *bytes, size_t len, int64_t offset)
+{
+	return mf_env_os()->pread(user, fd, bytes, len < 3 ? len : 3, offset);
+}
+
+static ssize_t few_pwrite(void *user, int fd, const void *bytes, size_t len, int64_t offset)
+{
+	return left-- > 0 ? mf_env_os()->pwrite(user, fd, bytes, len < 3 ? len : 3, offset) : 0;
+}
+
+static void short_counts_are_completed(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.pread = few_pread;
+	env.pwrite = few_pwrite;
+	char *path = kit_path(dir, "short"), bytes[16];
+	int fd = env.open(env.user, path, O_RDWR | O_CREAT, 0600);
+	left = 100;
+	assert_int_equal(mf_env_write_all(&env, fd, "0123456789", 10, 0), 0);
+	assert_int_equal(mf_env_read_all(&env, fd, bytes, 16, 0), 10);
+	assert_memory_equal(bytes, "0123456789", 10);
+	left = 2;
+	assert_int_equal(mf_env_write_all(&env, fd, "0123456789", 10, 0), -EIO);
+	env.close(env.user, fd);
+	free(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clocks_and_randomness_work),
+		cmocka_unit_test(files_are_written_and_read_back),
+		cmocka_unit_test(a_lock_is_refused_while_another_holds_it),
+		cmocka_unit_test(short_counts_are_completed),
+	};
+	return cmocka_run_group_tests_name("env", tests, set_up, tear_down);
+}
