@@ -281,6 +281,8 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	if (presence.db_size == 0)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s", store->dir);
 	status = mf_sqlite_open_reader(store, &store->reader, error);
+	if (status == MF_ERR_CORRUPTED && !had_watermark)
+		return mf_sqlite_not_ours(store, error);
 	if (status == MF_OK)
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)

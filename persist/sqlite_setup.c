@@ -51,7 +51,7 @@ static const char *const read_texts[MF_READ_STMTS] = {
 	[MF_READ_CHUNKS] = MF_SQLITE_CHUNKS_OF,
 };
 
-static enum mf_status not_ours(const struct mf_sqlite *store, struct mf_error *error)
+enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error *error)
 {
 	return mf_error_set(error, MF_ERR_INVALID, "%.300s is not a store of ModuForge; give the directory of one, or an empty one", store->db_path);
 }
@@ -68,7 +68,7 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
 				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
 	if (status == MF_ERR_CORRUPTED && !had_watermark)
-		return not_ours(store, error);
+		return mf_sqlite_not_ours(store, error);
 	if (status != MF_OK)
 		return status;
 	*out = MF_SQLITE_OURS;
@@ -79,7 +79,7 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 	if (id == 0 && tables == 0)
 		return MF_ERR_NOT_FOUND;
 	if (id != MF_SQLITE_APPLICATION_ID)
-		return not_ours(store, error);
+		return mf_sqlite_not_ours(store, error);
 	if (version > MF_SQLITE_VERSION)
 		return mf_error_set(error, MF_ERR_INVALID, "the store in %.200s was written by a newer version (format %lld, this one knows %d); use that one", store->dir, (long long)version, MF_SQLITE_VERSION);
 	if (version < 1 || ours != TABLES)

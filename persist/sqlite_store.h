@@ -167,6 +167,7 @@ enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool 
 /* Another connection for reading; the store has one, and what takes long opens its own. */
 enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
 enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path); /* result: -errno */
 
