@@ -1,5 +1,7 @@
 /* main.c - the `mf` program: one table of commands. docs/cli.md describes them. */
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "host/commands.h"
 
@@ -16,10 +18,22 @@ static const struct mf_command commands[] = {
 	{0},
 };
 
+/* A standard stream that is closed would be the next file opened, one of the store's: answers would be written
+ * into it. Its place is taken the wrong way round, so that to use it is still an error. */
+static bool fill_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct mf_args args;
 	enum mf_exit code;
+	if (!fill_standard_streams())
+		return MF_EXIT_FAILED;
 	signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write */
 	const struct mf_command *command = mf_args_parse(argc, argv, commands, &args, &code);
 	return command ? command->run(&args) : code;

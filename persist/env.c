@@ -41,6 +41,16 @@ static int os_random(void *user, void *bytes, size_t len)
 	return 0;
 }
 
+/* In a process that was started without standard streams a file would take their place, and what is printed
+ * would be written into it. */
+static int above_standard(int fd)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int error = errno;
+	close(fd);
+	return moved < 0 ? -error : moved;
+}
+
 static int os_open(void *user, const char *path, int flags, mode_t mode)
 {
 	(void)user;
@@ -48,7 +58,9 @@ static int os_open(void *user, const char *path, int flags, mode_t mode)
 	do {
 		fd = open(path, flags | O_CLOEXEC, mode);
 	} while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd > STDERR_FILENO ? fd : above_standard(fd);
 }
 
 static int os_close(void *user, int fd)

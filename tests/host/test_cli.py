@@ -574,6 +574,16 @@ def nothing_but_errors_is_written_to_a_standard_error_that_is_no_terminal(work):
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
+def closed_standard_streams_are_not_taken_for_files_of_the_store(work):
+    for name, closed, code in [("in", "<&-", 1), ("out", ">&-", 1), ("out and err", ">&- 2>&-", 1), ("err", "2>&-", 0)]:
+        lines = [] if name == "in" else [tr(insert(str(n))) for n in range(50)]
+        result = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", MF, "run", "--data", work / name, "--config", CONFIG],
+                                input=encode(lines), capture_output=True, timeout=120, check=False)
+        assert result.returncode == code, (name, result)
+        assert (work / name / "lock").read_bytes() == b"", name
+        ask("verify", work / name)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     main(tests_of(dict(globals())))

@@ -1,0 +1,37 @@
+/* Files of a store never take the numbers of the standard streams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "persist/env.h"
+
+/* The test's own report goes to standard error, so only the first two are closed. */
+static void a_file_is_never_opened_as_a_standard_stream(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10), out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	int first = env->open(env->user, "/dev/null", O_RDWR, 0), second = env->open(env->user, "/dev/null", O_RDWR, 0);
+	bool taken = fcntl(STDIN_FILENO, F_GETFD) >= 0 || fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+	if (in >= 0)
+		dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	assert_false(taken);
+	assert_true(first > STDERR_FILENO && second > STDERR_FILENO);
+	assert_true(fcntl(first, F_GETFD) & FD_CLOEXEC);
+	env->close(env->user, first);
+	env->close(env->user, second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_file_is_never_opened_as_a_standard_stream)};
+	return cmocka_run_group_tests_name("standard streams", tests, NULL, NULL);
+}
