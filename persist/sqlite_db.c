@@ -16,6 +16,7 @@ struct mf_sql {
 	sqlite3_file *log;
 	int64_t log_pages;
 	enum mf_sql_mode mode;
+	bool committing;
 	struct mf_stmt *begin, *commit, *rollback; /* made at first use */
 };
 
@@ -89,15 +90,25 @@ static const char *advice_for(enum mf_status status)
 	}
 }
 
+/* The errno behind the last error. SQLite keeps it for the connection, but not when COMMIT fails: then it is still
+ * that of an older error, and the log's file has to be asked. */
+static int system_errno_of(struct mf_sql *sql, int extended)
+{
+	int code = 0;
+	if (!sql->committing)
+		return (extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(sql->db) : 0;
+	if (extended == SQLITE_IOERR_WRITE && sql->log)
+		sql->log->pMethods->xFileControl(sql->log, SQLITE_FCNTL_LAST_ERRNO, &code);
+	return code;
+}
+
 /* The one translation of SQLite's errors. */
 static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)
 {
 	int extended = sql->db ? sqlite3_extended_errcode(sql->db) : rc;
 	if ((extended & 0xff) != (rc & 0xff))
 		extended = rc;
-	int system_errno = 0;
-	if ((extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN)
-		system_errno = sqlite3_system_errno(sql->db);
+	int system_errno = system_errno_of(sql, extended);
 	enum mf_status status = status_of(extended, system_errno);
 	return mf_error_set(error, status, "%s: %s (SQLite %d%s%s)%s", doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
 			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
@@ -344,7 +355,7 @@ static bool surely_absent(struct mf_sql *sql)
 	int extended = sqlite3_extended_errcode(sql->db);
 	if ((extended & 0xff) == SQLITE_FULL || (extended & 0xff) == SQLITE_BUSY)
 		return true;
-	return extended == SQLITE_IOERR_WRITE && out_of_space(sqlite3_system_errno(sql->db));
+	return extended == SQLITE_IOERR_WRITE && out_of_space(system_errno_of(sql, extended));
 }
 
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
@@ -358,10 +369,12 @@ enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
 			return undone == MF_OK ? prepared : mf_error_set(error, undone, "a transaction could not be rolled back");
 		}
 	}
+	sql->committing = true;
 	enum mf_status status = mf_stmt_run(sql->commit, error);
+	bool absent = status != MF_OK && surely_absent(sql);
+	sql->committing = false;
 	if (status == MF_OK || sql->mode == MF_SQL_READ)
 		return status;
-	bool absent = surely_absent(sql);
 	if (mf_sql_rollback(sql, NULL) != MF_OK)
 		absent = false;
 	if (!absent && status != MF_ERR_UNKNOWN_OUTCOME) {

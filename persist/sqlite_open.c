@@ -184,7 +184,6 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 		.first_lsn = (accepted ? newest->expected : newest->found) + 1,
 		.lost_from = accepted ? newest->found + 1 : 0,
 	};
-	store->epoch = next.epoch;
 	int64_t keys = 0;
 	enum mf_status status = mf_sql_number(store->writer, "SELECT EXISTS (SELECT 1 FROM compacted_keys)", &keys, error);
 	store->any_compacted_keys = keys > 0;
@@ -195,7 +194,13 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 		status = mf_sql_find_log(store->writer, error);
 	if (status == MF_OK) /* the names of the log and of the watermark too, whose errors SQLite does not report */
 		status = mf_sqlite_sync_dir(store, error);
-	return status == MF_OK ? mf_sqlite_sync(&store->base, NULL, error) : status;
+	if (status == MF_OK)
+		status = mf_sqlite_sync(&store->base, NULL, error);
+	if (status != MF_OK)
+		return status;
+	store->epoch = next.epoch; /* not before: the watermark must not know an epoch that may be lost */
+	mf_sqlite_write_watermark(store);
+	return MF_OK;
 }
 
 static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *error)
@@ -257,7 +262,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	}
 	if (status == MF_OK)
 		status = open_watermark(store, error);
-	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn); /* a failure from here on writes the watermark */
+	store->epoch = presence.watermark.epoch; /* a failure from here on writes the watermark */
+	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn);
 	if (status == MF_OK)
 		status = begin_epoch(store, &presence, &newest, error);
 	if (status == MF_OK)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct shim_handle {
 	sqlite3_file base;
 	enum shim_file file;
 	bool watched;
+	int last_errno; /* of a planned failure */
 	sqlite3_file *real; /* behind this struct */
 };
 
@@ -36,10 +38,12 @@ static int strike(struct shim_handle *handle, enum shim_call call, bool *out_fir
 	int64_t number = ++counts[handle->file][call];
 	int rc = SQLITE_OK;
 	if (plan.at > 0 && plan.file == handle->file && plan.call == call && number >= plan.at && number - plan.at < plan.times) {
+		if (plan.kill)
+			raise(SIGKILL);
 		rc = plan.rc;
 		failed++;
 		*out_first = plan.done_first;
-		errno = plan.system_errno;
+		errno = handle->last_errno = plan.system_errno;
 	}
 	pthread_mutex_unlock(&lock);
 	return rc;
@@ -68,7 +72,15 @@ static int shim_size(sqlite3_file *file, sqlite3_int64 *out) { return REAL->pMet
 static int shim_lock(sqlite3_file *file, int level) { return REAL->pMethods->xLock(REAL, level); }
 static int shim_unlock(sqlite3_file *file, int level) { return REAL->pMethods->xUnlock(REAL, level); }
 static int shim_reserved(sqlite3_file *file, int *out) { return REAL->pMethods->xCheckReservedLock(REAL, out); }
-static int shim_control(sqlite3_file *file, int op, void *arg) { return REAL->pMethods->xFileControl(REAL, op, arg); }
+
+static int shim_control(sqlite3_file *file, int op, void *arg)
+{
+	if (op != SQLITE_FCNTL_LAST_ERRNO || of(file)->last_errno == 0)
+		return REAL->pMethods->xFileControl(REAL, op, arg);
+	*(int *)arg = of(file)->last_errno;
+	return SQLITE_OK;
+}
+
 static int shim_sector(sqlite3_file *file) { return REAL->pMethods->xSectorSize(REAL); }
 static int shim_device(sqlite3_file *file) { return REAL->pMethods->xDeviceCharacteristics(REAL); }
 static int shim_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out) { CALL(SHIM_SHM, REAL->pMethods->xShmMap(REAL, region, size, extend, out)); }

@@ -19,6 +19,7 @@ struct shim_plan {
 	int rc;          /* SQLite's result code */
 	int system_errno;
 	bool done_first; /* the call is carried out, then reported as failed */
+	bool kill;       /* instead of failing: the process is killed, by SIGKILL */
 };
 
 #define SHIM_VFS "shim"
