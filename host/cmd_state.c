@@ -48,7 +48,7 @@ static enum mf_status print_state(const struct mf_state *state, const char *doc_
 enum mf_exit mf_cmd_state(const struct mf_args *args)
 {
 	struct mf_runtime *runtime;
-	struct mf_state *state;
+	struct mf_state *state = NULL;
 	struct mf_error error = {0};
 	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
 	if (code != MF_EXIT_OK)

@@ -66,6 +66,9 @@ enum mf_status mf_documents_get(struct mf_documents *documents, const char *doc_
 void mf_documents_use(struct mf_documents *documents, struct mf_document *document); /* one more user, by a user */
 void mf_documents_put(struct mf_documents *documents, struct mf_document *document);
 
+/* ---- one document (document.c) ---- */
+struct mf_document *mf_document_new(const char *doc_id, uint64_t hash); /* loading, with one user; NULL: no memory */
+void mf_document_free(struct mf_document *document);
 struct mf_state *mf_document_committed(struct mf_document *document); /* a reference */
 
 /* ---- pending proposals ---- */

@@ -131,7 +131,7 @@ static enum mf_status add_steps(struct mf_transaction *transaction, const struct
 	if (!list || mf_value_kind(list) != MF_VALUE_ARRAY || mf_value_count(list) == 0)
 		return mf_error_set(error, MF_ERR_INVALID, "/steps must be an array of at least one step");
 	for (size_t i = 0; i < mf_value_count(list); i++) {
-		struct mf_step *step;
+		struct mf_step *step = NULL;
 		enum mf_status status = make_step(mf_value_item(list, i), steps, &step, error);
 		if (status != MF_OK) {
 			mf_error_prefix(error, status, "/steps/%zu", i);
