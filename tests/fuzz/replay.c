@@ -2,7 +2,8 @@
  *
  * Every seed is given whole, cut at every length, and with every bit flipped; to a target with
  * checksums also with them made to fit again. Deterministic, so a failure comes back. A target that is not content
- * traps: the last "# FILE" says with what. Large seeds are cut and flipped at a stride. */
+ * traps: the last "# FILE" says with what. Large seeds are cut and flipped at a stride; MF_COUNT=N sets how many
+ * cuts and flips there are of one seed. */
 #include "tests/fuzz/target.h"
 
 #include <dirent.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define SEED_MAX ((size_t)1 << 20)
-#define CHANGES_MAX 4096 /* cuts, and flips, of one seed */
 
 /* On a copy of exactly that size, so that a sanitizer sees a read beyond it. */
 static void feed(const uint8_t *bytes, size_t len, bool repair)
@@ -35,9 +35,12 @@ static void feed_both(const uint8_t *bytes, size_t len)
 		feed(bytes, len, true);
 }
 
+/* So that there are at most MF_COUNT of them. */
 static size_t stride(size_t count)
 {
-	return count / CHANGES_MAX + 1;
+	const char *text = getenv("MF_COUNT");
+	size_t most = text ? strtoul(text, NULL, 10) : 4096;
+	return count / (most ? most : 1) + 1;
 }
 
 static void feed_changes(uint8_t *bytes, size_t len)
