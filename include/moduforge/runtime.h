@@ -32,7 +32,8 @@ struct mf_runtime_options {
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
-/* Drains, stops the plugins in reverse order, frees. After MF_ERR_TIMEOUT the runtime is still open. */
+/* Drains, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open.
+ * No other call may be in flight, or come later. */
 MF_API enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);
 
 MF_API const struct mf_step_registry *mf_runtime_steps(const struct mf_runtime *runtime);
@@ -42,7 +43,7 @@ MF_API const char *mf_runtime_default_doc(const struct mf_runtime *runtime);
 
 /* The committed state, a reference. A document that nobody wrote is a new state (LSN 0). */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_state(struct mf_runtime *runtime, const char *doc_id, struct mf_state **out, struct mf_error *error);
-/* The state just after at_lsn, from the store. */
+/* The state just after at_lsn (1 or more; INT64_MAX: the newest), from the store. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error);
 
 /* Once handed over a transaction is sealed: it can be read, freed, and (if it ended absent or unknown) handed over again.
