@@ -2,76 +2,24 @@
  *
  * It keeps every promise of the interface but durability: order, keys, checksums, compaction. sync says that
  * everything up to the last LSN is as safe as it will ever be.
- *
- * Invariants
- * 1. log[lsn - 1] is the event with that LSN, or NULL once compacted; a document's events are a subset, in order.
- * 2. A document in the map without any event ever (last_lsn 0) is invisible: what a failed append may leave. */
-#include <moduforge/store.h>
+ * Its inside and the invariants: memory_store.h. */
+#include "persist/memory_store.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/mem.h"
 #include "persist/checksum.h"
-#include "persist/env.h"
 #include "persist/event_page.h"
 #include "persist/fork_guard.h"
 #include "persist/record.h"
-#include "persist/strmap.h"
 
-struct stored_event {
-	struct mf_event event;
-	char bytes[];
-};
-
-struct stored_key {
-	struct mf_key_info info;
-	char key[];
-};
-
-struct stored_snapshot {
-	struct mf_snapshot snapshot; /* doc_id is the document's, state_blob is bytes */
-	unsigned char bytes[];
-};
-
-struct document {
-	int64_t last_lsn, compacted_upto;
-	struct stored_event **events;
-	size_t count, capacity, coming; /* coming: of the batch under way */
-	struct stored_snapshot **snapshots; /* by upto_lsn */
-	size_t snapshot_count;
-	int64_t taking_upto; /* the snapshot whose chunks are arriving */
-	uint32_t next_chunk;
-	unsigned char *taking;
-	size_t taking_len;
-	char doc_id[];
-};
-
-struct memory_store {
-	struct mf_store base;
-	const struct mf_env *env;
-	unsigned generation; /* of forks: a child must keep its hands off */
-	pthread_mutex_t lock;
-	struct stored_event **log;
-	size_t last, capacity; /* last: newest LSN */
-	size_t compacted;
-	int64_t bytes;
-	struct mf_strmap documents, keys;
-	uint64_t seed;
-};
-
-static struct memory_store *of(struct mf_store *store)
-{
-	return (struct memory_store *)store;
-}
-
-static enum mf_status no_memory(struct mf_error *error)
+enum mf_status mf_memory_no_memory(struct mf_error *error)
 {
 	return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory in the memory store; nothing changed");
 }
 
-static enum mf_status enter(struct memory_store *store, struct mf_error *error)
+enum mf_status mf_memory_enter(struct mf_memory *store, struct mf_error *error)
 {
 	if (mf_forked_since(store->generation))
 		return mf_error_set(error, MF_ERR_STATE, "this store belongs to the process that opened it, not to its child");
@@ -80,7 +28,7 @@ static enum mf_status enter(struct memory_store *store, struct mf_error *error)
 }
 
 /* Every call ends here. */
-static enum mf_status leave(struct memory_store *store, enum mf_status status)
+enum mf_status mf_memory_leave(struct mf_memory *store, enum mf_status status)
 {
 	pthread_mutex_unlock(&store->lock);
 	return status;
@@ -98,10 +46,10 @@ static void *put(char **at, const void *bytes, size_t len)
 	return place;
 }
 
-static struct stored_event *copy_event(const struct mf_event *event)
+static struct mf_memory_event *copy_event(const struct mf_event *event)
 {
 	size_t doc_len = strlen(event->doc_id), key_len = strlen(event->idempotency_key), actor_len = event->actor ? strlen(event->actor) : 0;
-	struct stored_event *copy = mf_malloc(sizeof(*copy) + doc_len + key_len + actor_len + event->meta_len + event->payload_len + 5);
+	struct mf_memory_event *copy = mf_malloc(sizeof(*copy) + doc_len + key_len + actor_len + event->meta_len + event->payload_len + 5);
 	if (!copy)
 		return NULL;
 	char *at = copy->bytes;
@@ -115,10 +63,10 @@ static struct stored_event *copy_event(const struct mf_event *event)
 	return copy;
 }
 
-static struct stored_key *make_key(const struct mf_event *event)
+static struct mf_memory_key *make_key(const struct mf_event *event)
 {
 	size_t len = strlen(event->idempotency_key) + 1;
-	struct stored_key *key = mf_calloc(1, sizeof(*key) + len);
+	struct mf_memory_key *key = mf_calloc(1, sizeof(*key) + len);
 	if (!key)
 		return NULL;
 	const uint8_t *hash = mf_record_content_hash(event->payload, event->payload_len);
@@ -128,9 +76,9 @@ static struct stored_key *make_key(const struct mf_event *event)
 	return key;
 }
 
-static struct document *document_for(struct memory_store *store, const char *doc_id)
+struct mf_memory_doc *mf_memory_doc_for(struct mf_memory *store, const char *doc_id)
 {
-	struct document *document = mf_strmap_get(&store->documents, doc_id);
+	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
 	if (document)
 		return document;
 	size_t len = strlen(doc_id) + 1;
@@ -144,7 +92,7 @@ static struct document *document_for(struct memory_store *store, const char *doc
 	return document;
 }
 
-static bool grow(void *array_pointer, size_t *capacity, size_t need)
+bool mf_memory_grow(void *array_pointer, size_t *capacity, size_t need)
 {
 	void **array = array_pointer;
 	if (need <= *capacity)
@@ -161,12 +109,12 @@ static bool grow(void *array_pointer, size_t *capacity, size_t need)
 }
 
 struct prepared {
-	struct stored_event *event;
-	struct stored_key *key;
-	struct document *document;
+	struct mf_memory_event *event;
+	struct mf_memory_key *key;
+	struct mf_memory_doc *document;
 };
 
-static enum mf_status duplicate(const struct mf_event *event, size_t index, const struct stored_key *stored, struct mf_error *error)
+static enum mf_status duplicate(const struct mf_event *event, size_t index, const struct mf_memory_key *stored, struct mf_error *error)
 {
 	mf_error_set(error, MF_ERR_DUPLICATE_KEY, "event %zu: the key '%.200s' was used before, for LSN %lld", index, event->idempotency_key, (long long)stored->info.lsn);
 	if (!error)
@@ -177,10 +125,10 @@ static enum mf_status duplicate(const struct mf_event *event, size_t index, cons
 	return MF_ERR_DUPLICATE_KEY;
 }
 
-static enum mf_status check_keys(const struct memory_store *store, const struct mf_event *events, size_t count, struct mf_error *error)
+static enum mf_status check_keys(const struct mf_memory *store, const struct mf_event *events, size_t count, struct mf_error *error)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct stored_key *stored = mf_strmap_get(&store->keys, events[i].idempotency_key);
+		const struct mf_memory_key *stored = mf_strmap_get(&store->keys, events[i].idempotency_key);
 		if (stored)
 			return duplicate(&events[i], i, stored, error);
 	}
@@ -190,7 +138,7 @@ static enum mf_status check_keys(const struct memory_store *store, const struct 
 	mf_strmap_init(&seen, store->seed);
 	enum mf_status status = mf_strmap_reserve(&seen, count);
 	if (status != MF_OK)
-		no_memory(error);
+		mf_memory_no_memory(error);
 	for (size_t i = 0; i < count && status == MF_OK; i++) {
 		const struct mf_event *first = mf_strmap_get(&seen, events[i].idempotency_key);
 		if (first)
@@ -203,20 +151,20 @@ static enum mf_status check_keys(const struct memory_store *store, const struct 
 }
 
 /* All that can fail, for one event. */
-static bool prepare(struct memory_store *store, const struct mf_event *event, struct prepared *out)
+static bool prepare(struct mf_memory *store, const struct mf_event *event, struct prepared *out)
 {
 	out->event = copy_event(event);
 	out->key = make_key(event);
-	out->document = out->event && out->key ? document_for(store, event->doc_id) : NULL;
+	out->document = out->event && out->key ? mf_memory_doc_for(store, event->doc_id) : NULL;
 	if (!out->document)
 		return false;
 	out->document->coming++;
-	return grow(&out->document->events, &out->document->capacity, out->document->count + out->document->coming);
+	return mf_memory_grow(&out->document->events, &out->document->capacity, out->document->count + out->document->coming);
 }
 
-static void accept(struct memory_store *store, struct prepared *from, struct mf_event *event)
+static void accept(struct mf_memory *store, struct prepared *from, struct mf_event *event)
 {
-	struct document *document = from->document;
+	struct mf_memory_doc *document = from->document;
 	event->lsn = (int64_t)++store->last;
 	event->epoch = 1;
 	event->prev_lsn = document->last_lsn;
@@ -234,13 +182,13 @@ static void accept(struct memory_store *store, struct prepared *from, struct mf_
 	store->bytes += (int64_t)(event->payload_len + event->meta_len);
 }
 
-static enum mf_status append_locked(struct memory_store *store, struct mf_event *events, size_t count, struct mf_error *error)
+static enum mf_status append_locked(struct mf_memory *store, struct mf_event *events, size_t count, struct mf_error *error)
 {
 	enum mf_status status = check_keys(store, events, count, error);
 	if (status != MF_OK)
 		return status;
 	struct prepared *prepared = mf_calloc(count, sizeof(*prepared));
-	if (!prepared || !grow(&store->log, &store->capacity, store->last + count) || mf_strmap_reserve(&store->keys, count) != MF_OK)
+	if (!prepared || !mf_memory_grow(&store->log, &store->capacity, store->last + count) || mf_strmap_reserve(&store->keys, count) != MF_OK)
 		status = MF_ERR_NO_MEMORY;
 	for (size_t i = 0; i < count && status == MF_OK; i++)
 		if (!prepare(store, &events[i], &prepared[i]))
@@ -256,30 +204,30 @@ static enum mf_status append_locked(struct memory_store *store, struct mf_event 
 	for (size_t i = 0; i < count && status == MF_OK; i++)
 		accept(store, &prepared[i], &events[i]);
 	mf_free(prepared);
-	return status == MF_OK ? MF_OK : no_memory(error);
+	return status == MF_OK ? MF_OK : mf_memory_no_memory(error);
 }
 
 static enum mf_status memory_append(struct mf_store *base, struct mf_event *events, size_t count, int64_t *out_last_lsn, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	status = append_locked(store, events, count, error);
 	if (status == MF_OK && out_last_lsn)
 		*out_last_lsn = (int64_t)store->last;
-	return leave(store, status);
+	return mf_memory_leave(store, status);
 }
 
 static enum mf_status memory_sync(struct mf_store *base, int64_t *out_synced_lsn, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	if (out_synced_lsn)
 		*out_synced_lsn = (int64_t)store->last;
-	return leave(store, MF_OK);
+	return mf_memory_leave(store, MF_OK);
 }
 
 static enum mf_status memory_maintain(struct mf_store *base, struct mf_error *error)
@@ -291,7 +239,7 @@ static enum mf_status memory_maintain(struct mf_store *base, struct mf_error *er
 
 /* ---- reading ---- */
 
-static size_t first_after(struct stored_event *const *events, size_t count, int64_t lsn)
+static size_t first_after(struct mf_memory_event *const *events, size_t count, int64_t lsn)
 {
 	size_t low = 0, high = count;
 	while (low < high) {
@@ -304,12 +252,12 @@ static size_t first_after(struct stored_event *const *events, size_t count, int6
 	return low;
 }
 
-static enum mf_status load_locked(const struct memory_store *store, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_page *page)
+static enum mf_status load_locked(const struct mf_memory *store, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_page *page)
 {
-	const struct document *document = doc_id ? mf_strmap_get(&store->documents, doc_id) : NULL;
+	const struct mf_memory_doc *document = doc_id ? mf_strmap_get(&store->documents, doc_id) : NULL;
 	if (doc_id && !document)
 		return MF_OK;
-	struct stored_event *const *events = document ? document->events : store->log;
+	struct mf_memory_event *const *events = document ? document->events : store->log;
 	size_t count = document ? document->count : store->last;
 	size_t at = document ? first_after(events, count, from_lsn) : (size_t)from_lsn;
 	for (; at < count && page->count < limit && page->len < MF_EVENT_PAGE_BYTES; at++) {
@@ -324,8 +272,8 @@ static enum mf_status load_locked(const struct memory_store *store, const char *
 
 static enum mf_status memory_load_since(struct mf_store *base, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	struct mf_event_page page;
@@ -335,34 +283,34 @@ static enum mf_status memory_load_since(struct mf_store *base, const char *doc_i
 		mf_event_page_finish(&page, out);
 	} else {
 		mf_event_page_deinit(&page);
-		no_memory(error);
+		mf_memory_no_memory(error);
 	}
-	return leave(store, status);
+	return mf_memory_leave(store, status);
 }
 
 static enum mf_status memory_last_lsn(struct mf_store *base, const char *doc_id, int64_t *out_lsn, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
-	const struct document *document = doc_id ? mf_strmap_get(&store->documents, doc_id) : NULL;
+	const struct mf_memory_doc *document = doc_id ? mf_strmap_get(&store->documents, doc_id) : NULL;
 	*out_lsn = !doc_id ? (int64_t)store->last : document ? document->last_lsn : 0;
-	return leave(store, MF_OK);
+	return mf_memory_leave(store, MF_OK);
 }
 
 static enum mf_status memory_find_key(struct mf_store *base, const char *key, struct mf_key_info *out, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
-	const struct stored_key *stored = mf_strmap_get(&store->keys, key);
+	const struct mf_memory_key *stored = mf_strmap_get(&store->keys, key);
 	if (stored)
 		*out = stored->info;
 	else
 		status = mf_error_set(error, MF_ERR_NOT_FOUND, "no event has the key '%.200s'", key);
-	return leave(store, status);
+	return mf_memory_leave(store, status);
 }
 
 static int by_doc_id(const void *a, const void *b)
@@ -371,14 +319,14 @@ static int by_doc_id(const void *a, const void *b)
 }
 
 /* The documents as they are now; the strings live as long as the store. */
-static enum mf_status list_documents(struct memory_store *store, struct mf_document_info **out, size_t *out_count)
+enum mf_status mf_memory_list_documents(struct mf_memory *store, struct mf_document_info **out, size_t *out_count)
 {
 	struct mf_document_info *list = mf_calloc(store->documents.count, sizeof(*list));
 	if (!list)
 		return MF_ERR_NO_MEMORY;
 	size_t count = 0;
 	for (size_t i = 0; i < store->documents.capacity; i++) {
-		const struct document *document = store->documents.slots[i].value;
+		const struct mf_memory_doc *document = store->documents.slots[i].value;
 		if (!document || document->last_lsn == 0)
 			continue;
 		list[count++] = (struct mf_document_info){document->doc_id, document->last_lsn, (int64_t)document->count, (int64_t)document->snapshot_count};
@@ -391,199 +339,27 @@ static enum mf_status list_documents(struct memory_store *store, struct mf_docum
 
 static enum mf_status memory_documents(struct mf_store *base, mf_document_visit *visit, void *user, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	struct mf_document_info *list = NULL;
 	size_t count = 0;
-	status = leave(store, list_documents(store, &list, &count));
+	status = mf_memory_leave(store, mf_memory_list_documents(store, &list, &count));
 	if (status != MF_OK)
-		return no_memory(error);
+		return mf_memory_no_memory(error);
 	for (size_t i = 0; i < count && visit(user, &list[i]); i++)
 		;
 	mf_free(list);
 	return MF_OK;
 }
 
-/* ---- snapshots ---- */
-
-static size_t snapshot_place(const struct document *document, int64_t upto_lsn)
-{
-	size_t at = 0;
-	while (at < document->snapshot_count && document->snapshots[at]->snapshot.upto_lsn < upto_lsn)
-		at++;
-	return at;
-}
-
-static void drop_taking(struct document *document)
-{
-	mf_free(document->taking);
-	document->taking = NULL;
-	document->taking_len = 0;
-	document->next_chunk = 0;
-	document->taking_upto = 0;
-}
-
-static enum mf_status chunk_locked(struct memory_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error)
-{
-	struct document *document = document_for(store, doc_id);
-	if (!document)
-		return no_memory(error);
-	if (index == 0) {
-		drop_taking(document);
-		document->taking_upto = upto_lsn;
-	}
-	if (document->taking_upto != upto_lsn || document->next_chunk != index)
-		return mf_error_set(error, MF_ERR_STATE, "chunk %u of the snapshot of '%.200s' up to LSN %lld is out of order", index, doc_id, (long long)upto_lsn);
-	unsigned char *grown = mf_realloc(document->taking, document->taking_len + len);
-	if (!grown)
-		return no_memory(error);
-	memcpy(grown + document->taking_len, bytes, len);
-	document->taking = grown;
-	document->taking_len += len;
-	document->next_chunk++;
-	return MF_OK;
-}
-
-static enum mf_status memory_chunk(struct mf_store *base, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error)
-{
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
-	if (status != MF_OK)
-		return status;
-	return leave(store, chunk_locked(store, doc_id, upto_lsn, index, bytes, len, error));
-}
-
-static enum mf_status finish_locked(struct memory_store *store, const struct mf_snapshot *from, struct mf_error *error)
-{
-	if (from->upto_lsn > (int64_t)store->last)
-		return mf_error_set(error, MF_ERR_INVALID, "a snapshot of '%.200s' up to LSN %lld, but the newest event is %zu", from->doc_id, (long long)from->upto_lsn, store->last);
-	struct document *document = document_for(store, from->doc_id);
-	if (!document)
-		return no_memory(error);
-	const unsigned char *bytes = from->state_blob;
-	if (!bytes) {
-		if (document->taking_upto != from->upto_lsn || document->taking_len != from->state_len)
-			return mf_error_set(error, MF_ERR_STATE, "chunks of the snapshot of '%.200s' up to LSN %lld are missing", from->doc_id, (long long)from->upto_lsn);
-		bytes = document->taking;
-	}
-	struct stored_snapshot *copy = mf_malloc(sizeof(*copy) + from->state_len);
-	struct stored_snapshot **grown = mf_realloc(document->snapshots, (document->snapshot_count + 1) * sizeof(*grown));
-	if (grown)
-		document->snapshots = grown;
-	if (!copy || !grown) {
-		mf_free(copy);
-		return no_memory(error);
-	}
-	memcpy(copy->bytes, bytes, from->state_len);
-	copy->snapshot = *from;
-	copy->snapshot.doc_id = document->doc_id;
-	copy->snapshot.state_blob = copy->bytes;
-	copy->snapshot.memory = NULL;
-	drop_taking(document);
-	size_t at = snapshot_place(document, from->upto_lsn);
-	if (at < document->snapshot_count && grown[at]->snapshot.upto_lsn == from->upto_lsn) {
-		mf_free(grown[at]);
-	} else {
-		memmove(grown + at + 1, grown + at, (document->snapshot_count - at) * sizeof(*grown));
-		document->snapshot_count++;
-	}
-	grown[at] = copy;
-	return MF_OK;
-}
-
-static enum mf_status memory_finish(struct mf_store *base, const struct mf_snapshot *snapshot, struct mf_error *error)
-{
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
-	if (status != MF_OK)
-		return status;
-	return leave(store, finish_locked(store, snapshot, error));
-}
-
-static enum mf_status copy_snapshot(const struct mf_snapshot *from, struct mf_snapshot *out)
-{
-	size_t id_len = strlen(from->doc_id) + 1;
-	unsigned char *memory = mf_malloc(from->state_len + id_len);
-	if (!memory)
-		return MF_ERR_NO_MEMORY;
-	memcpy(memory, from->state_blob, from->state_len);
-	memcpy(memory + from->state_len, from->doc_id, id_len);
-	*out = *from;
-	out->state_blob = memory;
-	out->doc_id = (const char *)memory + from->state_len;
-	out->memory = memory;
-	return MF_OK;
-}
-
-static enum mf_status memory_latest(struct mf_store *base, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
-{
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
-	if (status != MF_OK)
-		return status;
-	const struct document *document = mf_strmap_get(&store->documents, doc_id);
-	size_t after = !document ? 0 : at_most == INT64_MAX ? document->snapshot_count : snapshot_place(document, at_most + 1);
-	if (after == 0)
-		status = mf_error_set(error, MF_ERR_NOT_FOUND, "'%.200s' has no snapshot up to LSN %lld", doc_id, (long long)at_most);
-	else if (copy_snapshot(&document->snapshots[after - 1]->snapshot, out) != MF_OK)
-		status = no_memory(error);
-	return leave(store, status);
-}
-
-struct listed {
-	struct mf_snapshot_info *infos;
-	size_t count;
-};
-
-static void list_of(const struct document *document, struct listed *list)
-{
-	for (size_t i = document->snapshot_count; i > 0; i--) {
-		const struct mf_snapshot *from = &document->snapshots[i - 1]->snapshot;
-		list->infos[list->count++] = (struct mf_snapshot_info){document->doc_id, from->upto_lsn, from->created_at, (int64_t)from->state_len, from->version};
-	}
-}
-
-static enum mf_status list_snapshots(struct memory_store *store, const char *doc_id, struct listed *list)
-{
-	struct mf_document_info *documents;
-	size_t count, total = 0;
-	enum mf_status status = list_documents(store, &documents, &count);
-	if (status != MF_OK)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		total += (size_t)documents[i].snapshots;
-	list->infos = mf_calloc(total, sizeof(*list->infos));
-	for (size_t i = 0; list->infos && i < count; i++)
-		if (!doc_id || strcmp(doc_id, documents[i].doc_id) == 0)
-			list_of(mf_strmap_get(&store->documents, documents[i].doc_id), list);
-	mf_free(documents);
-	return list->infos ? MF_OK : MF_ERR_NO_MEMORY;
-}
-
-static enum mf_status memory_snapshots(struct mf_store *base, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error)
-{
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
-	if (status != MF_OK)
-		return status;
-	struct listed list = {0};
-	status = leave(store, list_snapshots(store, doc_id, &list));
-	if (status != MF_OK)
-		return no_memory(error);
-	for (size_t i = 0; i < list.count && visit(user, &list.infos[i]); i++)
-		;
-	mf_free(list.infos);
-	return MF_OK;
-}
-
 /* ---- the rest ---- */
 
-static enum mf_status compact_locked(struct memory_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
+static enum mf_status compact_locked(struct mf_memory *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
 {
-	struct document *document = mf_strmap_get(&store->documents, doc_id);
-	size_t keep = document ? snapshot_place(document, upto_lsn) : 0;
+	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
+	size_t keep = document ? mf_memory_snapshot_place(document, upto_lsn) : 0;
 	if (!document || keep == document->snapshot_count || document->snapshots[keep]->snapshot.upto_lsn != upto_lsn)
 		return mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", doc_id, (long long)upto_lsn);
 	size_t gone = first_after(document->events, document->count, upto_lsn);
@@ -606,17 +382,17 @@ static enum mf_status compact_locked(struct memory_store *store, const char *doc
 
 static enum mf_status memory_compact(struct mf_store *base, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
-	return leave(store, compact_locked(store, doc_id, upto_lsn, error));
+	return mf_memory_leave(store, compact_locked(store, doc_id, upto_lsn, error));
 }
 
 static enum mf_status memory_verify(struct mf_store *base, mf_damage_visit *visit, void *user, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	for (size_t i = 0; i < store->last; i++) {
@@ -627,30 +403,30 @@ static enum mf_status memory_verify(struct mf_store *base, mf_damage_visit *visi
 		visit(user, &damage);
 		status = mf_error_set(error, MF_ERR_CORRUPTED, "the event with LSN %lld was overwritten in memory", (long long)event->lsn);
 	}
-	return leave(store, status);
+	return mf_memory_leave(store, status);
 }
 
 static enum mf_status memory_stats(struct mf_store *base, struct mf_store_stats *out, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
-	enum mf_status status = enter(store, error);
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
 	if (status != MF_OK)
 		return status;
 	struct mf_store_stats stats = {
 		.last_lsn = (int64_t)store->last, .synced_lsn = (int64_t)store->last, .epoch = 1,
 		.events = (int64_t)(store->last - store->compacted), .bytes = store->bytes};
 	for (size_t i = 0; i < store->documents.capacity; i++) {
-		const struct document *document = store->documents.slots[i].value;
+		const struct mf_memory_doc *document = store->documents.slots[i].value;
 		if (!document)
 			continue;
 		stats.documents += document->last_lsn > 0;
 		stats.snapshots += (int64_t)document->snapshot_count;
 	}
 	*out = stats;
-	return leave(store, MF_OK);
+	return mf_memory_leave(store, MF_OK);
 }
 
-static void free_document(struct document *document)
+static void free_document(struct mf_memory_doc *document)
 {
 	for (size_t i = 0; i < document->snapshot_count; i++)
 		mf_free(document->snapshots[i]);
@@ -662,7 +438,7 @@ static void free_document(struct document *document)
 
 static enum mf_status memory_close(struct mf_store *base, struct mf_error *error)
 {
-	struct memory_store *store = of(base);
+	struct mf_memory *store = mf_memory_of(base);
 	if (mf_forked_since(store->generation))
 		return mf_error_set(error, MF_ERR_STATE, "this store belongs to the process that opened it, not to its child");
 	for (size_t i = 0; i < store->last; i++)
@@ -690,12 +466,12 @@ static const struct mf_store_ops memory_ops = {
 	.load_since = memory_load_since,
 	.last_lsn = memory_last_lsn,
 	.find_key = memory_find_key,
-	.latest_snapshot = memory_latest,
-	.snapshot_chunk = memory_chunk,
-	.snapshot_finish = memory_finish,
+	.latest_snapshot = mf_memory_latest,
+	.snapshot_chunk = mf_memory_chunk,
+	.snapshot_finish = mf_memory_finish,
 	.compact = memory_compact,
 	.documents = memory_documents,
-	.snapshots = memory_snapshots,
+	.snapshots = mf_memory_snapshots,
 	.verify = memory_verify,
 	.stats = memory_stats,
 	.close = memory_close,
@@ -703,9 +479,9 @@ static const struct mf_store_ops memory_ops = {
 
 enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **out, struct mf_error *error)
 {
-	struct memory_store *store = mf_calloc(1, sizeof(*store));
+	struct mf_memory *store = mf_calloc(1, sizeof(*store));
 	if (!store)
-		return no_memory(error);
+		return mf_memory_no_memory(error);
 	store->base.ops = &memory_ops;
 	store->env = env ? env : mf_env_os();
 	store->generation = mf_fork_generation();

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "persist/checksum.h"
 #include "persist/env.h"
 
 static const unsigned char magic[4] = {'M', 'F', 'W', 'M'};
@@ -25,7 +25,7 @@ static uint64_t get(const unsigned char *at, size_t size)
 
 static uint32_t crc_of(const unsigned char *bytes)
 {
-	return (uint32_t)crc32(0, bytes + 8, MF_WATERMARK_LEN - 8);
+	return mf_crc32(0, bytes + 8, MF_WATERMARK_LEN - 8);
 }
 
 static bool decode(const unsigned char *bytes, struct mf_watermark *out)

@@ -1,0 +1,77 @@
+/* memory_store.h - the inside of the store without a disk, shared by memory_store.c and memory_snapshots.c.
+ *
+ * Invariants
+ * 1. log[lsn - 1] is the event with that LSN, or NULL once compacted; a document's events are a subset, in order.
+ * 2. A document in the map without any event ever (last_lsn 0) is invisible: what a failed append may leave.
+ *
+ * Thread: everything but the locks' own functions wants the lock held. */
+#pragma once
+
+#include <moduforge/store.h>
+
+#include <pthread.h>
+
+#include "persist/env.h"
+#include "persist/strmap.h"
+
+struct mf_memory_event {
+	struct mf_event event;
+	char bytes[];
+};
+
+struct mf_memory_key {
+	struct mf_key_info info;
+	char key[];
+};
+
+struct mf_memory_snapshot {
+	struct mf_snapshot snapshot; /* doc_id is the document's, state_blob is bytes */
+	unsigned char bytes[];
+};
+
+struct mf_memory_doc {
+	int64_t last_lsn, compacted_upto;
+	struct mf_memory_event **events;
+	size_t count, capacity, coming; /* coming: of the batch under way */
+	struct mf_memory_snapshot **snapshots; /* by upto_lsn */
+	size_t snapshot_count;
+	int64_t taking_upto; /* the snapshot whose chunks are arriving */
+	uint32_t next_chunk;
+	unsigned char *taking;
+	size_t taking_len;
+	char doc_id[];
+};
+
+struct mf_memory {
+	struct mf_store base;
+	const struct mf_env *env;
+	unsigned generation; /* of forks: a child must keep its hands off */
+	pthread_mutex_t lock;
+	struct mf_memory_event **log;
+	size_t last, capacity; /* last: newest LSN */
+	size_t compacted;
+	int64_t bytes;
+	struct mf_strmap documents, keys;
+	uint64_t seed;
+};
+
+static inline struct mf_memory *mf_memory_of(struct mf_store *store)
+{
+	return (struct mf_memory *)store;
+}
+
+enum mf_status mf_memory_no_memory(struct mf_error *error);
+enum mf_status mf_memory_enter(struct mf_memory *store, struct mf_error *error);         /* takes the lock */
+enum mf_status mf_memory_leave(struct mf_memory *store, enum mf_status status);          /* gives it back; every call ends here */
+struct mf_memory_doc *mf_memory_doc_for(struct mf_memory *store, const char *doc_id);    /* made if it is not there; NULL: no memory */
+bool mf_memory_grow(void *array_pointer, size_t *capacity, size_t need);                 /* an array of pointers */
+/* Those with events, by doc_id; the caller frees the array. */
+enum mf_status mf_memory_list_documents(struct mf_memory *store, struct mf_document_info **out, size_t *out_count);
+
+/* ---- memory_snapshots.c ---- */
+size_t mf_memory_snapshot_place(const struct mf_memory_doc *document, int64_t upto_lsn); /* of the first with at least upto_lsn */
+void mf_memory_drop_taking(struct mf_memory_doc *document);
+enum mf_status mf_memory_chunk(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error);
+enum mf_status mf_memory_finish(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);
+enum mf_status mf_memory_latest(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
+enum mf_status mf_memory_snapshots(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error);
