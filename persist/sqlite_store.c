@@ -159,8 +159,9 @@ enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work,
 
 /* ---- stats ---- */
 
+/* UNION, not UNION ALL: in a damaged index the next id may be one that was met before, for ever. */
 #define COUNT_DOCUMENTS \
-	"WITH RECURSIVE ids(id) AS (SELECT min(doc_id) FROM events UNION ALL" \
+	"WITH RECURSIVE ids(id) AS (SELECT min(doc_id) FROM events UNION" \
 	" SELECT (SELECT min(doc_id) FROM events WHERE doc_id > ids.id) FROM ids WHERE ids.id IS NOT NULL)" \
 	" SELECT (SELECT count(id) FROM ids) + (SELECT count(*) FROM compactions c WHERE chain_lsn > 0 AND NOT EXISTS" \
 	" (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id))"

@@ -161,11 +161,20 @@ static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64
 
 /* ---- all events ---- */
 
+/* A damaged number of a row leads a walk back to where it has been: it would never end. */
+static bool out_of_order(struct walk *walk, const char *table, int64_t previous, int64_t number)
+{
+	if (number > previous)
+		return false;
+	report(walk, "database", NULL, 0, "the rows of the table %s are out of order: row %lld comes after row %lld", table, (long long)number, (long long)previous);
+	return true;
+}
+
 /* Rows after *previous; false when there are no more. An unreadable place is told, then jumped over in growing steps. */
 static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *jump, bool *out_more)
 {
 	struct mf_stmt *stmt = walk->stmts[EVENTS];
-	int64_t from = *previous + *jump;
+	int64_t from = *previous + *jump, lsn = 0;
 	size_t rows = 0;
 	mf_stmt_bind_int(stmt, 1, from);
 	mf_stmt_bind_int(stmt, 2, walk->last);
@@ -179,8 +188,11 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 		if (*jump > 0 && rows == 0)
 			*previous = mf_stmt_int(stmt, 0) - 1; /* the gap was told when it was met */
 		*jump = 0;
+		(void)out_of_order(walk, "events", rows ? lsn : *previous, mf_stmt_int(stmt, 0));
 		rows++;
-		status = check_event(walk, stmt, *previous, previous);
+		status = check_event(walk, stmt, *previous, &lsn);
+		if (lsn > *previous) /* the next page goes on from there: never back */
+			*previous = lsn;
 		if (status != MF_OK)
 			break;
 	}
@@ -261,6 +273,10 @@ static enum mf_status check_compacted_keys(struct walk *walk)
 				return failed(walk, status, "database", NULL, lsn + 1);
 			if (!row)
 				break;
+			if (out_of_order(walk, "compacted_keys", lsn, mf_stmt_int(stmt, 0))) {
+				mf_stmt_reset(stmt);
+				return MF_OK;
+			}
 			lsn = mf_stmt_int(stmt, 0);
 			status = check_key(walk, stmt, lsn);
 			if (status != MF_OK) {
@@ -285,6 +301,10 @@ static enum mf_status check_snapshots(struct walk *walk)
 			return failed(walk, status, "database", NULL, 0);
 		if (!row)
 			return MF_OK;
+		if (out_of_order(walk, "snapshots", rowid, mf_stmt_int(stmt, 9))) {
+			mf_stmt_reset(stmt);
+			return MF_OK;
+		}
 		rowid = mf_stmt_int(stmt, 9);
 		struct mf_snapshot snapshot = {0};
 		status = mf_sqlite_read_snapshot(stmt, walk->stmts[CHUNKS], &snapshot, &walk->error);

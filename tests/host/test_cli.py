@@ -574,6 +574,25 @@ def nothing_but_errors_is_written_to_a_standard_error_that_is_no_terminal(work):
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
+def verify_ends_although_a_damaged_row_number_leads_back(work):
+    run(work / "s", [line for n in range(3) for line in (tr(insert(str(n))), {"doc": "d", "op": "snapshot"})])
+    db = sqlite3.connect(work / "s" / "store.db")
+    root, size = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'snapshots'").fetchone()[0], db.execute("PRAGMA page_size").fetchone()[0]
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    file = bytearray((work / "s" / "store.db").read_bytes())
+    page = (root - 1) * size
+    assert file[page] == 0x0D and file[page + 3:page + 5] == b"\0\3"  # a leaf of three rows
+    cell = page + int.from_bytes(file[page + 10:page + 12], "big")
+    while file[cell] & 0x80:  # the length of the second row
+        cell += 1
+    assert file[cell + 1] == 2
+    file[cell + 1] = 100  # its number: between the first row and the third
+    (work / "s" / "store.db").write_bytes(file)
+    result = mf("verify", "--data", work / "s", timeout=60)
+    assert result.returncode == 1 and b"out of order" in result.stdout, result
+
+
 def closed_standard_streams_are_not_taken_for_files_of_the_store(work):
     for name, closed, code in [("in", "<&-", 1), ("out", ">&-", 1), ("out and err", ">&- 2>&-", 1), ("err", "2>&-", 0)]:
         lines = [] if name == "in" else [tr(insert(str(n))) for n in range(50)]
