@@ -60,6 +60,15 @@ static enum mf_status prepare(struct mf_registrar *registrar, struct mf_error *e
 	return MF_OK;
 }
 
+/* For what needs a bus. */
+static enum mf_status prepare_more(struct mf_registrar *registrar, const char *what, struct mf_error *error)
+{
+	enum mf_status status = prepare(registrar, error);
+	if (status == MF_OK && registrar->host->steps_only)
+		return mf_error_set(error, MF_ERR_STATE, "%s was registered where only step types are taken; load this plugin through plugins.json", what);
+	return status;
+}
+
 static const struct mf_registrar *owner_of(const struct mf_registrar_host *host, const char *type_id)
 {
 	for (const struct mf_registrar *registrar = host->registrars; registrar; registrar = registrar->next)
@@ -85,7 +94,7 @@ enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struc
 
 enum mf_status mf_register_guard(struct mf_registrar *registrar, mf_guard *guard, void *user, struct mf_error *error)
 {
-	enum mf_status status = prepare(registrar, error);
+	enum mf_status status = prepare_more(registrar, "a guard", error);
 	uint64_t id;
 	if (status == MF_OK)
 		status = mf_bus_add_guard(registrar->host->bus, registrar->plugin, guard, user, &id, error);
@@ -96,7 +105,7 @@ enum mf_status mf_register_guard(struct mf_registrar *registrar, mf_guard *guard
 
 enum mf_status mf_register_follower(struct mf_registrar *registrar, uint32_t topics, mf_follower *handler, void *user, struct mf_error *error)
 {
-	enum mf_status status = prepare(registrar, error);
+	enum mf_status status = prepare_more(registrar, "a follower", error);
 	uint64_t id;
 	if (status == MF_OK)
 		status = mf_bus_subscribe(registrar->host->bus, registrar->plugin, topics, handler, user, &id, error);
@@ -114,7 +123,7 @@ static bool is_complete(const struct mf_committer *c)
 enum mf_status mf_register_committer(struct mf_registrar *registrar, const struct mf_committer *committer, const char *default_doc_id, struct mf_error *error)
 {
 	struct mf_registrar_host *host = registrar->host;
-	enum mf_status status = prepare(registrar, error);
+	enum mf_status status = prepare_more(registrar, "a committer", error);
 	if (status != MF_OK)
 		return status;
 	if (host->committer)

@@ -15,6 +15,7 @@ struct mf_registrar_host {
 	struct mf_bus *bus;
 	struct mf_step_registry *steps;
 	bool read_only;
+	bool steps_only; /* there is no bus: only step types are taken */
 	bool frozen; /* step types stay from now on */
 	struct mf_registrar *registrars; /* to name the owner of what is taken */
 	const struct mf_committer *committer;

@@ -2,7 +2,7 @@
  *
  * A plugin is a shared object NAME.so that exports one function,
  *
- *   const struct mf_plugin *moduforge_plugin(void);        (write MF_PLUGIN_EXPORT before it)
+ *   MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
  *
  * and links to libmoduforge. It runs with the rights of the process: load only what you trust.
  *
@@ -87,6 +87,17 @@ struct mf_plugin {
 	void (*destroy)(void *instance);                                 /* may be NULL */
 };
 typedef const struct mf_plugin *mf_plugin_entry(void);
+/* What the plugin defines; the library does not. */
+MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
+
+/* ---- for a program that has no plugins.json ---- */
+/* The step types of one plugin file, DIR/NAME.so, into a registry that is not frozen yet. The file is checked as the
+ * loader checks it (strict path policy); then create, with the default of every option, and init run. start and
+ * requires_plugins are not looked at. The instance stays for the life of the process; the registry may be freed.
+ * MF_ERR_PLUGIN: a check failed. MF_ERR_STATE: it registers a guard, a follower or a committer. MF_ERR_INVALID: a step
+ * type is taken, the registry is frozen, or an option has no default. Or what create or init says. After a failure the
+ * registry is as before. Thread: the one that fills the registry. */
+MF_API MF_MUST_CHECK enum mf_status mf_step_registry_load(struct mf_step_registry *registry, const char *path, struct mf_error *error);
 
 #ifdef __cplusplus
 }

@@ -693,6 +693,99 @@ static void every_allocation_that_fails_in_loading_is_reported_and_leaves_nothin
 	must_start(host);
 }
 
+/* ---- step types without a plugins.json ---- */
+/* The fixtures may lie where others can write: the strict policy wants a copy. */
+static enum mf_status load_steps(struct host *host, const char *from, const char *as)
+{
+	char path[300];
+	snprintf(path, sizeof(path), "%s/%s", FIXTURES, from);
+	calls[0] = '\0';
+	return mf_step_registry_load(host->steps, scratch_copy(host->scratch, path, as), &host->error);
+}
+
+static void the_step_types_of_a_file_come_without_a_configuration_and_stay(void **state)
+{
+	struct host *host = *state;
+	if (load_steps(host, "steps_only.so", "steps_only.so") != MF_OK)
+		fail_msg("%s", host->error.message);
+	assert_string_equal(calls, "steps_only:create steps_only:init ");
+	const struct mf_step_type *type = mf_step_registry_find(host->steps, "only_step", strlen("only_step"));
+	assert_non_null(type);
+	mf_step_registry_free(host->steps);
+	assert_int_equal(mf_step_registry_new(&host->steps), MF_OK);
+	assert_string_equal(type->type_id, "only_step");
+	assert_int_equal(mf_step_registry_load(host->steps, host->scratch->path, &host->error), MF_OK); /* once more, for another registry */
+	assert_int_equal(mf_step_registry_count(host->steps), 1);
+	assert_null(strstr(calls, "destroy"));
+}
+
+static void a_step_type_that_is_taken_is_refused_and_what_failed_is_taken_back(void **state)
+{
+	struct host *host = *state;
+	assert_int_equal(load_steps(host, "steps_only.so", "steps_only.so"), MF_OK);
+	assert_int_equal(mf_step_registry_load(host->steps, host->scratch->path, &host->error), MF_ERR_INVALID);
+	says(&host->error, "plugin steps_only: init: ");
+	assert_int_equal(mf_step_registry_count(host->steps), 1);
+	assert_non_null(strstr(calls, "destroy"));
+}
+
+static void what_is_no_step_type_is_refused_where_only_those_are_taken(void **state)
+{
+	static const char *const plugins[] = {"steps_guard", "steps_follower", "steps_committer"};
+	struct host *host = *state;
+	for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
+		char file[40];
+		snprintf(file, sizeof(file), "%s.so", plugins[i]);
+		assert_int_equal(load_steps(host, file, file), MF_ERR_STATE);
+		says(&host->error, "where only step types are taken");
+		assert_int_equal(mf_step_registry_count(host->steps), 0);
+		assert_non_null(strstr(calls, "destroy"));
+	}
+}
+
+static void a_step_file_is_checked_as_the_loader_does(void **state)
+{
+	struct host *host = *state;
+	assert_int_equal(mf_step_registry_load(host->steps, "/absent/steps_only.so", &host->error), MF_ERR_PLUGIN);
+	says(&host->error, "cannot open the file");
+	assert_int_equal(mf_step_registry_load(host->steps, scratch_write(host->scratch, "text.so", "no ELF"), &host->error), MF_ERR_PLUGIN);
+	assert_int_equal(mf_step_registry_load(host->steps, "steps_only.dll", &host->error), MF_ERR_PLUGIN);
+	says(&host->error, "NAME.so");
+	assert_int_equal(mf_step_registry_load(host->steps, "/tmp/.so", &host->error), MF_ERR_PLUGIN);
+	assert_int_equal(mf_step_registry_load(host->steps, "a b.so", &host->error), MF_ERR_PLUGIN);
+	assert_int_equal(load_steps(host, "steps_only.so", "renamed.so"), MF_ERR_PLUGIN);
+	says(&host->error, "they must be equal");
+	assert_int_equal(load_steps(host, "new_major.so", "new_major.so"), MF_ERR_PLUGIN);
+	assert_int_equal(load_steps(host, "steps_only.so", "steps_only.so"), MF_OK);
+	assert_int_equal(chmod(host->scratch->path, 0777), 0);
+	assert_int_equal(mf_step_registry_load(host->steps, host->scratch->path, &host->error), MF_ERR_PLUGIN);
+}
+
+static void a_frozen_registry_takes_no_file(void **state)
+{
+	struct host *host = *state;
+	mf_step_registry_freeze(host->steps);
+	assert_int_equal(load_steps(host, "steps_only.so", "steps_only.so"), MF_ERR_INVALID);
+	assert_int_equal(mf_step_registry_count(host->steps), 0);
+}
+
+static void every_allocation_that_fails_in_loading_step_types_is_reported_and_leaves_nothing(void **state)
+{
+	struct host *host = *state;
+	enum mf_status status;
+	uint64_t n = 0;
+	scratch_copy(host->scratch, FIXTURES "/steps_only.so", "steps_only.so");
+	do {
+		mf_mem_fail_at(++n, false);
+		status = mf_step_registry_load(host->steps, host->scratch->path, &host->error);
+		mf_mem_fail_at(0, false);
+		assert_int_equal(mf_step_registry_count(host->steps), status == MF_OK);
+		if (status != MF_OK)
+			assert_int_equal(status, MF_ERR_NO_MEMORY);
+	} while (status != MF_OK);
+	assert_true(n > 5);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -739,6 +832,12 @@ int main(void)
 		T(stopping_goes_on_after_an_error_and_returns_the_first),
 		T(freeing_a_running_set_stops_it_first),
 		T(every_allocation_that_fails_in_loading_is_reported_and_leaves_nothing),
+		T(the_step_types_of_a_file_come_without_a_configuration_and_stay),
+		T(a_step_type_that_is_taken_is_refused_and_what_failed_is_taken_back),
+		T(what_is_no_step_type_is_refused_where_only_those_are_taken),
+		T(a_step_file_is_checked_as_the_loader_does),
+		T(a_frozen_registry_takes_no_file),
+		T(every_allocation_that_fails_in_loading_step_types_is_reported_and_leaves_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
