@@ -42,8 +42,6 @@ void mf_pending_free(struct mf_pending *pending)
 void mf_pending_done(void *user, const struct mf_commit_result *result)
 {
 	struct mf_pending *pending = user;
-	if (result->status == MF_OK)
-		mf_state_set_lsn(pending->new_state, result->lsn);
 	mf_document_end_pending(pending->document, result->status == MF_OK ? pending->new_state : NULL);
 	publish_outcome(pending, result);
 	mf_pending_free(pending);

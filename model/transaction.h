@@ -12,8 +12,6 @@ void mf_transaction_set_id(struct mf_transaction *transaction, uint64_t id);
 enum mf_status mf_transaction_assign_key(struct mf_transaction *transaction, const char *key);
 void mf_transaction_set_action(struct mf_transaction *transaction, enum mf_action action, int64_t source_lsn);
 
-/* Write-once at the commit: the state's LSN, and that of the history entry its transaction pushed. */
-void mf_state_set_lsn(struct mf_state *state, int64_t lsn);
 /* mf_state_apply for an event that is stored: it is a fact, and its steps are all there, so an undo or redo is
  * also accepted when its stack is empty (the entry was dropped here, because the history limit is smaller
  * than it was then). A stack that is not empty must fit, as ever: MF_ERR_STATE. */

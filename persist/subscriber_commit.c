@@ -71,9 +71,9 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 		result.epoch = event->epoch;
 		result.ts_us = event->ts_us;
 	}
+	if (!error && mf_state_lsn(item->new_state) < 0) /* else it is no state that mf_state_apply made */
+		mf_state_set_lsn(item->new_state, event->lsn);
 	item->done(item->done_user, &result);
-	if (!error && mf_state_lsn(item->new_state) < 0)
-		mf_state_set_lsn(item->new_state, event->lsn); /* a proposer that keeps no states of its own */
 	if (!error)
 		count_item(batch->subscriber, event, item);
 	mf_pending_keys_remove(batch->subscriber->keys, item->reservation);

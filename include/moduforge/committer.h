@@ -44,7 +44,7 @@ struct mf_proposal {
 	const char *doc_id;
 	struct mf_transaction *transaction; /* reserved: has id and key */
 	const struct mf_state *old_state;
-	struct mf_state *new_state;         /* gets its LSN at the commit */
+	struct mf_state *new_state;         /* from mf_state_apply; the committer gives it its LSN, before done */
 	struct mf_reservation *reservation; /* taken, on success and on failure */
 	uint64_t generation;                /* that the old state belongs to */
 	mf_commit_done *done;

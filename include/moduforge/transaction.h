@@ -50,6 +50,8 @@ MF_API struct mf_state *mf_state_ref(const struct mf_state *state);
 MF_API void mf_state_unref(struct mf_state *state);
 MF_API const struct mf_doc *mf_state_doc(const struct mf_state *state);
 MF_API int64_t mf_state_lsn(const struct mf_state *state); /* of the last event in it; 0 for a new document, -1 while not yet committed */
+/* For a committer, once at the commit: the state's LSN, and that of the entry on the undo stack that its transaction pushed. */
+MF_API void mf_state_set_lsn(struct mf_state *state, int64_t lsn);
 MF_API size_t mf_state_undo_depth(const struct mf_state *state);
 MF_API size_t mf_state_redo_depth(const struct mf_state *state);
 

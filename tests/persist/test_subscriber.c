@@ -191,6 +191,40 @@ static void f04_a_commit_is_stored_before_it_is_told(void **unused)
 	close_fake();
 }
 
+struct told_state {
+	struct mf_state *state;
+	int64_t state_lsn, result_lsn;
+};
+
+static void note_state_lsn(void *user, const struct mf_commit_result *result)
+{
+	struct told_state *told = user;
+	told->state_lsn = mf_state_lsn(told->state);
+	told->result_lsn = result->lsn;
+}
+
+static void the_new_state_has_its_lsn_when_done_is_called(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	struct mf_transaction *transaction = insert("n", "k");
+	struct mf_proposal proposal = propose("doc", state, transaction, reserve("doc", transaction).reservation, NULL);
+	struct told_state told = {.state = proposal.new_state};
+	struct mf_ticket *ticket;
+	assert_int_equal(mf_state_lsn(proposal.new_state), -1);
+	proposal.done = note_state_lsn;
+	proposal.done_user = &told;
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	assert_int_equal(told.result_lsn, 1);
+	assert_int_equal(told.state_lsn, 1);
+	mf_transaction_free(transaction);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	close_fake();
+}
+
 static void f20_events_are_stored_under_the_document_that_the_caller_named(void **unused)
 {
 	(void)unused;
@@ -845,6 +879,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f04_a_commit_is_stored_before_it_is_told),
+		cmocka_unit_test(the_new_state_has_its_lsn_when_done_is_called),
 		cmocka_unit_test(f20_events_are_stored_under_the_document_that_the_caller_named),
 		cmocka_unit_test(undo_is_reserved_before_its_steps_are_known),
 		cmocka_unit_test(f11_a_batch_is_one_atomic_append_with_one_ticket),
