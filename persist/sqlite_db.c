@@ -360,14 +360,12 @@ static bool surely_absent(struct mf_sql *sql)
 
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
 {
-	if (!sql->rollback) { /* so that a rollback needs no memory */
-		enum mf_status prepared = mf_sql_prepare(sql, "ROLLBACK", &sql->rollback, error);
-		if (prepared == MF_OK && !sql->commit)
-			prepared = mf_sql_prepare(sql, "COMMIT", &sql->commit, error);
-		if (prepared != MF_OK) {
-			enum mf_status undone = mf_sql_rollback(sql, NULL);
-			return undone == MF_OK ? prepared : mf_error_set(error, undone, "a transaction could not be rolled back");
-		}
+	enum mf_status prepared = sql->rollback ? MF_OK : mf_sql_prepare(sql, "ROLLBACK", &sql->rollback, error); /* so that a rollback needs no memory */
+	if (prepared == MF_OK && !sql->commit)
+		prepared = mf_sql_prepare(sql, "COMMIT", &sql->commit, error);
+	if (prepared != MF_OK) {
+		enum mf_status undone = mf_sql_rollback(sql, NULL);
+		return undone == MF_OK ? prepared : mf_error_set(error, undone, "a transaction could not be rolled back");
 	}
 	sql->committing = true;
 	enum mf_status status = mf_stmt_run(sql->commit, error);

@@ -82,15 +82,25 @@ static enum mf_status size_of(const struct mf_sqlite *store, const char *path, i
 	return MF_OK;
 }
 
-/* The watermark before the database: a writer beside us may move both on, the database first. */
+/* The watermark before the log, the log before the database: a writer beside us makes them, and moves them on, in
+ * the opposite order. */
 static enum mf_status look(struct mf_sqlite *store, struct presence *out, struct mf_error *error)
 {
 	enum mf_status status = mf_watermark_read(store->env, store->watermark_path, &out->watermark, &out->watermark_state, error);
 	if (status == MF_OK)
-		status = size_of(store, store->db_path, &out->db_size, error);
-	if (status == MF_OK)
 		status = size_of(store, store->wal_path, &out->log_size, error);
+	if (status == MF_OK)
+		status = size_of(store, store->db_path, &out->db_size, error);
 	return status;
+}
+
+static enum mf_status set_loss(struct mf_error *error, int64_t expected, int64_t found)
+{
+	if (error) {
+		error->expected = expected;
+		error->found = found;
+	}
+	return MF_ERR_CORRUPTED;
 }
 
 static enum mf_status lost(const struct mf_sqlite *store, int64_t expected, int64_t found, struct mf_error *error)
@@ -99,11 +109,15 @@ static enum mf_status lost(const struct mf_sqlite *store, int64_t expected, int6
 		     "the store in %.200s holds events up to LSN %lld, but up to %lld were on the device: its files were damaged or deleted; restore a backup, or accept the loss "
 		     "with 'mf verify --accept-loss'",
 		     store->dir, (long long)found, (long long)expected);
-	if (error) {
-		error->expected = expected;
-		error->found = found;
-	}
-	return MF_ERR_CORRUPTED;
+	return set_loss(error, expected, found);
+}
+
+/* There is nothing to go on with, so no loss to accept either. */
+static enum mf_status gone(const struct mf_sqlite *store, const struct presence *presence, struct mf_error *error)
+{
+	mf_error_set(error, MF_ERR_CORRUPTED, "the database %.200s is gone or empty, but events up to LSN %lld were on the device; restore a backup, or begin anew in another directory",
+		     store->db_path, (long long)presence->watermark.synced_lsn);
+	return set_loss(error, presence->watermark.synced_lsn, 0);
 }
 
 /* ---- is everything there? ---- */
@@ -130,11 +144,14 @@ struct newest {
 static enum mf_status find_newest(struct mf_sql *sql, const struct presence *presence, struct newest *out, struct mf_error *error)
 {
 	int64_t first = 0;
-	enum mf_status status = mf_sqlite_newest(sql, &out->found, error);
+	enum mf_status status = mf_sql_begin(sql, error); /* a writer may be beside us: one moment for all */
+	if (status == MF_OK)
+		status = mf_sqlite_newest(sql, &out->found, error);
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "SELECT max(epoch) FROM epochs", &out->epoch, error);
 	if (status == MF_OK) /* each opening wrote down what there was, and synced it */
 		status = mf_sql_number(sql, "SELECT max(first_lsn) FROM epochs", &first, error);
+	(void)mf_sql_rollback(sql, NULL);
 	if (status != MF_OK)
 		return status;
 	out->expected = presence->watermark.synced_lsn;
@@ -146,7 +163,7 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 static void note_watermark(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest)
 {
 	const char *what = presence->watermark_state == MF_WATERMARK_MISSING ? "is missing" : presence->watermark_state == MF_WATERMARK_DAMAGED ? "is damaged" : NULL;
-	if (what && newest->epoch > 0)
+	if (what && (newest->found > 0 || newest->epoch > 1)) /* else it was never written: nothing was there to be lost */
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "the watermark %s: a loss before this opening would not be noticed", what);
 	else if (newest->epoch < presence->watermark.epoch)
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "the watermark knows epoch %lld, the store only %lld: the end of the log was lost", (long long)presence->watermark.epoch,
@@ -241,12 +258,12 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	if (status != MF_OK)
 		return status;
 	if (presence.db_size == 0 && (presence.watermark_state != MF_WATERMARK_MISSING || presence.log_size > 0))
-		return lost(store, presence.watermark.synced_lsn, 0, error);
+		return gone(store, &presence, error);
 	if (presence.watermark.sync_failed)
 		forget_cache(store);
 	status = mf_sqlite_open_writer(store, presence.db_size > 0, presence.watermark_state != MF_WATERMARK_MISSING, error);
 	if (status == MF_ERR_NOT_FOUND)
-		return lost(store, presence.watermark.synced_lsn, 0, error);
+		return gone(store, &presence, error);
 	if (status == MF_OK)
 		status = find_newest(store->writer, &presence, &newest, error);
 	if (status != MF_OK)
@@ -283,16 +300,14 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		return status;
 	bool had_watermark = presence.watermark_state != MF_WATERMARK_MISSING;
 	if (presence.db_size == 0 && (had_watermark || presence.log_size > 0))
-		return lost(store, presence.watermark.synced_lsn, 0, error);
+		return gone(store, &presence, error);
 	if (presence.db_size == 0)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s", store->dir);
 	status = mf_sqlite_open_reader(store, &store->reader, error);
-	if (status == MF_ERR_CORRUPTED && !had_watermark)
-		return mf_sqlite_not_ours(store, error);
 	if (status == MF_OK)
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
-		return lost(store, presence.watermark.synced_lsn, 0, error);
+		return gone(store, &presence, error);
 	if (status == MF_OK && identity == MF_SQLITE_EMPTY)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s yet", store->dir);
 	if (status == MF_OK)

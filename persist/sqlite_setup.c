@@ -59,7 +59,9 @@ enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error
 enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error)
 {
 	int64_t id = 0, version = 0, tables = 0, ours = 0;
-	enum mf_status status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
+	enum mf_status status = mf_sql_exec(sql, "BEGIN", error); /* it may be coming into being just now */
+	if (status == MF_OK)
+		status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "PRAGMA user_version", &version, error);
 	if (status == MF_OK)
@@ -67,8 +69,9 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
 				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
-	if (status == MF_ERR_CORRUPTED && !had_watermark)
-		return mf_sqlite_not_ours(store, error);
+	(void)mf_sql_rollback(sql, NULL);
+	if (status == MF_ERR_CORRUPTED)
+		return mf_error_prefix(error, status, "%.300s", store->db_path);
 	if (status != MF_OK)
 		return status;
 	*out = MF_SQLITE_OURS;
@@ -176,7 +179,7 @@ enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sq
 	status = set_pragmas(sql, "-2000", error);
 	if (status != MF_OK) {
 		mf_sql_close(sql, NULL);
-		return status;
+		return mf_error_prefix(error, status, "%.300s", store->db_path);
 	}
 	*out = sql;
 	return MF_OK;

@@ -125,6 +125,9 @@ static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_e
 	struct finish *finish = user;
 	const struct mf_snapshot *snapshot = finish->snapshot;
 	struct arrival *arrival = &finish->arrival;
+	if (snapshot->upto_lsn > store->next_last_lsn) /* last_lsn, seen from inside: readers may already see a commit that it does not count yet */
+		return mf_error_set(error, MF_ERR_INVALID, "a snapshot of '%.200s' up to LSN %lld, but the newest event is %lld", snapshot->doc_id,
+				    (long long)snapshot->upto_lsn, (long long)store->next_last_lsn);
 	enum mf_status status = look(store, arrival, error);
 	if (status != MF_OK)
 		return status;
@@ -187,9 +190,6 @@ enum mf_status mf_sqlite_snapshot_finish(struct mf_store *base, const struct mf_
 	enum mf_status status = mf_sqlite_check_writable(store, error);
 	if (status != MF_OK)
 		return status;
-	if (snapshot->upto_lsn > atomic_load(&store->last_lsn))
-		return mf_error_set(error, MF_ERR_INVALID, "a snapshot of '%.200s' up to LSN %lld, but the newest event is %lld", snapshot->doc_id,
-				    (long long)snapshot->upto_lsn, (long long)atomic_load(&store->last_lsn));
 	struct finish finish = {{.doc_id = snapshot->doc_id, .upto_lsn = snapshot->upto_lsn}, snapshot};
 	mf_sqlite_lock_writer(store);
 	status = mf_sqlite_transact_locked(store, write_row, &finish, error);

@@ -165,8 +165,10 @@ static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
 	assert_int_equal(kit_file_size(dir, "store.db"), size);
 	assert_int_equal(kit_file_size(dir, "store.db-wal"), -1);
 	kit_poke(dir, "store.db", 0, "this is not a database at all", 29);
-	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_INVALID);
-	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_INVALID);
+	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "not a database"));
+	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "store.db"));
 	char *inner = kit_path(dir, "newer");
 	kit_close(kit_open(inner));
 	kit_sql(inner, "PRAGMA user_version = 2");
