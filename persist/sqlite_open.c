@@ -327,12 +327,14 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	return MF_OK;
 }
 
+/* A name that begins with "file:" is one of a file here: SQLite would read it as a URI with options. */
 static char *join(const char *dir, const char *name)
 {
-	size_t size = strlen(dir) + strlen(name) + 2;
+	const char *here = strncmp(dir, "file:", 5) == 0 ? "./" : "";
+	size_t size = strlen(here) + strlen(dir) + strlen(name) + 2;
 	char *path = mf_malloc(size);
 	if (path)
-		snprintf(path, size, "%s/%s", dir, name);
+		snprintf(path, size, "%s%s/%s", here, dir, name);
 	return path;
 }
 

@@ -487,6 +487,14 @@ def f19_what_no_plugin_knows_is_named_before_anything_is_replayed(work):
 # ---- usage and configuration ----
 
 
+def a_directory_is_never_read_as_a_uri(work):
+    for name in ["file:d?mode=memory&x=", "file:d?nolock=1&x=", "file:d", "a?b#c%20d e"]:
+        run(name, [tr(insert("a"))], cwd=work)
+        assert sorted(path.name for path in (work / name).iterdir() if path.suffix not in [".db-wal", ".db-shm"]) == ["lock", "store.db", "watermark"]
+        result = mf("verify", "--data", name, cwd=work)
+        assert result.returncode == 0, result
+
+
 def wrong_usage_ends_with_2_and_one_sentence(work):
     for args in [(), ("jump",), ("run", "now"), ("state",), ("log",), ("state", "--doc"), ("state", "--doc", "d", "--colour"), ("run", "--doc", "d"),
                  ("docs", "--limit", "1"), ("log", "--doc", "d", "--since", "x"), ("log", "--doc", "d", "--limit", "-1"), ("run", "--acks", "some"),
