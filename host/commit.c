@@ -5,9 +5,9 @@
  *    It has passed the gates already, so newcomers cannot overtake it for ever.
  * 2. Every way out of an attempt gives back what it reserved: the bus took it, or it was released.
  * 3. A proposal that the committer accepted belongs to done; one that it refused was never seen.
- * 4. The walk locks are taken in the order of doc_id, so that two batches cannot wait for each other. */
+ * 4. The walk locks are taken in the order of the documents' addresses, so that two batches cannot wait for each other. */
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "host/walk.h"
 #include "model/mem.h"
@@ -17,20 +17,18 @@
 static int compare_places(const void *a, const void *b)
 {
 	const struct mf_walk_place *left = a, *right = b;
-	return strcmp(left->document->doc_id, right->document->doc_id);
+	uintptr_t one = (uintptr_t)left->document, other = (uintptr_t)right->document;
+	return (one > other) - (one < other);
 }
 
-static size_t place_of(const struct mf_walk *walk, const char *doc_id)
+static size_t place_of(const struct mf_walk *walk, const struct mf_document *document)
 {
 	size_t low = 0, high = walk->place_count;
-	while (low < high) {
+	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(doc_id, walk->places[middle].document->doc_id);
-		if (order == 0)
-			return middle;
-		*(order < 0 ? &high : &low) = order < 0 ? middle : middle + 1;
+		*((uintptr_t)document < (uintptr_t)walk->places[middle].document ? &high : &low) = middle;
 	}
-	return low; /* not reached: every item's document was put in */
+	return low;
 }
 
 static void drop_twins(struct mf_walk *walk)
@@ -52,6 +50,7 @@ static enum mf_status get_documents(struct mf_walk *walk, struct mf_error *error
 		enum mf_status status = mf_runtime_get_document(walk->runtime, walk->items[i].doc_id, &walk->places[i].document, error);
 		if (status != MF_OK)
 			return status;
+		walk->items[i].document = walk->places[i].document;
 		walk->items[i].doc_id = walk->places[i].document->doc_id;
 		walk->place_count++;
 	}
@@ -59,7 +58,7 @@ static enum mf_status get_documents(struct mf_walk *walk, struct mf_error *error
 		qsort(walk->places, walk->place_count, sizeof(*walk->places), compare_places);
 	drop_twins(walk);
 	for (size_t i = 0; i < walk->count; i++)
-		walk->items[i].place = place_of(walk, walk->items[i].doc_id);
+		walk->items[i].place = place_of(walk, walk->items[i].document);
 	return MF_OK;
 }
 

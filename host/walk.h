@@ -20,6 +20,7 @@ struct mf_walk_item {
 	struct mf_transaction *request; /* borrowed */
 	bool from_stack;                /* undo, redo: its steps are made on the way */
 	/* under way */
+	struct mf_document *document;
 	size_t place;                       /* of its document in the walk's list */
 	struct mf_reservation *reservation; /* until the bus takes it */
 	struct mf_pending *pending;         /* until the committer accepts it: then it is done's */
@@ -36,7 +37,7 @@ struct mf_walk {
 	struct mf_runtime *runtime;
 	struct mf_walk_item *items;
 	size_t count;
-	struct mf_walk_place *places; /* in the order of doc_id, no document twice */
+	struct mf_walk_place *places; /* in the order of their addresses, no document twice */
 	size_t place_count;
 	struct mf_proposal *proposals;
 	enum mf_commit_kind mode;

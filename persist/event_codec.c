@@ -164,6 +164,7 @@ static enum mf_status decode_meta(const struct mf_event *event, struct mf_transa
 	return MF_OK;
 }
 
+/* What leads from state to state. */
 static enum mf_status decode_fields(const struct mf_event *event, struct mf_transaction *transaction, struct mf_error *error)
 {
 	if ((unsigned)event->action > MF_ACTION_REDO)
@@ -172,6 +173,12 @@ static enum mf_status decode_fields(const struct mf_event *event, struct mf_tran
 		return mf_error_set(error, MF_ERR_CORRUPTED, "meta or payload is missing");
 	mf_transaction_set_id(transaction, event->tr_id);
 	mf_transaction_set_action(transaction, event->action, event->source_lsn);
+	return MF_OK;
+}
+
+/* What only a reader wants to know. */
+static enum mf_status decode_texts(const struct mf_event *event, struct mf_transaction *transaction, struct mf_error *error)
+{
 	enum mf_status status = mf_transaction_set_actor(transaction, event->actor, error);
 	if (status == MF_OK)
 		status = mf_transaction_set_key(transaction, event->idempotency_key, error);
@@ -181,13 +188,15 @@ static enum mf_status decode_fields(const struct mf_event *event, struct mf_tran
 	return status == MF_ERR_INVALID ? MF_ERR_CORRUPTED : status;
 }
 
-enum mf_status mf_event_decode(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error)
+static enum mf_status decode(const struct mf_event *event, const struct mf_step_registry *registry, bool texts, struct mf_transaction **out, struct mf_error *error)
 {
 	struct mf_transaction *transaction = NULL;
 	struct mf_error reason = {0};
 	enum mf_status status = mf_transaction_new(&transaction);
 	if (status == MF_OK)
 		status = decode_fields(event, transaction, &reason);
+	if (status == MF_OK && texts)
+		status = decode_texts(event, transaction, &reason);
 	if (status == MF_OK)
 		status = decode_steps(event, registry, transaction, &reason);
 	if (status == MF_OK) {
@@ -200,4 +209,14 @@ enum mf_status mf_event_decode(const struct mf_event *event, const struct mf_ste
 	if (error)
 		error->lsn = event->lsn;
 	return status;
+}
+
+enum mf_status mf_event_decode(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error)
+{
+	return decode(event, registry, true, out, error);
+}
+
+enum mf_status mf_event_decode_for_replay(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error)
+{
+	return decode(event, registry, false, out, error);
 }

@@ -58,3 +58,6 @@ struct mf_record {
 enum mf_status mf_record_open(struct mf_record *record, const unsigned char *payload, size_t len, struct mf_error *error);
 enum mf_status mf_record_next(struct mf_record *record, struct mf_frame *out, struct mf_error *error);
 void mf_record_close(struct mf_record *record);
+
+/* mf_event_decode without actor, key and meta, which a replay does not look at (event_codec.c). */
+enum mf_status mf_event_decode_for_replay(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error);

@@ -19,6 +19,7 @@
 
 #include "model/transaction.h"
 #include "persist/env.h"
+#include "persist/record.h"
 
 #define LADDER_MAX 8
 #define ATTEMPTS 3
@@ -154,7 +155,7 @@ static enum mf_status apply_event(struct replay *replay, const struct mf_event *
 	int64_t lsn = mf_state_lsn(replay->state);
 	if (event->prev_lsn != lsn || event->lsn <= lsn || strcmp(event->doc_id, replay->doc_id) != 0)
 		return broken_chain(replay, event->lsn, lsn, event->prev_lsn, error);
-	enum mf_status status = mf_event_decode(event, replay->registry, &transaction, error);
+	enum mf_status status = mf_event_decode_for_replay(event, replay->registry, &transaction, error);
 	if (status != MF_OK)
 		return status;
 	status = mf_state_replay(replay->state, transaction, &next, &reason);
