@@ -23,10 +23,11 @@ static const struct option {
 	{"--digest", NULL, MF_ARG_DIGEST, false, 0, "print only the digest of the tree, in lower-case hex"},
 	{"--since", "N", MF_ARG_SINCE, true, offsetof(struct mf_args, since), "only events after LSN N"},
 	{"--limit", "N", MF_ARG_LIMIT, true, offsetof(struct mf_args, limit), "at most N events"},
+	{"--accept-loss", NULL, MF_ARG_ACCEPT_LOSS, false, 0, "if synced events were lost: record that, so that the store can be written again"},
+	{"--mode", "M", MF_ARG_MODE, false, offsetof(struct mf_args, mode), "commit mode, instead of the configuration's: memory, async, async:MS, sync"},
 	{"--config", "FILE", MF_ARG_CONFIG, false, offsetof(struct mf_args, config),
 	 "plugins.json (default: the one here, else that of the build or the installation)"},
 	{"--data", "DIR", MF_ARG_DATA, false, offsetof(struct mf_args, data), "the store's directory, instead of the configuration's"},
-	{"--mode", "M", MF_ARG_MODE, false, offsetof(struct mf_args, mode), "commit mode: memory, async, async:MS, sync"},
 };
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
 
@@ -47,7 +48,7 @@ static void print_options(FILE *to, unsigned bits)
 {
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		if (bits & options[i].bit)
-			fprintf(to, "  %-8s %-8s  %s\n", options[i].name, options[i].value ? options[i].value : "", options[i].help);
+			fprintf(to, "  %-13s %-8s  %s\n", options[i].name, options[i].value ? options[i].value : "", options[i].help);
 }
 
 static void print_command_help(const struct mf_command *command)
@@ -74,7 +75,10 @@ static void print_help(const struct mf_command *commands)
 /* ---- parsing ---- */
 static const struct mf_command *usage_error(enum mf_exit *out_exit, const char *what, const char *which)
 {
-	fprintf(stderr, "mf: MF_ERR_INVALID: %s%s%s; see 'mf help'\n", what, which ? " " : "", which ? which : "");
+	fprintf(stderr, "mf: MF_ERR_INVALID: %s", what);
+	if (which)
+		fprintf(stderr, " '%s'", which);
+	fputs("; see 'mf help'\n", stderr);
 	*out_exit = MF_EXIT_USAGE;
 	return NULL;
 }
@@ -113,7 +117,7 @@ static bool store_option(const struct option *option, const char *value, struct 
 	return *value != '\0';
 }
 
-/* The words that are no options: a command, of one word or two. */
+/* The words that are no options: a command, of one word or two; help may come before it. */
 struct words {
 	const char *first, *second;
 	bool help, version;
@@ -121,9 +125,14 @@ struct words {
 
 static bool take_word(struct words *words, const char *word)
 {
-	if (words->second)
+	if (!words->first && !words->help && strcmp(word, "help") == 0)
+		words->help = true;
+	else if (!words->first)
+		words->first = word;
+	else if (!words->second)
+		words->second = word;
+	else
 		return false;
-	*(words->first ? &words->second : &words->first) = word;
 	return true;
 }
 
@@ -137,9 +146,10 @@ static const char *read_arguments(int argc, char **argv, struct mf_args *args, s
 				return "one word too many:";
 			continue;
 		}
-		words->help |= strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+		bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+		words->help |= help;
 		words->version |= strcmp(argv[i], "--version") == 0;
-		if (words->help || words->version)
+		if (help || words->version)
 			return NULL;
 		const struct option *option = find_option(argv[i], &value);
 		if (!option)
@@ -170,9 +180,29 @@ static const struct mf_command *find_command(const struct mf_command *commands, 
 	return NULL;
 }
 
+/* The words make no command: which one was meant? */
+static const struct mf_command *not_a_command(const struct mf_command *commands, const struct words *words, enum mf_exit *out_exit)
+{
+	const struct words alone = {.first = words->first};
+	if (find_command(commands, &alone))
+		return usage_error(out_exit, "one word too many:", words->second);
+	size_t len = strlen(words->first);
+	for (const struct mf_command *command = commands; command->name; command++) {
+		if (strncmp(command->name, words->first, len) != 0 || command->name[len] != ' ')
+			continue;
+		fprintf(stderr, "mf: MF_ERR_INVALID: no such command: '%s%s%s'; did you mean 'mf %s'?\n", words->first, words->second ? " " : "", words->second ? words->second : "",
+			command->name);
+		*out_exit = MF_EXIT_USAGE;
+		return NULL;
+	}
+	return usage_error(out_exit, "no such command:", words->first);
+}
+
 static const struct mf_command *help(const struct mf_command *commands, const struct words *words, enum mf_exit *out_exit)
 {
 	const struct mf_command *command = words->first ? find_command(commands, words) : NULL;
+	if (words->first && !command)
+		return not_a_command(commands, words, out_exit);
 	if (command)
 		print_command_help(command);
 	else
@@ -207,17 +237,12 @@ const struct mf_command *mf_args_parse(int argc, char **argv, const struct mf_co
 		*out_exit = MF_EXIT_OK;
 		return NULL;
 	}
-	if (words.first && strcmp(words.first, "help") == 0) {
-		words.first = words.second;
-		words.second = NULL;
-		words.help = true;
-	}
 	if (words.help)
 		return help(commands, &words, out_exit);
 	if (!words.first)
 		return usage_error(out_exit, "a command is missing", NULL);
 	const struct mf_command *command = find_command(commands, &words);
 	if (!command)
-		return usage_error(out_exit, "no such command:", words.first);
+		return not_a_command(commands, &words, out_exit);
 	return check_options(command, out, out_exit);
 }

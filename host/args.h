@@ -18,8 +18,9 @@ enum mf_option_bit {
 	MF_ARG_DIGEST = 1 << 7,
 	MF_ARG_SINCE = 1 << 8,
 	MF_ARG_LIMIT = 1 << 9,
+	MF_ARG_ACCEPT_LOSS = 1 << 10,
 };
-#define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA | MF_ARG_MODE)
+#define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA)
 
 struct mf_args {
 	unsigned given; /* option bits */

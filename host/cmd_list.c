@@ -59,7 +59,9 @@ enum mf_exit mf_cmd_snapshots(const struct mf_args *args)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);
 	struct mf_store *store = mf_runtime_store(runtime);
-	enum mf_status status = store->ops->snapshots(store, args->doc, print_snapshot, NULL, &error);
+	enum mf_status status = args->doc ? mf_doc_exists(store, args->doc, &error) : MF_OK;
+	if (status == MF_OK)
+		status = store->ops->snapshots(store, args->doc, print_snapshot, NULL, &error);
 	if (status != MF_OK)
 		code = mf_fail(status, &error);
 	return mf_session_close(runtime, &out, code);
@@ -124,10 +126,26 @@ static enum mf_exit compact_all(struct mf_runtime *runtime)
 	return code;
 }
 
+/* To open for writing would make the store: this looks first, and says what is not there. */
+static enum mf_exit find_what_to_compact(const struct mf_args *args)
+{
+	struct mf_runtime *runtime;
+	struct mf_error error = {0};
+	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
+	if (code != MF_EXIT_OK)
+		return code;
+	enum mf_status status = args->doc ? mf_doc_exists(mf_runtime_store(runtime), args->doc, &error) : MF_OK;
+	if (status != MF_OK)
+		code = mf_fail(status, &error);
+	return mf_session_close(runtime, NULL, code);
+}
+
 enum mf_exit mf_cmd_compact(const struct mf_args *args)
 {
 	struct mf_runtime *runtime;
-	enum mf_exit code = mf_session_open(args, MF_SESSION_WRITE, &runtime);
+	enum mf_exit code = find_what_to_compact(args);
+	if (code == MF_EXIT_OK)
+		code = mf_session_open(args, MF_SESSION_WRITE, &runtime);
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);

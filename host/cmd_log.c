@@ -1,4 +1,5 @@
 #include "host/commands.h"
+#include "host/doc_list.h"
 #include "host/session.h"
 
 #include <string.h>
@@ -78,11 +79,9 @@ static enum mf_status print_page(const struct mf_event_list *page, const struct 
 static enum mf_status print_log(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
 {
 	struct mf_store *store = mf_runtime_store(runtime);
-	int64_t last, since = args->since;
+	int64_t since = args->since;
 	int64_t left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX;
-	enum mf_status status = store->ops->last_lsn(store, args->doc, &last, error);
-	if (status == MF_OK && last == 0)
-		return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", args->doc);
+	enum mf_status status = mf_doc_exists(store, args->doc, error);
 	while (status == MF_OK && left > 0 && !out.error) {
 		struct mf_event_list page;
 		uint32_t limit = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;

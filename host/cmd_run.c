@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct mf_acks acks;
@@ -78,10 +79,10 @@ static void too_long(struct mf_ack *ack)
 static enum mf_exit input_failed(enum mf_lines_result result)
 {
 	if (result == MF_LINES_IO)
-		fprintf(stderr, "mf: MF_ERR_IO: the input cannot be read: %s\n", strerror(errno));
+		fprintf(stderr, "mf: MF_ERR_INVALID: the input cannot be read: %s\n", strerror(errno));
 	else
 		fprintf(stderr, "mf: MF_ERR_NO_MEMORY: no memory to read the next line\n");
-	return MF_EXIT_FAILED;
+	return result == MF_LINES_IO ? MF_EXIT_USAGE : MF_EXIT_FAILED;
 }
 
 static enum mf_exit read_lines(struct mf_runtime *runtime, struct mf_lines *lines, struct mf_progress *progress)
@@ -125,18 +126,21 @@ static enum mf_exit run(struct mf_runtime *runtime, int input)
 	mf_lines_deinit(&lines);
 	if (acks.storage_error.status != MF_OK)
 		return MF_EXIT_STORAGE;
-	return acks.failed ? MF_EXIT_FAILED : code;
+	return code == MF_EXIT_OK && acks.failed ? MF_EXIT_FAILED : code;
 }
 
 static enum mf_exit open_input(const struct mf_args *args, int *out_fd)
 {
-	*out_fd = STDIN_FILENO;
-	if (!args->input || strcmp(args->input, "-") == 0)
+	struct stat info;
+	bool standard = !args->input || strcmp(args->input, "-") == 0;
+	const char *name = standard ? "standard input" : args->input;
+	*out_fd = standard ? STDIN_FILENO : open(args->input, O_RDONLY | O_CLOEXEC);
+	if (*out_fd < 0)
+		fprintf(stderr, "mf: %s: the input '%s' cannot be opened: %s\n", errno == ENOENT ? "MF_ERR_NOT_FOUND" : "MF_ERR_INVALID", name, strerror(errno));
+	else if (fstat(*out_fd, &info) == 0 && S_ISDIR(info.st_mode))
+		fprintf(stderr, "mf: MF_ERR_INVALID: the input '%s' is a directory\n", name);
+	else
 		return MF_EXIT_OK;
-	*out_fd = open(args->input, O_RDONLY | O_CLOEXEC);
-	if (*out_fd >= 0)
-		return MF_EXIT_OK;
-	fprintf(stderr, "mf: MF_ERR_NOT_FOUND: the input '%s' cannot be opened: %s\n", args->input, strerror(errno));
 	return MF_EXIT_USAGE;
 }
 

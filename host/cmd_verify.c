@@ -1,5 +1,8 @@
 /* cmd_verify.c - check everything that is stored: first as the store sees it (checksums, chains, indexes, keys,
- * watermark), then what is inside: every event and every snapshot is decoded. One JSON line a finding, a summary last. */
+ * watermark), then what is inside: every event and every snapshot is decoded. One JSON line a finding, a summary last.
+ *
+ * With --accept-loss a store that has lost synced events is then opened once for writing: that writes the loss into
+ * its newest epoch, and from there on it is no damage any more. */
 #include "host/commands.h"
 #include "host/progress.h"
 #include "host/session.h"
@@ -15,17 +18,20 @@ struct verify {
 	struct mf_runtime *runtime;
 	struct mf_store *store;
 	struct mf_progress progress;
-	int64_t findings, events, snapshots, documents;
+	int64_t findings, unknown_steps, lost; /* of the findings: types without a plugin; the loss itself */
+	int64_t events, snapshots, documents;
+	bool accepted;
 	struct mf_buffer names; /* snapshots: upto_lsn and doc_id, NUL-terminated */
 };
 
 /* ---- findings ---- */
-static void print_finding(const struct mf_damage *damage)
+static void print_finding(const struct mf_damage *damage, enum mf_status status)
 {
 	mf_output_open(&out);
 	mf_output_text(&out, "what", damage->what);
 	mf_output_text(&out, "doc", damage->doc_id);
 	mf_output_int(&out, "lsn", damage->lsn);
+	mf_output_text(&out, "code", mf_status_name(status));
 	mf_output_text(&out, "message", damage->message);
 	mf_output_close(&out);
 }
@@ -34,13 +40,21 @@ static void found(void *user, const struct mf_damage *damage)
 {
 	struct verify *verify = user;
 	verify->findings++;
-	print_finding(damage);
+	verify->lost += strcmp(damage->what, "watermark") == 0;
+	print_finding(damage, MF_ERR_CORRUPTED);
 }
 
 static void found_inside(struct verify *verify, const char *what, const char *doc_id, int64_t lsn, const struct mf_error *error)
 {
 	struct mf_damage damage = {.what = what, .doc_id = doc_id, .lsn = lsn, .message = error->message};
-	found(verify, &damage);
+	if (error->status != MF_ERR_UNKNOWN_STEP) {
+		found(verify, &damage);
+		return;
+	}
+	damage.what = "unknown step"; /* the bytes are good: a plugin is missing */
+	verify->findings++;
+	verify->unknown_steps++;
+	print_finding(&damage, error->status);
 }
 
 /* ---- events ---- */
@@ -163,10 +177,23 @@ static enum mf_status check_all(struct verify *verify, struct mf_error *error)
 	return status;
 }
 
+static bool is_good(const struct verify *verify)
+{
+	return verify->findings == (verify->accepted ? verify->lost : 0);
+}
+
+static const char *summary(const struct verify *verify)
+{
+	int64_t damage = verify->findings - verify->unknown_steps - (verify->accepted ? verify->lost : 0);
+	if (damage > 0)
+		return "damaged";
+	return verify->unknown_steps > 0 ? "unknown_steps" : verify->accepted ? "loss_accepted" : "ok";
+}
+
 static void print_summary(const struct verify *verify)
 {
 	mf_output_open(&out);
-	mf_output_text(&out, "status", verify->findings > 0 ? "damaged" : "ok");
+	mf_output_text(&out, "status", summary(verify));
 	mf_output_int(&out, "documents", verify->documents);
 	mf_output_int(&out, "events", verify->events);
 	mf_output_int(&out, "snapshots", verify->snapshots);
@@ -174,34 +201,68 @@ static void print_summary(const struct verify *verify)
 	mf_output_close(&out);
 }
 
-static enum mf_exit verify_store(struct mf_runtime *runtime)
+static enum mf_exit verify_store(struct verify *verify)
 {
 	struct mf_error error = {0};
-	struct verify verify = {.runtime = runtime, .store = mf_runtime_store(runtime)};
-	mf_progress_init(&verify.progress, "events and snapshots checked");
-	enum mf_status status = check_all(&verify, &error);
-	mf_progress_end(&verify.progress);
-	mf_buffer_deinit(&verify.names);
+	verify->store = mf_runtime_store(verify->runtime);
+	mf_progress_init(&verify->progress, "events and snapshots checked");
+	enum mf_status status = check_all(verify, &error);
+	mf_progress_end(&verify->progress);
+	mf_buffer_deinit(&verify->names);
+	return status == MF_OK ? MF_EXIT_OK : mf_fail(status, &error);
+}
+
+/* ---- a loss ---- */
+static bool is_loss(enum mf_status status, const struct mf_error *error)
+{
+	return status == MF_ERR_CORRUPTED && error->found < error->expected;
+}
+
+static enum mf_status try_and_close(const struct mf_args *args, enum mf_session_kind kind, struct mf_error *error)
+{
+	struct mf_runtime *runtime;
+	enum mf_status status = mf_session_try(args, kind, &runtime, error);
+	return status == MF_OK ? mf_runtime_close(runtime, MF_WAIT_FOREVER, error) : status;
+}
+
+/* Only a loss is accepted: any other damage would be opened for writing without a look at it. */
+static enum mf_exit accept_loss(const struct mf_args *args, struct verify *verify)
+{
+	struct mf_error error = {0}, accepting = {0};
+	if (!is_loss(try_and_close(args, MF_SESSION_READ, &error), &error))
+		return MF_EXIT_OK;
+	enum mf_status status = try_and_close(args, MF_SESSION_ACCEPT, &accepting);
+	/* After the loss was recorded the opening may still have met something else, which is among the findings. */
+	if (status != MF_OK && is_loss(try_and_close(args, MF_SESSION_READ, &error), &error))
+		return mf_open_failed(args, status, &accepting);
+	verify->accepted = true;
+	return MF_EXIT_OK;
+}
+
+/* MF_EXIT_OK: everything was looked at, and what was found has been told. */
+static enum mf_exit look(const struct mf_args *args, struct verify *verify)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_session_try(args, MF_SESSION_INSPECT, &verify->runtime, &error);
+	if (status == MF_ERR_CORRUPTED) { /* too damaged to be opened at all */
+		found_inside(verify, "database", NULL, error.lsn, &error);
+		return MF_EXIT_OK;
+	}
 	if (status != MF_OK)
-		return mf_fail(status, &error);
-	print_summary(&verify);
-	return verify.findings > 0 ? MF_EXIT_FAILED : MF_EXIT_OK;
+		return mf_open_failed(args, status, &error);
+	return mf_session_close(verify->runtime, NULL, verify_store(verify));
 }
 
 enum mf_exit mf_cmd_verify(const struct mf_args *args)
 {
-	struct mf_runtime *runtime;
-	struct mf_error error = {0};
+	struct verify verify = {.findings = 0};
 	mf_output_init(&out, STDOUT_FILENO);
-	enum mf_status status = mf_session_try(args, MF_SESSION_INSPECT, &runtime, &error);
-	if (status == MF_ERR_CORRUPTED) { /* too damaged to be opened at all */
-		struct verify verify = {.findings = 0};
-		found_inside(&verify, "database", NULL, error.lsn, &error);
+	enum mf_exit code = look(args, &verify);
+	if (code == MF_EXIT_OK && args->given & MF_ARG_ACCEPT_LOSS)
+		code = accept_loss(args, &verify);
+	if (code == MF_EXIT_OK) {
 		print_summary(&verify);
-		mf_output_flush(&out);
-		return MF_EXIT_FAILED;
+		code = is_good(&verify) ? MF_EXIT_OK : MF_EXIT_FAILED;
 	}
-	if (status != MF_OK)
-		return mf_open_failed(status, &error);
-	return mf_session_close(runtime, &out, verify_store(runtime));
+	return mf_output_end(&out, code);
 }

@@ -29,3 +29,12 @@ const char *mf_doc_list_next(const struct mf_buffer *names, const char *name)
 	const char *next = name ? name + strlen(name) + 1 : (const char *)names->bytes;
 	return next && next < (const char *)names->bytes + names->len ? next : NULL;
 }
+
+enum mf_status mf_doc_exists(struct mf_store *store, const char *doc_id, struct mf_error *error)
+{
+	int64_t last;
+	enum mf_status status = store->ops->last_lsn(store, doc_id, &last, error);
+	if (status == MF_OK && last == 0)
+		return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", doc_id);
+	return status;
+}

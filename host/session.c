@@ -75,24 +75,36 @@ enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind k
 		.config_path = path,
 		.data_dir = args->data,
 		.mode = kind == MF_SESSION_NO_STORE ? "memory" : args->mode,
-		.read_only = kind != MF_SESSION_WRITE,
-		.accept_damage = kind == MF_SESSION_INSPECT,
+		.read_only = kind != MF_SESSION_WRITE && kind != MF_SESSION_ACCEPT,
+		.accept_damage = kind == MF_SESSION_INSPECT || kind == MF_SESSION_ACCEPT,
 	};
 	return mf_runtime_open(&options, out, error);
 }
 
-enum mf_exit mf_open_failed(enum mf_status status, const struct mf_error *error)
+/* Of what was not found: the store, or plugins.json and what it names? */
+static bool configuration_is_good(const struct mf_args *args)
+{
+	struct mf_runtime *runtime;
+	struct mf_error ignored = {0};
+	if (mf_session_try(args, MF_SESSION_NO_STORE, &runtime, &ignored) != MF_OK)
+		return false;
+	(void)mf_runtime_close(runtime, MF_WAIT_FOREVER, &ignored);
+	return true;
+}
+
+enum mf_exit mf_open_failed(const struct mf_args *args, enum mf_status status, const struct mf_error *error)
 {
 	enum mf_exit code = mf_fail(status, error);
-	bool configuration = status == MF_ERR_INVALID || status == MF_ERR_PLUGIN || status == MF_ERR_NOT_FOUND;
-	return configuration ? MF_EXIT_USAGE : code;
+	if (status == MF_ERR_NOT_FOUND)
+		return configuration_is_good(args) ? code : MF_EXIT_USAGE;
+	return status == MF_ERR_INVALID || status == MF_ERR_PLUGIN ? MF_EXIT_USAGE : code;
 }
 
 enum mf_exit mf_session_open(const struct mf_args *args, enum mf_session_kind kind, struct mf_runtime **out)
 {
 	struct mf_error error = {0};
 	enum mf_status status = mf_session_try(args, kind, out, &error);
-	return status == MF_OK ? MF_EXIT_OK : mf_open_failed(status, &error);
+	return status == MF_OK ? MF_EXIT_OK : mf_open_failed(args, status, &error);
 }
 
 static enum mf_exit output_exit(const struct mf_output *out)
@@ -104,14 +116,17 @@ static enum mf_exit output_exit(const struct mf_output *out)
 	return MF_EXIT_FAILED;
 }
 
+enum mf_exit mf_output_end(struct mf_output *out, enum mf_exit so_far)
+{
+	mf_output_flush(out);
+	enum mf_exit code = output_exit(out);
+	return code > so_far ? code : so_far;
+}
+
 enum mf_exit mf_session_close(struct mf_runtime *runtime, struct mf_output *out, enum mf_exit so_far)
 {
 	struct mf_error error = {0};
-	enum mf_exit code = MF_EXIT_OK;
-	if (out) {
-		mf_output_flush(out);
-		code = output_exit(out);
-	}
+	enum mf_exit code = out ? mf_output_end(out, MF_EXIT_OK) : MF_EXIT_OK;
 	enum mf_status status = mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
 	if (status != MF_OK) {
 		enum mf_exit closed = mf_fail(status, &error);

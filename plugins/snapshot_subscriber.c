@@ -24,7 +24,7 @@ struct instance {
 static const struct mf_option options[] = {
 	{.name = "store.backend", .type = MF_OPTION_ENUM, .default_text = "sqlite", .choices = "sqlite|memory", .help = "Where events are kept; commit mode memory_only always keeps them in memory."},
 	{.name = "store.dir", .type = MF_OPTION_STRING, .default_text = "./data", .help = "Directory of the store, relative to the current directory; made if absent (one level)."},
-	{.name = "store.accept_damage", .type = MF_OPTION_BOOL, .default_text = "false", .help = "When only reading: open a store that has lost synced events all the same, to verify or salvage it."},
+	{.name = "store.accept_damage", .type = MF_OPTION_BOOL, .default_text = "false", .help = "Open a store that has lost synced events all the same. Writing then records the loss as accepted: leave that to 'mf verify --accept-loss'."},
 	{.name = "commit_mode", .type = MF_OPTION_COMMIT_MODE, .default_text = "{\"async_durable\":{\"group_window_ms\":10}}", .help = "What a commit promises: memory_only, sync_durable, or async_durable with the most milliseconds that a power loss may take."},
 	{.name = "snapshot_every_n_events", .type = MF_OPTION_INT, .default_text = "1000", .min = 0, .max = INT64_MAX, .help = "Take a snapshot of a document after so many events; 0 = off."},
 	{.name = "snapshot_every_bytes", .type = MF_OPTION_INT, .default_text = "100000000", .min = 0, .max = INT64_MAX, .help = "Take a snapshot of a document after so many bytes of steps; 0 = off."},
@@ -285,7 +285,7 @@ static enum mf_status open_store(const struct instance *instance, struct mf_stor
 	struct mf_sqlite_options sqlite = {
 		.dir = instance->dir,
 		.read_only = instance->read_only,
-		.accept_damage = instance->read_only && instance->accept_damage,
+		.accept_damage = instance->accept_damage,
 		.checkpoint_pages = instance->checkpoint_pages,
 	};
 	return mf_store_open_sqlite(&sqlite, out, error);

@@ -27,7 +27,7 @@ struct mf_runtime_options {
 	const char *data_dir;    /* overrides store.dir; NULL = the configuration's */
 	const char *mode;        /* overrides commit_mode: "memory", "async", "async:MS", "sync"; NULL = the configuration's */
 	bool read_only;          /* no lock, no writes: beside a writer in another process */
-	bool accept_damage;      /* read_only: see mf_sqlite_options */
+	bool accept_damage;      /* see mf_sqlite_options */
 	const char *plugin_path; /* MF_PLUGIN_PATH instead of the environment's; NULL = the environment's */
 };
 

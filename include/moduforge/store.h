@@ -114,7 +114,7 @@ MF_API enum mf_status mf_store_close(struct mf_store *store, struct mf_error *er
 struct mf_sqlite_options {
 	const char *dir;         /* created (one level) if absent, unless read_only */
 	bool read_only;          /* no lock, no write, beside a writer in another process */
-	bool accept_damage;      /* read_only: open a store below its watermark all the same (verify, salvage) */
+	bool accept_damage;      /* open a store below its watermark all the same: to verify or salvage it; not read_only: the loss is accepted, and recorded */
 	uint32_t checkpoint_pages; /* checkpoint when the log has this many pages; 0 = 1000 */
 	const struct mf_env *env;
 };

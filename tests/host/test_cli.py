@@ -244,7 +244,11 @@ def input_comes_from_a_file_too(work):
     assert objects(mf("run", "--data", work / "s", "--input", work / "in"))[0]["lsn"] == 1
     result = mf("run", "--data", work / "t", "--input", work / "absent")
     assert result.returncode == 2 and b"absent" in result.stderr and not (work / "t").exists()
-    assert mf("run", "--data", work / "t", "--input", work).returncode == 1  # a folder cannot be read
+    result = mf("run", "--data", work / "t", "--input", work)
+    assert result.returncode == 2 and b"directory" in result.stderr and not (work / "t").exists()
+    with open(work / "dir", "w") as unreadable:  # opened, but not for reading
+        result = subprocess.run([MF, "run", "--data", work / "u", "--config", CONFIG], stdin=unreadable, capture_output=True, timeout=120, check=False)
+    assert result.returncode == 2 and b"MF_ERR_INVALID" in result.stderr and result.stdout == b"", result
 
 
 def a_reader_that_goes_away_ends_the_run_quietly(work):
@@ -375,6 +379,15 @@ def documents_and_snapshots_are_listed(work):
     assert ask("snapshots", data, "--doc", "b") == []
 
 
+def a_document_without_events_is_not_found_by_every_command(work):
+    run(work / "s", [tr(update(n=1)), {"doc": "d", "op": "snapshot"}])
+    for command in ["state", "log", "recover", "snapshots", "compact"]:
+        result = mf(command, "--data", work / "s", "--doc", "nobody")
+        assert result.returncode == 1 and result.stdout == b"", result
+        assert result.stderr == b"mf: MF_ERR_NOT_FOUND: document 'nobody' has no events in this store\n", result
+        assert mf(command, "--data", work / "s", "--doc", "d").returncode == 0
+
+
 def compact_works_document_by_document(work):
     data = work / "s"
     lines = [line for n in range(6) for line in [tr(update(n=n)), {"doc": "d", "op": "snapshot"}, tr(update(n=n), doc="e")]]
@@ -484,6 +497,118 @@ def f19_what_no_plugin_knows_is_named_before_anything_is_replayed(work):
     assert state(data)["root"]["children"][0]["attrs"]["text"] == "zyx"
 
 
+def verify_tells_a_missing_plugin_from_damage(work):
+    data = work / "s"
+    run(data, [tr(insert("a", attrs={"text": "x"})), tr(step("replace_text", id="a", pos=0, delete=0, insert="y"))])
+    path = config_with(work)
+    config = json.loads(path.read_text())
+    config["plugins"] = [p for p in config["plugins"] if p["name"] != "text_steps"]
+    path.write_text(json.dumps(config))
+    result = mf("verify", "--data", data, config=path)
+    finding, summary = objects(result)
+    assert (result.returncode, summary["status"], summary["findings"]) == (1, "unknown_steps", 1), result
+    assert (finding["what"], finding["doc"], finding["lsn"], finding["code"]) == ("unknown step", "d", 2, "MF_ERR_UNKNOWN_STEP"), finding
+    assert "'replace_text'" in finding["message"] and "plugin" in finding["message"]
+    _damage(data, "update events set actor = 'eve' where lsn = 1")
+    found = objects(mf("verify", "--data", data, config=path))
+    assert found[-1]["status"] == "damaged" and {f["code"] for f in found[:-1]} == {"MF_ERR_CORRUPTED", "MF_ERR_UNKNOWN_STEP"}, found
+
+
+# ---- a loss ----
+
+
+def _store_that_lost_synced_events(work):
+    data = work / "s"
+    with popen("run", "--data", data, "--mode", "sync", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        for n in range(40):  # each in a write of its own
+            writer.stdin.write(encode([tr(insert(f"n{n}"), key=f"k{n}")]))
+            assert json.loads(writer.stdout.readline())["lsn"] == n + 1
+        writer.kill()  # a clean end would copy the log into the database
+    log = data / "store.db-wal"
+    os.truncate(log, log.stat().st_size // 2)
+    return data
+
+
+def a_loss_is_accepted_by_a_person_and_then_writing_goes_on(work):
+    data = _store_that_lost_synced_events(work)
+    result = mf("run", "--data", data, stdin=[tr(insert("new"))])
+    assert result.returncode == 3 and result.stdout == b"" and b"MF_ERR_CORRUPTED" in result.stderr and b"mf verify --accept-loss" in result.stderr, result
+    found = ask("verify", data, code=1)
+    assert found[0]["what"] == "watermark" and "LSN 40" in found[0]["message"] and found[-1]["status"] == "damaged", found
+    assert mf("run", "--data", data, stdin=[tr(insert("new"))]).returncode == 3  # to have looked changes nothing
+    left = found[-1]["events"]
+    assert 0 < left < 40
+    accepted = ask("verify", data, "--accept-loss")
+    assert accepted[:-1] == found[:-1] and accepted[-1] == {**found[-1], "status": "loss_accepted"}, accepted
+    assert ask("verify", data) == [{"status": "ok", "documents": 1, "events": left, "snapshots": 0, "findings": 0}]
+    again = [tr(insert(f"n{n}"), key=f"k{n}") for n in range(40)]
+    answers = run(data, again)
+    assert [a["lsn"] for a in answers[left:]] == list(range(41, 41 + 40 - left)), answers  # a synced number is never given again
+    assert all(a["status"] == "duplicate" for a in answers[:left])
+    assert len(state(data)["root"]["children"]) == 40
+    with sqlite3.connect(data / "store.db") as db:
+        assert db.execute("select lost_from, first_lsn from epochs where lost_from > 0").fetchall() == [(left + 1, 41)]
+    db.close()
+    assert ask("verify", data)[-1]["status"] == "ok"
+
+
+def without_a_loss_there_is_nothing_to_accept(work):
+    data = _damaged_store(work)
+    assert ask("verify", data, "--accept-loss") == ask("verify", data)
+    _damage(data, "update events set actor = 'eve' where lsn = 12")
+    assert ask("verify", data, "--accept-loss", code=1)[-1]["status"] == "damaged"
+    assert mf("run", "--data", data).returncode == 3  # other damage is not accepted
+    with sqlite3.connect(data / "store.db") as db:
+        assert db.execute("select count(*) from epochs").fetchall() == [(1,)]
+    db.close()
+
+
+def a_loss_is_accepted_and_other_damage_still_told(work):
+    data = _store_that_lost_synced_events(work)
+    with sqlite3.connect(data / "store.db") as db:
+        assert db.execute("update events set actor = 'eve' where lsn = 2").rowcount == 1
+    db.close()
+    found = ask("verify", data, "--accept-loss", code=1)
+    assert found[-1]["status"] == "damaged" and "watermark" in {f["what"] for f in found[:-1]}, found
+    found = ask("verify", data, code=1)
+    assert found[-1]["status"] == "damaged" and "watermark" not in {f["what"] for f in found[:-1]}, found
+
+
+def a_database_that_is_gone_is_no_loss_to_accept(work):
+    data = work / "s"
+    run(data, [tr(insert("a"))], "--mode", "sync")
+    for name in ["store.db", "store.db-wal"]:
+        (data / name).unlink()
+    result = mf("verify", "--data", data, "--accept-loss")
+    assert result.returncode == 3 and b"restore a backup" in result.stderr and b"--accept-loss" not in result.stderr, result
+    assert objects(result)[0]["what"] == "database"
+    assert not (data / "store.db").exists()
+
+
+def what_is_not_a_database_is_damage_and_what_is_of_another_program_is_not_ours(work):
+    for name, watermark in [("junk", False), ("overwritten", True)]:
+        data = work / name
+        data.mkdir()
+        if watermark:
+            run(data, [tr(insert("a"))])
+            (data / "store.db-wal").unlink()
+        (data / "store.db").write_bytes(b"this is not a database " * 1000)
+        before = (data / "store.db").read_bytes()
+        for args in [("run",), ("state", "--doc", "d"), ("docs",), ("compact",)]:
+            result = mf(*args, "--data", data, stdin=[tr(insert("a"))])
+            assert result.returncode == 3 and b"MF_ERR_CORRUPTED" in result.stderr and b"not a database" in result.stderr, result
+        assert ask("verify", data, code=1)[0]["what"] == "database"
+        assert (data / "store.db").read_bytes() == before
+    (work / "other").mkdir()
+    with sqlite3.connect(work / "other" / "store.db") as db:
+        db.execute("pragma application_id = 77")
+        db.execute("create table t (x)")
+    db.close()
+    for args in [("run",), ("state", "--doc", "d"), ("verify",), ("compact",)]:
+        result = mf(*args, "--data", work / "other", stdin=[tr(insert("a"))])
+        assert result.returncode == 2 and b"MF_ERR_INVALID" in result.stderr, result
+
+
 # ---- usage and configuration ----
 
 
@@ -499,18 +624,38 @@ def wrong_usage_ends_with_2_and_one_sentence(work):
     for args in [(), ("jump",), ("run", "now"), ("state",), ("log",), ("state", "--doc"), ("state", "--doc", "d", "--colour"), ("run", "--doc", "d"),
                  ("docs", "--limit", "1"), ("log", "--doc", "d", "--since", "x"), ("log", "--doc", "d", "--limit", "-1"), ("run", "--acks", "some"),
                  ("run", "--acks"), ("state", "--doc", ""), ("plugin",), ("plugin", "jump"), ("state", "--digest=yes", "--doc", "d"), ("--colour",),
-                 ("log", "--doc", "d", "--since", "99999999999999999999")]:
+                 ("log", "--doc", "d", "--since", "99999999999999999999"), ("help", "nosuch"), ("help", "run", "now"), ("nosuch", "--help"),
+                 ("docs", "--accept-loss"), ("verify", "--accept-loss=yes"), ("help", "plugin", "jump"), ("help", "plugin", "list", "now")]:
         result = mf(*args, config=None, cwd=work)
         assert result.returncode == 2 and result.stdout == b"", (args, result)
         assert result.stderr.startswith(b"mf: MF_ERR_INVALID: ") and result.stderr.count(b"\n") == 1, (args, result)
 
 
+def wrong_words_are_named_and_the_right_ones_told(work):
+    for args, words in [(("run", "extra"), b"one word too many: 'extra'"), (("state", "--doc", "d", "d"), b"one word too many: 'd'"),
+                        (("plugin",), b"did you mean 'mf plugin list'"), (("plugin", "lst"), b"did you mean 'mf plugin list'"),
+                        (("plugin", "list", "all"), b"one word too many: 'all'"), (("help", "nosuch"), b"no such command: 'nosuch'"),
+                        (("help", "run", "extra"), b"one word too many: 'extra'"), (("jump",), b"no such command: 'jump'")]:
+        result = mf(*args, config=None, cwd=work)
+        assert result.returncode == 2 and words in result.stderr, (args, result)
+
+
+def only_run_has_a_commit_mode(work):
+    run(work / "s", [tr(insert("a"))])
+    for command in ["state --doc d", "recover", "log --doc d", "snapshots", "docs", "verify", "compact", "plugin list"]:
+        result = mf(*command.split(), "--data", work / "s", "--mode", "memory")
+        assert result.returncode == 2 and result.stdout == b"" and b"does not take '--mode'" in result.stderr, result
+        name = command.split(" --")[0]
+        assert b"--mode" not in mf("help", *name.split(), config=None).stdout
+    assert b"--mode" in mf("help", "run", config=None).stdout
+
+
 def help_and_version_are_there(work):
-    for args in [("help",), ("--help",), ("run", "--help"), ("help", "state"), ("-h",)]:
+    for args in [("help",), ("--help",), ("run", "--help"), ("help", "state"), ("-h",), ("help", "plugin", "list"), ("plugin", "list", "--help")]:
         result = mf(*args, config=None, cwd=work)
         assert result.returncode == 0 and b"usage: mf" in result.stdout and result.stderr == b"", result
     text = mf("help", config=None).stdout.decode()
-    for word in ["run", "state", "recover", "log", "snapshots", "docs", "verify", "compact", "plugin list", "--config", "--data", "--mode"]:
+    for word in ["run", "state", "recover", "log", "snapshots", "docs", "verify", "compact", "plugin list", "--config", "--data", "--mode", "--accept-loss"]:
         assert word in text
     assert re.fullmatch(rb"mf \d+\.\d+\.\d+\n", mf("--version", config=None).stdout)
 
@@ -563,10 +708,13 @@ def the_configuration_is_looked_for_here_and_then_beside_the_program(work):
 
 
 def a_missing_store_is_told_and_not_made(work):
-    for args in [("state", "--doc", "d"), ("recover",), ("log", "--doc", "d"), ("docs",), ("snapshots",), ("verify",)]:
+    for args in [("state", "--doc", "d"), ("recover",), ("log", "--doc", "d"), ("docs",), ("snapshots",), ("verify",), ("verify", "--accept-loss"),
+                 ("compact",), ("compact", "--doc", "d")]:
         result = mf(*args, "--data", work / "none")
-        assert result.returncode == 2 and b"MF_ERR_NOT_FOUND" in result.stderr, result
-    assert not (work / "none").exists()
+        assert result.returncode == 1 and result.stdout == b"" and result.stderr.startswith(b"mf: MF_ERR_NOT_FOUND: ") and b"there is no store in" in result.stderr, result
+        (work / "empty").mkdir(exist_ok=True)
+        assert mf(*args, "--data", work / "empty").returncode == 1
+    assert os.listdir(work) == ["empty"] and os.listdir(work / "empty") == []
 
 
 def documents_are_let_go_and_recovered_when_many_are_in_use(work):
@@ -602,7 +750,7 @@ def verify_ends_although_a_damaged_row_number_leads_back(work):
 
 
 def closed_standard_streams_are_not_taken_for_files_of_the_store(work):
-    for name, closed, code in [("in", "<&-", 1), ("out", ">&-", 1), ("out and err", ">&- 2>&-", 1), ("err", "2>&-", 0)]:
+    for name, closed, code in [("in", "<&-", 2), ("out", ">&-", 1), ("out and err", ">&- 2>&-", 1), ("err", "2>&-", 0)]:
         lines = [] if name == "in" else [tr(insert(str(n))) for n in range(50)]
         result = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", MF, "run", "--data", work / name, "--config", CONFIG],
                                 input=encode(lines), capture_output=True, timeout=120, check=False)
