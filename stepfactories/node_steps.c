@@ -140,8 +140,7 @@ static enum mf_status init(void *instance, struct mf_registrar *registrar, struc
 
 static const struct mf_plugin plugin = STEP_PLUGIN("node_steps", "Steps on nodes: insert_node, delete_node, move_node, update_attrs.", init);
 
-MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
-const struct mf_plugin *moduforge_plugin(void)
+MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
 {
 	return &plugin;
 }

@@ -47,8 +47,7 @@ static enum mf_status init(void *instance, struct mf_registrar *registrar, struc
 
 static const struct mf_plugin plugin = STEP_PLUGIN("text_steps", "Steps on text: replace_text.", init);
 
-MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
-const struct mf_plugin *moduforge_plugin(void)
+MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
 {
 	return &plugin;
 }

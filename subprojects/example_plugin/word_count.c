@@ -198,8 +198,7 @@ static const struct mf_plugin plugin = {
 	.destroy = free,
 };
 
-MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
-const struct mf_plugin *moduforge_plugin(void)
+MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
 {
 	return &plugin;
 }
