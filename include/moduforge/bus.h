@@ -71,7 +71,7 @@ MF_API MF_MUST_CHECK enum mf_status mf_bus_set_committer(struct mf_bus *bus, con
 MF_API const struct mf_committer *mf_bus_committer(const struct mf_bus *bus);
 
 /* Guards in order of registration, then the committer. The reservations are taken on success and on failure.
- * MF_ERR_STATE without a committer. */
+ * MF_ERR_STATE without a committer. Does not publish: the proposal's done does. */
 MF_API MF_MUST_CHECK enum mf_status mf_bus_commit(struct mf_bus *bus, struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
 MF_API void mf_bus_publish(struct mf_bus *bus, const struct mf_publication *publication);
 MF_API bool mf_bus_in_callback(void); /* is this thread inside a handler or guard of any bus? */

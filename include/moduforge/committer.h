@@ -47,7 +47,7 @@ struct mf_proposal {
 	struct mf_state *new_state;         /* from mf_state_apply; the committer gives it its LSN, before done */
 	struct mf_reservation *reservation; /* taken, on success and on failure */
 	uint64_t generation;                /* that the old state belongs to */
-	mf_commit_done *done;
+	mf_commit_done *done;               /* not called when commit itself fails */
 	void *done_user;
 };
 

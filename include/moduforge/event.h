@@ -1,7 +1,6 @@
 /* moduforge/event.h - the stored record of one transaction.
  *
- * Field names are those of the seed's PersistedEvent where it has them. An event
- * that was read from a store has been checked: its checksum fits every field.
+ * An event that was read from a store has been checked: its checksum fits every field.
  *
  * Ownership: pointers are borrowed from whoever gave the event (a list, or the caller of append). */
 #pragma once
@@ -26,7 +25,7 @@ struct mf_event {
 	const char *idempotency_key; /* 1 to MF_ID_MAX bytes, unique for the life of the store */
 	const char *meta;   /* canonical JSON text */
 	size_t meta_len;
-	const unsigned char *payload; /* encoded steps (persist/record.h, docs/formats.md) */
+	const unsigned char *payload; /* encoded steps (docs/formats.md) */
 	size_t payload_len;
 };
 

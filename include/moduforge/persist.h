@@ -2,12 +2,17 @@
  * snapshots by policy; and recovery of a state from them.
  *
  * snapshot_subscriber.so and mf_runtime are thin glue over this header; a C
- * program can use it alone:
+ * program can use it alone (docs/embedding.md; examples/embed/bare_walk.c is a whole one):
  *
+ *   mf_step_registry_load(registry, ".../node_steps.so", &error);      plugin.h; then freeze the registry
  *   mf_store_open_sqlite(&sqlite_options, &store, &error);
  *   mf_snapshot_subscriber_new(store, &options, registry, &subscriber, &error);
  *   mf_bus_set_committer(bus, mf_snapshot_subscriber_committer(subscriber), &error);
- */
+ *   committer->preflight, committer->recover                             before the first proposal
+ *   committer->reserve, mf_state_apply, mf_bus_commit, mf_ticket_wait     for each transaction
+ *   mf_snapshot_subscriber_close, mf_bus_free, mf_step_registry_free     in this order
+ *
+ * mf_bus_commit does not publish: the proposal's done does, with mf_bus_publish. */
 #pragma once
 
 #include <moduforge/committer.h>
@@ -39,11 +44,11 @@ struct mf_persist_options {
 	uint32_t compression_threshold;         /* 1024: only payloads larger than this */
 	uint32_t history_limit;                 /* 1000 */
 	uint32_t recovery_batch;                /* 1000 events a page */
-	const struct mf_env *env;
+	const struct mf_env *env;               /* opaque; NULL */
 };
 MF_API void mf_persist_options_init(struct mf_persist_options *options); /* the defaults above */
 
-/* Counters since a document's last snapshot (the seed's should_snapshot). */
+/* Counters since a document's last snapshot. */
 struct mf_snapshot_counters {
 	uint64_t events_since, bytes_since;
 	int64_t last_snapshot_ms, now_ms; /* on one monotonic clock */

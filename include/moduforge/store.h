@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 struct mf_store;
-struct mf_env; /* clock, randomness and file operations (persist/env.h); NULL = the operating system's */
+struct mf_env; /* opaque; NULL: the operating system's clock, randomness and files */
 
 struct mf_key_info {
 	int64_t lsn;              /* first given */
@@ -98,7 +98,7 @@ struct mf_store {
 	const struct mf_store_ops *ops;
 };
 
-/* ---- the seed's calls, for any backend ---- */
+/* ---- the calls, for any backend ---- */
 MF_API MF_MUST_CHECK enum mf_status mf_store_append(struct mf_store *store, struct mf_event *event, int64_t *out_lsn, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_append_batch(struct mf_store *store, struct mf_event *events, size_t count, int64_t *out_last_lsn, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_sync(struct mf_store *store, int64_t *out_synced_lsn, struct mf_error *error);

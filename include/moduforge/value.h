@@ -9,7 +9,7 @@
  * 2. Doubles are finite, and -0.0 is stored as 0.0. 1 and 1.0 are different.
  * 3. Nesting is at most MF_NESTING_MAX deep; in an attribute or a mark of a document at most MF_DEPTH_MAX.
  * 4. A string of any length is split, spliced and measured in code points in
- *    O(log n): long strings are balanced ropes inside (model/text.h).
+ *    O(log n): long strings are balanced ropes inside.
  *
  * Ownership: _new and _ref give the caller one reference, _unref takes it back
  * and accepts NULL. Values returned as const are borrowed from their container.
