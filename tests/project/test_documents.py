@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""The documents are true where a program can tell: the C in them compiles, the table of options is what the plugin
+says, the tests that testing.md lists are there, and links lead somewhere.
+
+usage: test_documents.py SOURCE COMPILER PRINT_OPTIONS        MF_WRITE=1 puts the printed table into configuration.md
+"""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT, COMPILER, PRINTER = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+TABLE = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- end -->)", re.DOTALL)
+FLAGS = ["-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Wmissing-prototypes", "-Wunused-result", "-Werror"]
+
+
+def c_faults():
+    """Whole programs: what includes something."""
+    for name in ("README.md", "docs/plugins.md"):
+        for block in re.findall(r"^```c\n(.*?)^```", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE):
+            run = subprocess.run([COMPILER, *FLAGS, f"-I{ROOT / 'include'}", "-x", "c", "-"], input=block, text=True, capture_output=True)
+            if run.returncode != 0:
+                yield f"{name}: {run.stderr.strip()}"
+
+
+def option_faults():
+    path = ROOT / "docs" / "configuration.md"
+    printed = subprocess.run([PRINTER], text=True, capture_output=True, check=True).stdout
+    text = path.read_text()
+    if os.environ.get("MF_WRITE"):
+        path.write_text(TABLE.sub(lambda _: printed, text))
+    elif TABLE.findall(text) != [printed]:
+        yield f"docs/configuration.md is not what the plugin says: MF_WRITE=1 {' '.join(sys.argv)} puts it right"
+
+
+def list_faults():
+    """Every listed number has a test, and every number of a test is listed."""
+    sources = [p for p in (ROOT / "tests").rglob("*") if p.suffix in (".c", ".py")]
+    tested = {kind + number.lstrip("0") for p in sources for kind, number in re.findall(r"\b([fp])(\d+)_[a-z]", p.read_text())}
+    listed = set(re.findall(r"^\| ([fp]\d+) \|", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE))
+    for name in sorted(listed ^ tested):
+        yield f"{name} is {'listed in docs/testing.md and has no test' if name in listed else 'tested and not in docs/testing.md'}"
+
+
+def variable_faults():
+    """An environment variable that a document names is read by something."""
+    code = "".join(p.read_text() for folder in ("tests", "tools", "bus", "host") for p in (ROOT / folder).rglob("*") if p.suffix in (".c", ".py"))
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text()
+        for name in sorted(set(re.findall(r"`(MF_(?:SEED|COUNT|SECONDS|ROUNDS|EVENTS|PLUGIN_PATH))`", text))):
+            if f'"{name}"' not in code:
+                yield f"{path.relative_to(ROOT)}: nothing reads {name}"
+
+
+def link_faults():
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#\s]+)\)", path.read_text()):
+            if "://" not in target and not (path.parent / target).exists():
+                yield f"{path.relative_to(ROOT)}: {target} is not there"
+
+
+def main():
+    checks = [
+        ("the programs in the documents compile without a warning", c_faults),
+        ("configuration.md is what the plugin says", option_faults),
+        ("the list of faults in testing.md is that of the tests", list_faults),
+        ("environment variables in the documents exist", variable_faults),
+        ("links lead somewhere", link_faults),
+    ]
+    print(f"1..{len(checks)}")
+    failed = False
+    for number, (name, check) in enumerate(checks, 1):
+        faults = list(check())
+        failed |= bool(faults)
+        print(f"{'not ok' if faults else 'ok'} {number} - {name}")
+        for fault in faults:
+            print("# " + fault.replace("\n", "\n# "))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
