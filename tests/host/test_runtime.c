@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -451,8 +452,27 @@ static void f10_what_a_guard_refuses_never_reaches_the_store(void **unused)
 /* ---- many threads ---- */
 struct writer {
 	pthread_t thread;
-	int number, count;
+	int number, count; /* count: of its transactions; with MF_SECONDS as many as it manages */
+	time_t until;      /* 0: count */
 };
+
+static bool goes_on(struct writer *writer, int done)
+{
+	if (!writer->until)
+		return done < writer->count;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	writer->count = done + (now.tv_sec < writer->until);
+	return now.tv_sec < writer->until;
+}
+
+static time_t end_of_run(void)
+{
+	const char *seconds = getenv("MF_SECONDS");
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return seconds ? now.tv_sec + atoi(seconds) : 0;
+}
 
 /* Each thread numbers its own children of each document: c<thread>-<n>. */
 static void *write_children(void *user)
@@ -460,7 +480,7 @@ static void *write_children(void *user)
 	struct writer *writer = user;
 	struct mf_ticket *last = NULL;
 	int64_t lsn;
-	for (int i = 0; i < writer->count; i++) {
+	for (int i = 0; goes_on(writer, i); i++) {
 		char doc[8], key[32], json[128];
 		snprintf(doc, sizeof(doc), "d%d", (writer->number + i) % DOCS);
 		snprintf(key, sizeof(key), "%d-%d", writer->number, i);
@@ -513,13 +533,19 @@ static void run_threads(const char *mode, int count)
 	struct writer writers[THREADS];
 	open_runtime(mode);
 	listen_with(&listener);
+	time_t until = end_of_run();
 	for (int i = 0; i < THREADS; i++) {
-		writers[i] = (struct writer){.number = i, .count = count};
+		writers[i] = (struct writer){.number = i, .count = count, .until = until};
 		assert_int_equal(0, pthread_create(&writers[i].thread, NULL, write_children, &writers[i]));
 	}
-	for (int i = 0; i < THREADS; i++)
+	int64_t written = 0;
+	for (int i = 0; i < THREADS; i++) {
 		pthread_join(writers[i].thread, NULL);
-	assert_true(listener.events >= (int64_t)THREADS * count);
+		written += writers[i].count;
+	}
+	if (until)
+		print_message("%s: %lld events\n", mode, (long long)listener.events);
+	assert_true(listener.events >= written);
 	assert_int_equal(listener.events, listener.last_lsn); /* 1, 2, 3 ... without a gap */
 	for (int i = 0; i < DOCS; i++) {
 		char doc[8];
