@@ -343,9 +343,21 @@ static enum mf_status run_cached(struct mf_sql *sql, struct mf_stmt **stmt, cons
 	return mf_stmt_run(*stmt, error);
 }
 
+static enum mf_status prepare_rollback(struct mf_sql *sql, struct mf_error *error)
+{
+	return sql->rollback ? MF_OK : mf_sql_prepare(sql, "ROLLBACK", &sql->rollback, error); /* so that it needs no memory */
+}
+
+enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
+{
+	enum mf_status status = prepare_rollback(sql, error);
+	return status == MF_OK ? mf_sql_exec(sql, "BEGIN", error) : status;
+}
+
 enum mf_status mf_sql_begin(struct mf_sql *sql, struct mf_error *error)
 {
-	return run_cached(sql, &sql->begin, sql->mode == MF_SQL_READ ? "BEGIN" : "BEGIN IMMEDIATE", error);
+	enum mf_status status = prepare_rollback(sql, error);
+	return status != MF_OK ? status : run_cached(sql, &sql->begin, sql->mode == MF_SQL_READ ? "BEGIN" : "BEGIN IMMEDIATE", error);
 }
 
 /* Frames of the transaction may lie in the log with a valid commit mark although COMMIT failed after writing
@@ -360,7 +372,7 @@ static bool surely_absent(struct mf_sql *sql)
 
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
 {
-	enum mf_status prepared = sql->rollback ? MF_OK : mf_sql_prepare(sql, "ROLLBACK", &sql->rollback, error); /* so that a rollback needs no memory */
+	enum mf_status prepared = prepare_rollback(sql, error);
 	if (prepared == MF_OK && !sql->commit)
 		prepared = mf_sql_prepare(sql, "COMMIT", &sql->commit, error);
 	if (prepared != MF_OK) {

@@ -55,6 +55,7 @@ bool mf_stmt_no_memory(struct mf_stmt *stmt); /* was a column NULL for want of m
 int64_t mf_sql_changes(struct mf_sql *sql); /* rows that the last statement inserted, changed or deleted */
 
 /* ---- transactions ---- */
+enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error); /* one moment for several queries; ends with a rollback */
 enum mf_status mf_sql_begin(struct mf_sql *sql, struct mf_error *error); /* IMMEDIATE on a writing connection */
 /* Rolls back by itself when it fails. */
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error);

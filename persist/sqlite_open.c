@@ -144,7 +144,7 @@ struct newest {
 static enum mf_status find_newest(struct mf_sql *sql, const struct presence *presence, struct newest *out, struct mf_error *error)
 {
 	int64_t first = 0;
-	enum mf_status status = mf_sql_begin(sql, error); /* a writer may be beside us: one moment for all */
+	enum mf_status status = mf_sql_begin_reading(sql, error); /* a writer may be beside us: one moment for all */
 	if (status == MF_OK)
 		status = mf_sqlite_newest(sql, &out->found, error);
 	if (status == MF_OK)

@@ -59,7 +59,7 @@ enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error
 enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error)
 {
 	int64_t id = 0, version = 0, tables = 0, ours = 0;
-	enum mf_status status = mf_sql_exec(sql, "BEGIN", error); /* it may be coming into being just now */
+	enum mf_status status = mf_sql_begin_reading(sql, error); /* it may be coming into being just now */
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
 	if (status == MF_OK)
