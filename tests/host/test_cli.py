@@ -287,11 +287,12 @@ def p09_a_full_disk_stops_the_run_and_the_same_input_continues_it(work):
         assert result.returncode == 3, result
         good = sum(a["status"] == "ok" for a in answers)
         assert 0 < good < len(answers) <= 600
-        assert all(a["code"] == "MF_ERR_STORAGE_FULL" for a in answers[good:]), answers[good:][:3]
+        # A line that was under way when the disk was full may still turn out well.
+        assert all(a["code"] == "MF_ERR_STORAGE_FULL" for a in answers if a["status"] != "ok"), answers[-3:]
         assert state(disk / "s")["lsn"] >= good  # reads go on
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         again = run(disk / "s", lines)
-        assert [a["status"] for a in again[:good]] == ["duplicate"] * good and len(again) == 600
+        assert len(again) == 600 and all(b["status"] == ("duplicate" if a["status"] == "ok" else "ok") for a, b in zip(answers, again))
         assert len(state(disk / "s")["root"]["children"]) == 600
         assert ask("verify", disk / "s")[-1]["status"] == "ok"
     finally:
