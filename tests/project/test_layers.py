@@ -20,7 +20,7 @@ ONE_PLACE = {
     "sqlite3.h": r"persist/sqlite_\w+\.[ch]",
     "zstd.h": r"persist/compress\.c",
     "dlfcn.h": r"bus/plugin\.c",
-    "jansson.h": r"(model/json|bus/config)\.c",
+    "jansson.h": r"model/json\.c",
     "zlib.h": r"persist/checksum\.c",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
