@@ -66,7 +66,7 @@ def _check_round(data, lines, answers, known):
         assert not answers
         return
     result = mf("verify", "--data", data)
-    if result.returncode == 2 and not answers:
+    if b"there is no store" in result.stderr and not known:
         return  # killed while the store was being made
     assert result.returncode == 0, result
 

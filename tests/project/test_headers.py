@@ -37,18 +37,18 @@ def main():
     if cxx:
         cases += [(cxx, "c++", h) for h in sorted((root / "include").rglob("*.h"))]
     print(f"1..{len(cases) + 1}")
-    unchecked = list(p17_a_failure_cannot_look_like_success(root))
-    failed = bool(unchecked)
-    print(f"{'not ok' if failed else 'ok'} {len(cases) + 1} - p17_a_failure_cannot_look_like_success")
-    for line in unchecked:
-        print(f"# {line}")
+    failed = False
     for number, (tool, language, header) in enumerate(cases, 1):
         ok, output = compiles(tool, language, root, header)
         failed |= not ok
         print(f"{'ok' if ok else 'not ok'} {number} - {header.relative_to(root)} as {language}")
         for line in output.splitlines():
             print(f"# {line}")
-    return failed
+    unchecked = list(p17_a_failure_cannot_look_like_success(root))
+    print(f"{'not ok' if unchecked else 'ok'} {len(cases) + 1} - p17_a_failure_cannot_look_like_success")
+    for line in unchecked:
+        print(f"# {line}")
+    return failed or bool(unchecked)
 
 
 if __name__ == "__main__":
