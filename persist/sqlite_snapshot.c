@@ -273,7 +273,7 @@ enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chun
 	enum mf_status status = read_row(row, &snapshot, &chunks, &take, &inline_bytes, error);
 	if (status != MF_OK)
 		return status;
-	size_t id_len = strlen(snapshot.doc_id) + 1;
+	size_t id_len = strlen(snapshot.doc_id) + 1; /* NOLINT(clang-analyzer-core.NonNullParamChecker): MF_OK means that there is an id */
 	unsigned char *memory = mf_malloc(snapshot.state_len + id_len);
 	if (!memory)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for a snapshot of %zu bytes", snapshot.state_len);

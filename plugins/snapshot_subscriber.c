@@ -346,7 +346,6 @@ static const struct mf_plugin plugin = {
 	.destroy = destroy,
 };
 
-MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
 MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
 {
 	return &plugin;
