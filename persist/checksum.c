@@ -1,5 +1,6 @@
 #include "persist/checksum.h"
 
+#include <endian.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -31,17 +32,26 @@ static void put_bytes(struct gather *to, const void *bytes, size_t len)
 	to->len += len;
 }
 
-static void put_number(struct gather *to, uint64_t value, size_t size)
+static void put_u64(struct gather *to, uint64_t value)
 {
-	unsigned char bytes[8];
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = (unsigned char)(value >> (8 * i));
-	put_bytes(to, bytes, size);
+	value = htole64(value);
+	put_bytes(to, &value, sizeof(value));
+}
+
+static void put_u32(struct gather *to, uint32_t value)
+{
+	value = htole32(value);
+	put_bytes(to, &value, sizeof(value));
+}
+
+static void put_u8(struct gather *to, unsigned char value)
+{
+	put_bytes(to, &value, sizeof(value));
 }
 
 static void put_sized(struct gather *to, const void *bytes, size_t len)
 {
-	put_number(to, len, 4);
+	put_u32(to, (uint32_t)len);
 	put_bytes(to, bytes, len);
 }
 
@@ -61,15 +71,15 @@ uint32_t mf_event_checksum(const struct mf_event *event)
 	struct gather all;
 	all.crc = 0;
 	all.len = 0;
-	put_number(&all, (uint64_t)event->lsn, 8);
-	put_number(&all, (uint64_t)event->epoch, 8);
-	put_number(&all, (uint64_t)event->prev_lsn, 8);
-	put_number(&all, event->tr_id, 8);
-	put_number(&all, (uint64_t)event->ts_us, 8);
-	put_number(&all, (uint64_t)event->source_lsn, 8);
-	put_number(&all, (uint64_t)event->action, 1);
+	put_u64(&all, (uint64_t)event->lsn);
+	put_u64(&all, (uint64_t)event->epoch);
+	put_u64(&all, (uint64_t)event->prev_lsn);
+	put_u64(&all, event->tr_id);
+	put_u64(&all, (uint64_t)event->ts_us);
+	put_u64(&all, (uint64_t)event->source_lsn);
+	put_u8(&all, (unsigned char)event->action);
 	put_text(&all, event->doc_id);
-	put_number(&all, event->actor != NULL, 1);
+	put_u8(&all, event->actor != NULL);
 	put_text(&all, event->actor);
 	put_text(&all, event->idempotency_key);
 	put_sized(&all, event->meta, event->meta_len);
@@ -83,7 +93,7 @@ uint32_t mf_row_checksum(const int64_t *numbers, size_t count, const char *text,
 	all.crc = 0;
 	all.len = 0;
 	for (size_t i = 0; i < count; i++)
-		put_number(&all, (uint64_t)numbers[i], 8);
+		put_u64(&all, (uint64_t)numbers[i]);
 	put_text(&all, text);
 	put_sized(&all, bytes, len);
 	return finish(&all);

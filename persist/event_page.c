@@ -6,6 +6,7 @@
 #include <moduforge/value.h>
 
 #include "model/mem.h"
+#include "persist/page_pool.h"
 
 void mf_event_page_init(struct mf_event_page *page)
 {
@@ -19,8 +20,26 @@ void mf_event_page_deinit(struct mf_event_page *page)
 	mf_event_page_init(page);
 }
 
+/* At the first event: what the pool has to spare. */
+static void borrow(struct mf_event_page *page)
+{
+	size_t size;
+	struct mf_event *events = mf_page_pool_take(MF_PAGE_EVENTS, &size);
+	if (events) {
+		page->events = events;
+		page->capacity = size / sizeof(*events);
+	}
+	char *bytes = mf_page_pool_take(MF_PAGE_BYTES, &size);
+	if (bytes) {
+		page->bytes = bytes;
+		page->size = size;
+	}
+}
+
 static bool make_room(struct mf_event_page *page, size_t need)
 {
+	if (page->capacity == 0)
+		borrow(page);
 	if (page->count == page->capacity) {
 		size_t capacity = page->capacity ? page->capacity * 2 : 16;
 		struct mf_event *events = mf_realloc(page->events, capacity * sizeof(*events));
@@ -90,6 +109,10 @@ void mf_event_page_finish(struct mf_event_page *page, struct mf_event_list *out)
 			event->actor = page->bytes + (uintptr_t)event->actor;
 		event->meta = page->bytes + (uintptr_t)event->meta;
 		event->payload = (const unsigned char *)page->bytes + (uintptr_t)event->payload;
+	}
+	if (page->capacity > 0) {
+		mf_page_pool_lend(MF_PAGE_EVENTS, page->events, page->capacity * sizeof(*page->events));
+		mf_page_pool_lend(MF_PAGE_BYTES, page->bytes, page->size);
 	}
 	out->events = page->events;
 	out->count = page->count;

@@ -3,8 +3,8 @@
  * While it grows, the events hold offsets into the block instead of pointers, since the block may move;
  * mf_event_page_finish turns them into pointers.
  *
- * Ownership: _finish moves everything into the list (both list->events and list->memory are plain memory for
- * mf_free, which is what mf_event_list_deinit does); _deinit drops it.
+ * Ownership: _finish moves everything into the list, for mf_event_list_deinit alone: blocks of the usual size go back
+ * to a pool (page_pool.h), others to mf_free. _deinit drops what was not finished.
  * Thread: one. */
 #pragma once
 

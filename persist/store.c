@@ -4,6 +4,7 @@
 
 #include "model/mem.h"
 #include "persist/checksum.h"
+#include "persist/page_pool.h"
 
 #define CHUNK_BYTES (1u << 20)
 
@@ -16,8 +17,10 @@
 
 void mf_event_list_deinit(struct mf_event_list *list)
 {
-	mf_free(list->events);
-	mf_free(list->memory);
+	if (!mf_page_pool_return(MF_PAGE_EVENTS, list->events))
+		mf_free(list->events);
+	if (!mf_page_pool_return(MF_PAGE_BYTES, list->memory))
+		mf_free(list->memory);
 	memset(list, 0, sizeof(*list));
 }
 
