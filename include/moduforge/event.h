@@ -29,7 +29,7 @@ struct mf_event {
 	size_t payload_len;
 };
 
-/* Events read from a store, in LSN order. */
+/* Events read from a store, in LSN order. Only mf_event_list_deinit may free its parts. */
 struct mf_event_list {
 	struct mf_event *events;
 	size_t count;

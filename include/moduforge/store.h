@@ -79,7 +79,8 @@ struct mf_store_ops {
 	enum mf_status (*load_since)(struct mf_store *store, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error);
 	enum mf_status (*last_lsn)(struct mf_store *store, const char *doc_id, int64_t *out_lsn, struct mf_error *error); /* 0 for an unknown document */
 	enum mf_status (*find_key)(struct mf_store *store, const char *key, struct mf_key_info *out, struct mf_error *error); /* MF_ERR_NOT_FOUND */
-	/* Newest with upto_lsn <= at_most; MF_ERR_NOT_FOUND if there is none. */
+	/* Newest with upto_lsn <= at_most; MF_ERR_NOT_FOUND if there is none. MF_ERR_CORRUPTED: error->lsn is the damaged one's
+	 * upto_lsn, so the one before it can be asked for. */
 	enum mf_status (*latest_snapshot)(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
 	/* Chunks 0, 1, 2 ... of one snapshot, each its own short transaction; nothing is visible before finish.
 	 * finish gets the snapshot with the whole blob when no chunk was written, else with state_len = the total and state_blob NULL. */
