@@ -8,11 +8,13 @@
 #include <moduforge/value.h>
 
 #include "model/mem.h"
+#include "persist/sqlite_log.h"
 
 #define BUSY_TIMEOUT_MS 2000
 
 struct mf_sql {
 	sqlite3 *db;
+	struct mf_log_vfs *vfs; /* NULL when it only reads */
 	sqlite3_file *log;
 	int64_t log_pages;
 	enum mf_sql_mode mode;
@@ -153,7 +155,13 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 	if (!sql)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %s", path);
 	sql->mode = mode;
-	enum mf_status status;
+	enum mf_status status = mode == MF_SQL_READ ? MF_OK : mf_log_vfs_new(vfs, &sql->vfs, error);
+	if (status != MF_OK) {
+		mf_free(sql);
+		return status;
+	}
+	if (sql->vfs)
+		vfs = mf_log_vfs_name(sql->vfs);
 	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
 	if (rc != SQLITE_OK)
 		status = translate(sql, rc, path, error);
@@ -179,7 +187,9 @@ enum mf_status mf_sql_close(struct mf_sql *sql, struct mf_error *error)
 	if (rc != SQLITE_OK) {
 		status = translate(sql, rc, "cannot close the database", error);
 		sqlite3_close_v2(sql->db);
+		return status; /* what is still open in it needs the rest */
 	}
+	mf_log_vfs_free(sql->vfs);
 	mf_free(sql);
 	return status;
 }
@@ -382,6 +392,8 @@ enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
 	}
 	sql->committing = true;
 	enum mf_status status = mf_stmt_run(sql->commit, error);
+	if (status == MF_OK && sql->log && mf_log_write_out(sql->log) != SQLITE_OK) /* nothing is left there, unless SQLite changes its ways */
+		status = mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "the end of a commit could not be written");
 	bool absent = status != MF_OK && surely_absent(sql);
 	sql->committing = false;
 	if (status == MF_OK || sql->mode == MF_SQL_READ)
@@ -424,7 +436,7 @@ enum mf_status mf_sql_find_log(struct mf_sql *sql, struct mf_error *error)
 	int rc = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
 	if (rc != SQLITE_OK)
 		return translate(sql, rc, "cannot find the log's file", error);
-	if (!file || !file->pMethods)
+	if (!file || !mf_log_is_one(file))
 		return mf_error_set(error, MF_ERR_IO, "the database has no log file open");
 	sql->log = file;
 	return MF_OK;
@@ -432,7 +444,7 @@ enum mf_status mf_sql_find_log(struct mf_sql *sql, struct mf_error *error)
 
 enum mf_status mf_sql_sync_log(struct mf_sql *sql, struct mf_error *error)
 {
-	int rc = sql->log->pMethods->xSync(sql->log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+	int rc = mf_log_sync(sql->log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 	if (rc == SQLITE_OK)
 		return MF_OK;
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "syncing the log failed: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(MF_ERR_UNKNOWN_OUTCOME));

@@ -13,7 +13,7 @@ static struct mf_env env;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct shim_plan plan;
-static int64_t counts[SHIM_FILES][SHIM_CALLS], failed;
+static int64_t counts[SHIM_FILES][SHIM_CALLS], failed, log_writes;
 
 struct shim_handle {
 	sqlite3_file base;
@@ -65,7 +65,27 @@ static int strike(struct shim_handle *handle, enum shim_call call, bool *out_fir
 
 static int shim_close(sqlite3_file *file) { return REAL->pMethods ? REAL->pMethods->xClose(REAL) : SQLITE_OK; }
 static int shim_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at) { CALL(SHIM_READ, REAL->pMethods->xRead(REAL, bytes, len, at)); }
-static int shim_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at) { CALL(SHIM_WRITE, REAL->pMethods->xWrite(REAL, bytes, len, at)); }
+static int write_piece(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at) { CALL(SHIM_WRITE, REAL->pMethods->xWrite(REAL, bytes, len, at)); }
+
+/* Frames of the log that arrive in one call are written header by header and page by page, each piece a call that can
+ * fail: a write that stops anywhere in between. */
+static int shim_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
+{
+	enum { HEADER = 24, PAGE = 4096 };
+	pthread_mutex_lock(&lock);
+	log_writes += of(file)->file == SHIM_LOG;
+	pthread_mutex_unlock(&lock);
+	if (of(file)->file != SHIM_LOG || len % (HEADER + PAGE) != 0)
+		return write_piece(file, bytes, len, at);
+	int rc = SQLITE_OK;
+	for (int done = 0; rc == SQLITE_OK && done < len;) {
+		int piece = done % (HEADER + PAGE) == 0 ? HEADER : PAGE;
+		rc = write_piece(file, (const char *)bytes + done, piece, at + done);
+		done += piece;
+	}
+	return rc;
+}
+
 static int shim_truncate(sqlite3_file *file, sqlite3_int64 size) { CALL(SHIM_TRUNCATE, REAL->pMethods->xTruncate(REAL, size)); }
 static int shim_sync(sqlite3_file *file, int flags) { CALL(SHIM_SYNC, REAL->pMethods->xSync(REAL, flags)); }
 static int shim_size(sqlite3_file *file, sqlite3_int64 *out) { return REAL->pMethods->xFileSize(REAL, out); }
@@ -138,7 +158,7 @@ void vfs_shim_reset(void)
 	pthread_mutex_lock(&lock);
 	memset(counts, 0, sizeof(counts));
 	memset(&plan, 0, sizeof(plan));
-	failed = 0;
+	failed = log_writes = 0;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -154,6 +174,14 @@ int64_t vfs_shim_count(enum shim_file file, enum shim_call call)
 {
 	pthread_mutex_lock(&lock);
 	int64_t count = counts[file][call];
+	pthread_mutex_unlock(&lock);
+	return count;
+}
+
+int64_t vfs_shim_log_writes(void)
+{
+	pthread_mutex_lock(&lock);
+	int64_t count = log_writes;
 	pthread_mutex_unlock(&lock);
 	return count;
 }

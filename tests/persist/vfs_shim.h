@@ -1,6 +1,7 @@
 /* vfs_shim.h - an SQLite VFS that counts calls and lets some of them fail.
  *
- * One plan for the process. Calls are numbered by kind of file and kind of call, from 1, since the last vfs_shim_reset. */
+ * One plan for the process. Calls are numbered by kind of file and kind of call, from 1, since the last vfs_shim_reset;
+ * a write of several frames to the log counts as two for each, its header and its page. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,4 +29,5 @@ const struct mf_env *vfs_shim_env(void); /* registers the VFS; the operating sys
 void vfs_shim_reset(void);               /* counters to 0, no plan */
 void vfs_shim_plan(const struct shim_plan *plan);
 int64_t vfs_shim_count(enum shim_file file, enum shim_call call);
+int64_t vfs_shim_log_writes(void); /* as they came, however many frames each */
 int64_t vfs_shim_failed(void); /* calls that failed by plan */

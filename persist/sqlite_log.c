@@ -1,0 +1,186 @@
+#include "persist/sqlite_log.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <moduforge/value.h>
+
+#include "model/mem.h"
+
+#define FRAME_HEADER 24
+#define GATHER_MAX (16 * (FRAME_HEADER + 4096)) /* whole frames, of pages of the usual size */
+
+struct mf_log_vfs {
+	sqlite3_vfs base; /* first */
+	sqlite3_vfs *below;
+	char name[48];
+};
+
+struct log_file {
+	sqlite3_file base; /* first */
+	sqlite3_file *real;
+	unsigned char *bytes; /* gathered, not yet written */
+	sqlite3_int64 at;     /* where they belong */
+	sqlite3_int64 read_at; /* of the last read; -1 after a write */
+	int len;
+	bool commits; /* the last header had the commit mark */
+};
+
+static struct log_file *of(sqlite3_file *file)
+{
+	return (struct log_file *)file;
+}
+
+int mf_log_write_out(sqlite3_file *file)
+{
+	struct log_file *log = of(file);
+	int len = log->len;
+	log->len = 0; /* also if it fails: it must not be written later */
+	return len ? log->real->pMethods->xWrite(log->real, log->bytes, len, log->at) : SQLITE_OK;
+}
+
+int mf_log_sync(sqlite3_file *file, int flags)
+{
+	sqlite3_file *real = of(file)->real;
+	return real->pMethods->xSync(real, flags);
+}
+
+/* ---- writing ---- */
+
+static int pass_on(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
+{
+	int rc = mf_log_write_out(&log->base);
+	return rc == SQLITE_OK ? log->real->pMethods->xWrite(log->real, bytes, len, at) : rc;
+}
+
+static int gather(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
+{
+	if (log->len && (at != log->at + log->len || len > GATHER_MAX - log->len)) {
+		int rc = mf_log_write_out(&log->base);
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	if (log->len == 0)
+		log->at = at;
+	memcpy(log->bytes + log->len, bytes, (size_t)len);
+	log->len += len;
+	return SQLITE_OK;
+}
+
+static bool has_commit_mark(const unsigned char *header)
+{
+	return header[4] || header[5] || header[6] || header[7];
+}
+
+static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
+{
+	struct log_file *log = of(file);
+	bool corrects = at == log->read_at, header = len == FRAME_HEADER, ends = !header && log->commits;
+	log->read_at = -1;
+	log->commits = header && !corrects && has_commit_mark(bytes);
+	if (corrects || len > GATHER_MAX)
+		return pass_on(log, bytes, len, at);
+	int rc = gather(log, bytes, len, at);
+	return rc == SQLITE_OK && ends ? mf_log_write_out(file) : rc;
+}
+
+/* ---- everything else: first what is gathered ---- */
+
+#define REAL of(file)->real
+#define AFTER_WRITING_OUT(expression) \
+	do { \
+		int rc_ = mf_log_write_out(file); \
+		return rc_ == SQLITE_OK ? (expression) : rc_; \
+	} while (0)
+
+static int log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
+{
+	of(file)->read_at = at;
+	AFTER_WRITING_OUT(REAL->pMethods->xRead(REAL, bytes, len, at));
+}
+
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size) { AFTER_WRITING_OUT(REAL->pMethods->xTruncate(REAL, size)); }
+static int log_sync(sqlite3_file *file, int flags) { AFTER_WRITING_OUT(REAL->pMethods->xSync(REAL, flags)); }
+static int log_size(sqlite3_file *file, sqlite3_int64 *out) { AFTER_WRITING_OUT(REAL->pMethods->xFileSize(REAL, out)); }
+static int log_lock(sqlite3_file *file, int level) { return REAL->pMethods->xLock(REAL, level); }
+static int log_unlock(sqlite3_file *file, int level) { return REAL->pMethods->xUnlock(REAL, level); }
+static int log_reserved(sqlite3_file *file, int *out) { return REAL->pMethods->xCheckReservedLock(REAL, out); }
+static int log_control(sqlite3_file *file, int op, void *arg) { return REAL->pMethods->xFileControl(REAL, op, arg); }
+static int log_sector(sqlite3_file *file) { return REAL->pMethods->xSectorSize(REAL); }
+static int log_device(sqlite3_file *file) { return REAL->pMethods->xDeviceCharacteristics(REAL); }
+
+static int log_close(sqlite3_file *file)
+{
+	int rc = mf_log_write_out(file), closed = REAL->pMethods->xClose(REAL);
+	mf_free(REAL);
+	return rc == SQLITE_OK ? closed : rc;
+}
+
+static const sqlite3_io_methods methods = {
+	.iVersion = 1, .xClose = log_close, .xRead = log_read, .xWrite = log_write, .xTruncate = log_truncate, .xSync = log_sync,
+	.xFileSize = log_size, .xLock = log_lock, .xUnlock = log_unlock, .xCheckReservedLock = log_reserved, .xFileControl = log_control,
+	.xSectorSize = log_sector, .xDeviceCharacteristics = log_device};
+
+bool mf_log_is_one(const struct sqlite3_file *file)
+{
+	return file->pMethods == &methods;
+}
+
+/* ---- the VFS ---- */
+
+static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *out_flags)
+{
+	sqlite3_vfs *below = ((struct mf_log_vfs *)base)->below;
+	if (!(flags & SQLITE_OPEN_WAL))
+		return below->xOpen(below, name, file, flags, out_flags);
+	struct log_file *log = of(file);
+	file->pMethods = NULL;
+	sqlite3_file *real = mf_calloc(1, (size_t)below->szOsFile + GATHER_MAX);
+	if (!real)
+		return SQLITE_NOMEM;
+	int rc = below->xOpen(below, name, real, flags, out_flags);
+	if (!real->pMethods) {
+		mf_free(real);
+		return rc;
+	}
+	*log = (struct log_file){.base.pMethods = &methods, .real = real, .bytes = (unsigned char *)real + below->szOsFile, .read_at = -1};
+	return rc; /* if it failed, SQLite closes it */
+}
+
+enum mf_status mf_log_vfs_new(const char *below, struct mf_log_vfs **out, struct mf_error *error)
+{
+	sqlite3_vfs *found = sqlite3_vfs_find(below);
+	if (!found)
+		return mf_error_set(error, MF_ERR_INVALID, "SQLite has no VFS '%s'", below ? below : "(default)");
+	struct mf_log_vfs *vfs = mf_calloc(1, sizeof(*vfs));
+	if (!vfs)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a VFS");
+	snprintf(vfs->name, sizeof(vfs->name), "moduforge-log-%p", (void *)vfs);
+	vfs->base = *found;
+	vfs->base.pNext = NULL;
+	vfs->base.zName = vfs->name;
+	vfs->base.xOpen = vfs_open;
+	if (vfs->base.szOsFile < (int)sizeof(struct log_file))
+		vfs->base.szOsFile = (int)sizeof(struct log_file);
+	vfs->below = found;
+	if (sqlite3_vfs_register(&vfs->base, 0) != SQLITE_OK) {
+		mf_free(vfs);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a VFS");
+	}
+	*out = vfs;
+	return MF_OK;
+}
+
+const char *mf_log_vfs_name(const struct mf_log_vfs *vfs)
+{
+	return vfs->name;
+}
+
+void mf_log_vfs_free(struct mf_log_vfs *vfs)
+{
+	if (!vfs)
+		return;
+	sqlite3_vfs_unregister(&vfs->base);
+	mf_free(vfs);
+}

@@ -1,0 +1,34 @@
+/* sqlite_log.h - the log of a writing connection: what SQLite writes in small pieces reaches the system in large ones.
+ *
+ * SQLite writes each page of a commit in two calls, its frame's 24 bytes and the page, and on the machines we measured
+ * these calls cost more than the rest of a commit. Here they are gathered and written in one. It is done in a VFS of the
+ * connection's own, which wraps the log's file and passes everything else to the VFS below.
+ *
+ * Invariants
+ * 1. A commit's frames are written before SQLite tells any reader of them, and before COMMIT returns: the page that
+ *    follows a frame with the commit mark (bytes 4 to 7 not zero, https://www.sqlite.org/fileformat2.html#walformat)
+ *    writes everything out, and so does every call but a write.
+ * 2. The bytes reach the VFS below in the order in which SQLite wrote them; a failed write is reported by the call
+ *    that made it, which is a call of the same transaction, and nothing gathered outlives it.
+ * 3. A header that SQLite corrects in place (it reads the frame, then writes the header there) is not gathered: no
+ *    page follows it.
+ *
+ * Thread: the connection's; mf_log_sync may run beside its calls, for it does not touch what is gathered. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <moduforge/status.h>
+
+struct mf_log_vfs;
+struct sqlite3_file;
+
+/* below NULL: SQLite's default VFS. It must outlive the connection. */
+enum mf_status mf_log_vfs_new(const char *below, struct mf_log_vfs **out, struct mf_error *error);
+const char *mf_log_vfs_name(const struct mf_log_vfs *vfs); /* for sqlite3_open_v2 */
+void mf_log_vfs_free(struct mf_log_vfs *vfs);              /* NULL is fine */
+
+bool mf_log_is_one(const struct sqlite3_file *file); /* is it the log of such a connection? The others take only those. */
+/* Both return SQLite's result code. */
+int mf_log_sync(struct sqlite3_file *log, int flags); /* of what was committed before the call */
+int mf_log_write_out(struct sqlite3_file *log);
