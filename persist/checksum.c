@@ -2,20 +2,20 @@
 
 #include <endian.h>
 #include <string.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 /* The small fields are gathered first: crc32 is fast on one long run and slow on many short ones. */
 #define GATHER_MAX 512
 
 struct gather {
-	uLong crc;
+	uint32_t crc;
 	size_t len;
 	unsigned char bytes[GATHER_MAX];
 };
 
 static void flush(struct gather *to)
 {
-	to->crc = crc32(to->crc, to->bytes, (uInt)to->len);
+	to->crc = libdeflate_crc32(to->crc, to->bytes, to->len);
 	to->len = 0;
 }
 
@@ -24,7 +24,7 @@ static void put_bytes(struct gather *to, const void *bytes, size_t len)
 	if (len > GATHER_MAX - to->len)
 		flush(to);
 	if (len > GATHER_MAX) {
-		to->crc = crc32_z(to->crc, bytes, len);
+		to->crc = libdeflate_crc32(to->crc, bytes, len);
 		return;
 	}
 	if (len > 0)
@@ -63,7 +63,7 @@ static void put_text(struct gather *to, const char *text)
 static uint32_t finish(struct gather *from)
 {
 	flush(from);
-	return (uint32_t)from->crc;
+	return from->crc;
 }
 
 uint32_t mf_event_checksum(const struct mf_event *event)
@@ -139,5 +139,5 @@ enum mf_status mf_event_check(const struct mf_event *event, struct mf_error *err
 
 uint32_t mf_crc32(uint32_t crc, const void *bytes, size_t len)
 {
-	return (uint32_t)crc32_z(crc, bytes, len);
+	return libdeflate_crc32(crc, bytes, len);
 }

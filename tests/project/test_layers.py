@@ -21,7 +21,7 @@ ONE_PLACE = {
     "zstd.h": r"persist/compress\.c",
     "dlfcn.h": r"bus/plugin\.c",
     "jansson.h": r"model/json\.c",
-    "zlib.h": r"persist/checksum\.c",
+    "libdeflate.h": r"persist/checksum\.c",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
