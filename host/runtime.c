@@ -4,11 +4,10 @@
  * store's step types checked, the default document recovered. Closing is the reverse; a failed opening is a closing. */
 #include "host/runtime.h"
 
-#include <unistd.h>
-
 #include "host/doc_list.h"
 #include "host/overrides.h"
 #include "model/mem.h"
+#include "persist/fork_guard.h"
 
 /* ---- open ---- */
 static void publish_snapshot(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
@@ -127,7 +126,7 @@ enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct 
 	if (!runtime)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to open the runtime");
 	pthread_mutex_init(&runtime->publish_lock, NULL);
-	runtime->pid = getpid();
+	runtime->generation = mf_fork_generation();
 	runtime->read_only = options->read_only;
 	struct mf_error why = {0};
 	enum mf_status status = open_runtime(runtime, options, &why);
@@ -182,7 +181,7 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 /* ---- checks and the bus ---- */
 enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struct mf_error *error)
 {
-	if (getpid() != runtime->pid)
+	if (mf_forked_since(runtime->generation))
 		return mf_error_set(error, MF_ERR_STATE, "the runtime belongs to the process that opened it; a child must open its own");
 	if (atomic_load(&runtime->closed))
 		return mf_error_set(error, MF_ERR_STATE, "the runtime is closed");

@@ -17,7 +17,7 @@ struct mf_runtime {
 	const struct mf_committer *committer; /* borrowed from its plugin */
 	struct mf_documents documents;
 	pthread_mutex_t publish_lock; /* events in LSN order, notices between them */
-	pid_t pid;                    /* a child after fork is not the writer */
+	unsigned generation;          /* of forks: a child is not the writer */
 	bool read_only, started;
 	atomic_bool closed;
 };

@@ -10,6 +10,7 @@
 
 #include "host/runtime.h"
 #include "model/mem.h"
+#include "persist/fork_guard.h"
 #include "moody_store.h"
 #include "small_steps.h"
 
@@ -51,7 +52,7 @@ static void open_with(size_t max_loaded)
 	OK(mf_bus_set_committer(runtime.bus, &counting, NULL));
 	runtime.registry = small_registry;
 	runtime.committer = &counting;
-	runtime.pid = getpid();
+	runtime.generation = mf_fork_generation();
 	pthread_mutex_init(&runtime.publish_lock, NULL);
 	OK(mf_documents_init(&runtime.documents, &counting, max_loaded));
 	atomic_store(&recoveries, 0);
