@@ -1,8 +1,8 @@
 /* Edits: the checks of each change, then the change.
  *
- * An edit is a document that nobody else sees yet. Each call keeps the old root of the map while it
- * changes the new one, so a failure at any point goes back to it: nothing to undo by hand, and the
- * cost is that of the paths copied. Everything that the caller gets is made before the change. */
+ * An edit is a document that nobody else sees yet. A call that changes more than one record keeps the old
+ * root of the map while it changes the new one, so a failure at any point goes back to it: nothing to undo
+ * by hand, and the cost is that of the paths copied. Everything that the caller gets is made before the change. */
 #include <moduforge/doc.h>
 
 #include "model/fragment.h"
@@ -266,6 +266,7 @@ struct member {
 	const struct mf_value *value;
 };
 
+/* Needs no way back: a record that is owned reads as before, and the change of its members is all or nothing. */
 static enum mf_status put_member(struct mf_doc *doc, const struct mf_str *id, const struct member *member, struct mf_value **out_old)
 {
 	struct mf_node *node;
@@ -282,10 +283,9 @@ static enum mf_status set_member(struct mf_edit *edit, const struct mf_node *nod
 {
 	struct mf_value *old = NULL;
 	if (member->value || mf_attrs_get(member->mark ? node->marks : node->attrs, member->key, member->key_len)) {
-		struct mf_seq *before = mf_seq_ref(edit->doc.nodes);
-		enum mf_status status = settle(edit, before, put_member(&edit->doc, node->id, member, &old), error);
+		enum mf_status status = put_member(&edit->doc, node->id, member, &old);
 		if (status)
-			return status;
+			return mf_error_set(error, status, "no memory to change the document");
 	}
 	if (out_old)
 		*out_old = old;

@@ -130,7 +130,8 @@ static enum mf_status find_source(const struct mf_state *state, const struct mf_
 
 static enum mf_status apply_step(const struct mf_step *step, size_t number, struct mf_edit *edit, struct mf_step **out_inverse, struct mf_error *error)
 {
-	struct mf_error reason = {0};
+	struct mf_error reason;
+	mf_error_clear(&reason);
 	enum mf_status status = step->type->apply(step, edit, out_inverse, &reason);
 	if (status == MF_OK && !*out_inverse)
 		return mf_error_set(error, MF_ERR_PLUGIN, "step %zu (%s): its type gave no inverse", number, step->type->type_id);
@@ -139,57 +140,18 @@ static enum mf_status apply_step(const struct mf_step *step, size_t number, stru
 	return MF_OK;
 }
 
-/* Applies all steps to a copy of doc; entry gets the inverses, last step first. */
-static enum mf_status apply_steps(const struct mf_doc *doc, const struct mf_transaction *transaction, struct mf_entry *entry,
-				  struct mf_doc **out, struct mf_error *error)
+/* Applies all steps; entry gets the inverses, last step first. */
+static enum mf_status apply_steps(struct mf_edit *edit, const struct mf_transaction *transaction, struct mf_entry *entry, struct mf_error *error)
 {
-	struct mf_edit *edit;
-	enum mf_status status = mf_edit_begin(doc, &edit);
-	if (status != MF_OK)
-		return no_memory(error);
-	for (size_t i = 0; i < entry->count; i++) {
+	enum mf_status status = MF_OK;
+	for (size_t i = 0; status == MF_OK && i < entry->count; i++)
 		status = apply_step(mf_transaction_step(transaction, i), i + 1, edit, &entry->steps[entry->count - 1 - i], error);
-		if (status != MF_OK) {
-			mf_edit_drop(edit);
-			return status;
-		}
-	}
-	status = mf_edit_finish(edit, out);
-	return status == MF_OK ? MF_OK : no_memory(error);
+	return status;
 }
 
-/* next has the stacks of the old state; entry is taken. Cannot fail. */
-static void move_history(struct mf_state *next, enum mf_action action, bool pop, struct mf_entry *entry)
-{
-	struct mf_stack *from = action == MF_ACTION_UNDO ? &next->undo : &next->redo;
-	struct mf_stack *to = action == MF_ACTION_UNDO ? &next->redo : &next->undo;
-	if (action == MF_ACTION_APPLY)
-		mf_stack_unref(&next->redo);
-	else if (pop)
-		mf_stack_pop(from);
-	next->pushed = action == MF_ACTION_APPLY && next->history_limit > 0;
-	mf_stack_push_take(to, next->history_limit, entry);
-}
-
-/* The state after the steps: it shares the stacks of the old one. */
-static enum mf_status next_state(const struct mf_state *state, const struct mf_transaction *transaction, struct mf_entry *entry,
-				 struct mf_state **out, struct mf_error *error)
-{
-	struct mf_doc *doc;
-	struct mf_state *next;
-	enum mf_status status = apply_steps(state->doc, transaction, entry, &doc, error);
-	if (status != MF_OK)
-		return status;
-	if (mf_state_new_take(doc, MF_LSN_UNKNOWN, state->history_limit, &next) != MF_OK)
-		return no_memory(error);
-	next->undo = mf_stack_ref(&state->undo);
-	next->redo = mf_stack_ref(&state->redo);
-	*out = next;
-	return MF_OK;
-}
-
-static enum mf_status advance(const struct mf_state *state, const struct mf_transaction *transaction, bool replay,
-			      struct mf_state **out, struct mf_error *error)
+/* What takes transaction back, once its steps have been applied to edit. *out_pop: its source leaves its stack. */
+static enum mf_status change(const struct mf_state *state, const struct mf_transaction *transaction, bool replay, int64_t lsn, struct mf_edit *edit,
+			     struct mf_entry **out, bool *out_pop, struct mf_error *error)
 {
 	enum mf_action action = mf_transaction_action(transaction);
 	size_t count = mf_transaction_step_count(transaction);
@@ -199,31 +161,127 @@ static enum mf_status advance(const struct mf_state *state, const struct mf_tran
 	enum mf_status status = action == MF_ACTION_APPLY ? MF_OK : find_source(state, transaction, replay, &source, error);
 	if (status != MF_OK)
 		return status;
-
 	struct mf_entry *entry;
-	int64_t lsn = action == MF_ACTION_APPLY ? MF_LSN_UNKNOWN : mf_transaction_source_lsn(transaction);
-	uint64_t tr_id = source ? source->tr_id : mf_transaction_id(transaction);
-	if (mf_entry_new(count, lsn, tr_id, &entry) != MF_OK)
+	if (action != MF_ACTION_APPLY)
+		lsn = mf_transaction_source_lsn(transaction);
+	if (mf_entry_new(count, lsn, source ? source->tr_id : mf_transaction_id(transaction), &entry) != MF_OK)
 		return no_memory(error);
-	struct mf_state *next = NULL;
-	status = next_state(state, transaction, entry, &next, error);
+	status = apply_steps(edit, transaction, entry, error);
 	if (status != MF_OK) {
 		mf_entry_unref(entry);
 		return status;
 	}
-	move_history(next, action, source != NULL, entry);
+	*out = entry;
+	*out_pop = source != NULL;
+	return MF_OK;
+}
+
+/* state has the stacks of the one before; entry is taken. Cannot fail. */
+static void move_history(struct mf_state *state, enum mf_action action, bool pop, struct mf_entry *entry)
+{
+	struct mf_stack *from = action == MF_ACTION_UNDO ? &state->undo : &state->redo;
+	struct mf_stack *to = action == MF_ACTION_UNDO ? &state->redo : &state->undo;
+	if (action == MF_ACTION_APPLY)
+		mf_stack_unref(&state->redo);
+	else if (pop)
+		mf_stack_pop(from);
+	mf_stack_push_take(to, state->history_limit, entry);
+}
+
+/* A private state with the stacks of another one; takes doc. */
+static enum mf_status follow(const struct mf_state *state, struct mf_doc *doc, struct mf_state **out, struct mf_error *error)
+{
+	struct mf_state *next;
+	if (mf_state_new_take(doc, MF_LSN_UNKNOWN, state->history_limit, &next) != MF_OK)
+		return no_memory(error);
+	next->undo = mf_stack_ref(&state->undo);
+	next->redo = mf_stack_ref(&state->redo);
 	*out = next;
 	return MF_OK;
 }
 
 enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_transaction *transaction, struct mf_state **out, struct mf_error *error)
 {
-	return advance(state, transaction, false, out, error);
+	struct mf_edit *edit;
+	struct mf_entry *entry;
+	struct mf_doc *doc;
+	struct mf_state *next = NULL;
+	bool pop;
+	if (mf_edit_begin(state->doc, &edit) != MF_OK)
+		return no_memory(error);
+	enum mf_status status = change(state, transaction, false, MF_LSN_UNKNOWN, edit, &entry, &pop, error);
+	if (status != MF_OK) {
+		mf_edit_drop(edit);
+		return status;
+	}
+	if (mf_edit_finish(edit, &doc) != MF_OK || follow(state, doc, &next, error) != MF_OK) {
+		mf_entry_unref(entry);
+		return no_memory(error);
+	}
+	enum mf_action action = mf_transaction_action(transaction);
+	next->pushed = action == MF_ACTION_APPLY && next->history_limit > 0;
+	move_history(next, action, pop, entry);
+	*out = next;
+	return MF_OK;
 }
 
-enum mf_status mf_state_replay(const struct mf_state *state, const struct mf_transaction *transaction, struct mf_state **out, struct mf_error *error)
+/* ---- replay ---- */
+struct mf_replayer {
+	struct mf_state *state; /* without a document: that is the edit */
+	struct mf_edit *edit;
+};
+
+enum mf_status mf_replayer_new(const struct mf_state *from, struct mf_replayer **out)
 {
-	return advance(state, transaction, true, out, error);
+	struct mf_replayer *replayer = mf_calloc(1, sizeof(*replayer));
+	if (!replayer)
+		return MF_ERR_NO_MEMORY;
+	if (mf_edit_begin(from->doc, &replayer->edit) != MF_OK || follow(from, NULL, &replayer->state, NULL) != MF_OK) {
+		mf_replayer_free(replayer);
+		return MF_ERR_NO_MEMORY;
+	}
+	atomic_init(&replayer->state->lsn, mf_state_lsn(from));
+	*out = replayer;
+	return MF_OK;
+}
+
+void mf_replayer_free(struct mf_replayer *replayer)
+{
+	if (!replayer)
+		return;
+	mf_edit_drop(replayer->edit);
+	mf_state_unref(replayer->state);
+	mf_free(replayer);
+}
+
+int64_t mf_replayer_lsn(const struct mf_replayer *replayer)
+{
+	return mf_state_lsn(replayer->state);
+}
+
+enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_transaction *transaction, int64_t lsn, struct mf_error *error)
+{
+	struct mf_entry *entry;
+	bool pop;
+	enum mf_status status = change(replayer->state, transaction, true, lsn, replayer->edit, &entry, &pop, error);
+	if (status != MF_OK)
+		return status;
+	move_history(replayer->state, mf_transaction_action(transaction), pop, entry);
+	atomic_store_explicit(&replayer->state->lsn, lsn, memory_order_relaxed);
+	return MF_OK;
+}
+
+enum mf_status mf_replayer_finish(struct mf_replayer *replayer, struct mf_state **out)
+{
+	struct mf_edit *edit = replayer->edit;
+	replayer->edit = NULL;
+	enum mf_status status = mf_edit_finish(edit, &replayer->state->doc);
+	if (status == MF_OK) {
+		*out = replayer->state;
+		replayer->state = NULL;
+	}
+	mf_replayer_free(replayer);
+	return status;
 }
 
 /* ---- undo and redo ---- */

@@ -124,7 +124,8 @@ static enum mf_status decode_step(const struct mf_step_registry *registry, const
 	if (!type)
 		return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "no step factory for type '%.*s'; load the plugin that brings it", (int)frame->type_id_len, frame->type_id);
 	struct mf_step *step;
-	struct mf_error reason = {0};
+	struct mf_error reason;
+	mf_error_clear(&reason);
 	enum mf_status status = type->decode(type, frame->data, frame->data_len, &step, &reason);
 	if (status == MF_ERR_NO_MEMORY)
 		return mf_error_set(error, status, "no memory to decode a step");
@@ -191,7 +192,8 @@ static enum mf_status decode_texts(const struct mf_event *event, struct mf_trans
 static enum mf_status decode(const struct mf_event *event, const struct mf_step_registry *registry, bool texts, struct mf_transaction **out, struct mf_error *error)
 {
 	struct mf_transaction *transaction = NULL;
-	struct mf_error reason = {0};
+	struct mf_error reason;
+	mf_error_clear(&reason);
 	enum mf_status status = mf_transaction_new(&transaction);
 	if (status == MF_OK)
 		status = decode_fields(event, transaction, &reason);

@@ -147,18 +147,18 @@ static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t h
 	return MF_ERR_CORRUPTED;
 }
 
-static enum mf_status apply_event(struct replay *replay, const struct mf_event *event, struct mf_error *error)
+static enum mf_status apply_event(struct replay *replay, struct mf_replayer *replayer, const struct mf_event *event, struct mf_error *error)
 {
 	struct mf_transaction *transaction;
-	struct mf_state *next;
-	struct mf_error reason = {0};
-	int64_t lsn = mf_state_lsn(replay->state);
+	struct mf_error reason;
+	mf_error_clear(&reason);
+	int64_t lsn = mf_replayer_lsn(replayer);
 	if (event->prev_lsn != lsn || event->lsn <= lsn || strcmp(event->doc_id, replay->doc_id) != 0)
 		return broken_chain(replay, event->lsn, lsn, event->prev_lsn, error);
 	enum mf_status status = mf_event_decode_for_replay(event, replay->registry, &transaction, error);
 	if (status != MF_OK)
 		return status;
-	status = mf_state_replay(replay->state, transaction, &next, &reason);
+	status = mf_replayer_apply(replayer, transaction, event->lsn, &reason);
 	mf_transaction_free(transaction);
 	if (status != MF_OK) {
 		status = status == MF_ERR_NO_MEMORY ? status : MF_ERR_CORRUPTED;
@@ -168,9 +168,6 @@ static enum mf_status apply_event(struct replay *replay, const struct mf_event *
 			error->lsn = event->lsn;
 		return status;
 	}
-	mf_state_set_lsn(next, event->lsn);
-	mf_state_unref(replay->state);
-	replay->state = next;
 	replay->report.events++;
 	replay->report.bytes += event->payload_len;
 	return MF_OK;
@@ -178,15 +175,25 @@ static enum mf_status apply_event(struct replay *replay, const struct mf_event *
 
 static enum mf_status apply_page(struct replay *replay, const struct mf_event_list *page, bool *out_end, struct mf_error *error)
 {
+	struct mf_replayer *replayer;
+	struct mf_state *next;
+	enum mf_status status = mf_replayer_new(replay->state, &replayer);
+	if (status != MF_OK)
+		return mf_error_set(error, status, "document '%.100s': no memory for a replay", replay->doc_id);
 	*out_end = page->count == 0;
-	for (size_t i = 0; i < page->count && !*out_end; i++) {
+	for (size_t i = 0; i < page->count && !*out_end && status == MF_OK; i++) {
 		*out_end = page->events[i].lsn > replay->options->at_lsn;
-		if (*out_end)
-			break;
-		enum mf_status status = apply_event(replay, &page->events[i], error);
-		if (status != MF_OK)
-			return status;
+		if (!*out_end)
+			status = apply_event(replay, replayer, &page->events[i], error);
 	}
+	if (status != MF_OK) {
+		mf_replayer_free(replayer);
+		return status;
+	}
+	if (mf_replayer_finish(replayer, &next) != MF_OK)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for its state", replay->doc_id);
+	mf_state_unref(replay->state);
+	replay->state = next;
 	return MF_OK;
 }
 

@@ -57,6 +57,15 @@ struct mf_error {
 	char message[MF_ERROR_MESSAGE_SIZE]; /* UTF-8, no newline, cut at the end if too long */
 };
 
+/* An error that says nothing yet, for storage whose rest need not be zeroed. */
+static inline void mf_error_clear(struct mf_error *error)
+{
+	error->status = MF_OK;
+	error->lsn = error->expected = error->found = 0;
+	error->same = 0;
+	error->message[0] = '\0';
+}
+
 /* "MF_ERR_CONFLICT" for MF_ERR_CONFLICT; "MF_ERR_UNKNOWN" for a value not in the list. Static. */
 MF_API const char *mf_status_name(enum mf_status status);
 

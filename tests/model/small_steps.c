@@ -210,6 +210,19 @@ void small_steps_add(struct mf_transaction *transaction, const struct mf_step_re
 		fail_msg("%s: %s", json, error.message);
 }
 
+enum mf_status small_replay(const struct mf_state *state, const struct mf_transaction *transaction, int64_t lsn, struct mf_state **out)
+{
+	struct mf_replayer *replayer;
+	enum mf_status status = mf_replayer_new(state, &replayer);
+	if (status != MF_OK)
+		return status;
+	status = mf_replayer_apply(replayer, transaction, lsn, NULL);
+	if (status == MF_OK)
+		return mf_replayer_finish(replayer, out);
+	mf_replayer_free(replayer);
+	return status;
+}
+
 struct mf_state *small_steps_commit(struct mf_state *state, struct mf_transaction *transaction, int64_t lsn)
 {
 	struct mf_state *next;

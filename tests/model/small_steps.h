@@ -14,6 +14,7 @@ const struct mf_step_type *small_steps_set(void);
 /* Adds a step from a printf-made JSON text; asserts that it works. */
 void small_steps_add(struct mf_transaction *transaction, const struct mf_step_registry *registry, const char *type_id, const char *format, ...) MF_PRINTF(4, 5);
 /* A state after a one-step transaction on state, committed as lsn; takes state. */
+enum mf_status small_replay(const struct mf_state *state, const struct mf_transaction *transaction, int64_t lsn, struct mf_state **out); /* one event */
 struct mf_state *small_steps_commit(struct mf_state *state, struct mf_transaction *transaction, int64_t lsn);
 struct mf_digest small_steps_digest(const struct mf_state *state);
 

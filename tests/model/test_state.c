@@ -106,7 +106,7 @@ static void a_transaction_without_steps_is_invalid_whatever_its_action(void **un
 		struct mf_transaction *transaction = small_transaction_new();
 		mf_transaction_set_action(transaction, (enum mf_action)action, action ? 1 : 0);
 		assert_int_equal(mf_state_apply(state, transaction, &next, NULL), MF_ERR_INVALID);
-		assert_int_equal(mf_state_replay(state, transaction, &next, NULL), MF_ERR_INVALID);
+		assert_int_equal(small_replay(state, transaction, 9, &next), MF_ERR_INVALID);
 		mf_transaction_free(transaction);
 	}
 	assert_null(next);
@@ -270,7 +270,7 @@ static void an_undo_that_does_not_fit_the_top_is_refused(void **unused)
 	assert_int_equal(mf_state_make_undo(state, &stale, NULL), MF_OK);
 	state = small_undo(state, 3); /* somebody was faster */
 	assert_int_equal(mf_state_apply(state, stale, &next, NULL), MF_ERR_STATE);
-	assert_int_equal(mf_state_replay(state, stale, &next, NULL), MF_ERR_STATE);
+	assert_int_equal(small_replay(state, stale, 9, &next), MF_ERR_STATE);
 	mf_transaction_set_action(stale, MF_ACTION_REDO, 1);
 	assert_int_equal(mf_state_apply(state, stale, &next, NULL), MF_ERR_STATE);
 	mf_transaction_set_action(stale, MF_ACTION_UNDO, -1);
