@@ -41,6 +41,7 @@ static const char *const write_texts[MF_WRITE_STMTS] = {
 
 static const char *const read_texts[MF_READ_STMTS] = {
 	[MF_READ_DOC_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?3 AND lsn > ?1 ORDER BY lsn LIMIT ?2",
+	[MF_READ_DENSE_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 AND lsn <= ?4 AND doc_id = ?3 ORDER BY lsn LIMIT ?2",
 	[MF_READ_ALL_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
 	[MF_READ_KEY] = FIND_KEY,
 	[MF_READ_COMPACTED_KEY] = FIND_COMPACTED_KEY,

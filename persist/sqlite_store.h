@@ -34,7 +34,7 @@ enum mf_sqlite_write_stmt {
 };
 
 enum mf_sqlite_read_stmt {
-	MF_READ_DOC_EVENTS, MF_READ_ALL_EVENTS, MF_READ_KEY, MF_READ_COMPACTED_KEY, MF_READ_HEAD, MF_READ_CHAIN, MF_READ_EXPLAIN, MF_READ_SNAPSHOT, MF_READ_CHUNKS,
+	MF_READ_DOC_EVENTS, MF_READ_DENSE_EVENTS, MF_READ_ALL_EVENTS, MF_READ_KEY, MF_READ_COMPACTED_KEY, MF_READ_HEAD, MF_READ_CHAIN, MF_READ_EXPLAIN, MF_READ_SNAPSHOT, MF_READ_CHUNKS,
 	MF_READ_STMTS
 };
 
@@ -76,6 +76,7 @@ struct mf_sqlite {
 	pthread_mutex_t read_lock;
 	struct mf_sql *reader;
 	struct mf_stmt *read[MF_READ_STMTS];
+	int64_t dense_at; /* LSN at which a reading of a document ended that has most events there; 0: none */
 
 	/* The filter of keys; added to under write_lock. */
 	struct mf_key_filter keys;
