@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#define BLOCKS 4
+#define BLOCKS 2
 #define BLOCK_MIN (32u << 10) /* smaller ones malloc keeps by itself */
 #define BLOCK_MAX (2u << 20)
 
