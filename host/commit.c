@@ -115,6 +115,7 @@ static enum mf_status hand_over(struct mf_walk *walk, struct mf_ticket **out_tic
 			.generation = pending->document->head_generation,
 			.done = mf_pending_done,
 			.done_user = pending,
+			.release = mf_pending_release,
 		};
 		item->reservation = NULL;
 		mf_document_add_pending(pending->document);

@@ -35,7 +35,8 @@ void mf_pending_free(struct mf_pending *pending)
 	mf_transaction_free(pending->transaction);
 	mf_state_unref(pending->old_state);
 	mf_state_unref(pending->new_state);
-	mf_documents_put(&pending->runtime->documents, pending->document);
+	if (pending->document)
+		mf_documents_put(&pending->runtime->documents, pending->document);
 	mf_free(pending);
 }
 
@@ -44,5 +45,11 @@ void mf_pending_done(void *user, const struct mf_commit_result *result)
 	struct mf_pending *pending = user;
 	mf_document_end_pending(pending->document, result->status == MF_OK ? pending->new_state : NULL);
 	publish_outcome(pending, result);
-	mf_pending_free(pending);
+	mf_documents_put(&pending->runtime->documents, pending->document);
+	pending->document = NULL;
+}
+
+void mf_pending_release(void *user)
+{
+	mf_pending_free(user);
 }

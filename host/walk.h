@@ -9,7 +9,7 @@
 /* One proposal's, from the walk to done. */
 struct mf_pending {
 	struct mf_runtime *runtime;
-	struct mf_document *document; /* a user of it */
+	struct mf_document *document; /* a user of it; NULL when done */
 	struct mf_transaction *transaction;
 	struct mf_state *old_state, *new_state;
 };
@@ -58,6 +58,7 @@ void mf_walk_release(struct mf_walk *walk);
 /* Step 1, under the walk locks: the new states. */
 enum mf_status mf_walk_build(struct mf_walk *walk, enum mf_walk_step *out_step, struct mf_error *error);
 
-/* A mf_commit_done; user is a struct mf_pending, which it frees. */
+/* A proposal's done and release; user is a struct mf_pending. */
 void mf_pending_done(void *user, const struct mf_commit_result *result);
+void mf_pending_release(void *user);
 void mf_pending_free(struct mf_pending *pending); /* NULL is fine */

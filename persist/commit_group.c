@@ -8,7 +8,7 @@
 /* Requests in order. */
 struct chain {
 	struct mf_commit_request *head, **tail;
-	size_t requests, events;
+	size_t requests, events, bytes;
 	bool sync;
 };
 
@@ -24,6 +24,7 @@ static void chain_add(struct chain *chain, struct mf_commit_request *request)
 	chain->tail = &request->next;
 	chain->requests++;
 	chain->events += request->count;
+	chain->bytes += request->bytes;
 	chain->sync = chain->sync || request->sync;
 }
 
@@ -198,15 +199,19 @@ static enum mf_status make_durable(struct mf_commit_queue *queue, const struct c
 struct settling {
 	struct mf_ticket *head, **tail;
 	enum mf_status status; /* of those added from now on */
+	struct chain retired;  /* the requests that had them */
 };
 
-/* Ends one request but for its tickets, which move to out. */
+/* Ends one request: its tickets move to out, and so does what is left of it. */
 static void retire(struct mf_commit_request *request, enum mf_status status, struct settling *out)
 {
 	struct mf_ticket *ticket = request->tickets;
 	int64_t lsn = status ? 0 : request->events[request->count - 1].lsn;
 	request->tickets = NULL;
-	request->free(request);
+	if (pthread_equal(request->submitter, pthread_self()))
+		request->free(request);
+	else
+		chain_add(&out->retired, request);
 	while (ticket) {
 		struct mf_ticket *next = ticket->next;
 		ticket->lsn = lsn;
@@ -273,6 +278,43 @@ static void wake_all(const struct settling *settling)
 	}
 }
 
+struct mf_commit_request *mf_commit_queue_take_retired(struct mf_commit_queue *queue, size_t most)
+{
+	struct mf_commit_request *first = queue->retired, **end = &queue->retired;
+	for (size_t i = 0; *end && i < most; i++) {
+		queue->retired_events -= (*end)->count;
+		queue->retired_bytes -= (*end)->bytes;
+		end = &(*end)->next;
+	}
+	if (end == &queue->retired)
+		return NULL;
+	queue->retired = *end;
+	*end = NULL;
+	return first;
+}
+
+void mf_commit_queue_free(struct mf_commit_request *requests)
+{
+	while (requests) {
+		struct mf_commit_request *next = requests->next;
+		requests->free(requests);
+		requests = next;
+	}
+}
+
+/* Mutex held. Returns what is to be freed by the caller, since there is too much of it. */
+static struct mf_commit_request *keep_retired(struct mf_commit_queue *queue, struct chain *retired)
+{
+	if (!retired->head)
+		return NULL;
+	*retired->tail = queue->retired;
+	queue->retired = retired->head;
+	queue->retired_events += retired->events;
+	queue->retired_bytes += retired->bytes;
+	bool many = queue->retired_events > MF_RETIRED_EVENTS || queue->retired_bytes > MF_RETIRED_BYTES;
+	return many ? mf_commit_queue_take_retired(queue, SIZE_MAX) : NULL;
+}
+
 /* Mutex held: see that what is left gets a leader. The background thread goes on by itself. */
 static void hand_over(struct mf_commit_queue *queue)
 {
@@ -298,7 +340,8 @@ static void process(struct mf_commit_queue *queue, struct chain *group, struct c
 		error->status = MF_OK; /* a first try as a whole may have left its own */
 	if (!stored->head)
 		return;
-	struct mf_error sync_error = {0};
+	struct mf_error sync_error;
+	mf_error_clear(&sync_error);
 	if (make_durable(queue, stored, &sync_error) == MF_OK)
 		return;
 	*error = sync_error;
@@ -312,11 +355,13 @@ static void process(struct mf_commit_queue *queue, struct chain *group, struct c
 void mf_commit_queue_lead(struct mf_commit_queue *queue)
 {
 	struct chain group, stored;
-	struct mf_error error = {0}, behind = {0};
+	struct mf_error error, behind;
 	struct settling settling = {.tail = &settling.head};
 	struct mf_ticket_failure *failure = NULL, *failure_behind = NULL;
 	chain_init(&group);
 	chain_init(&stored);
+	chain_init(&settling.retired);
+	mf_error_clear(&error);
 	queue->leading = true;
 	queue->leader = pthread_self();
 	take_group(queue, &group);
@@ -337,8 +382,10 @@ void mf_commit_queue_lead(struct mf_commit_queue *queue)
 	pthread_mutex_lock(&queue->source.mutex);
 	settle_all(&settling, failure, failure_behind);
 	hand_over(queue);
+	struct mf_commit_request *surplus = keep_retired(queue, &settling.retired);
 	pthread_mutex_unlock(&queue->source.mutex);
 	wake_all(&settling);
+	mf_commit_queue_free(surplus);
 	mf_ticket_failure_unref(failure);
 	mf_ticket_failure_unref(failure_behind);
 	pthread_mutex_lock(&queue->source.mutex);

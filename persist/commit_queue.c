@@ -6,6 +6,7 @@
 
 #define BACKLOG_EVENTS 256 /* so many waiting events end a nap early */
 #define BACKLOG_BYTES ((size_t)1 << 20)
+#define FREED_BY_SUBMIT 4 /* retired requests: more than come, so that they cannot pile up */
 
 static struct mf_commit_queue *queue_of(struct mf_ticket_source *source)
 {
@@ -118,6 +119,7 @@ void mf_commit_queue_close(struct mf_commit_queue *queue)
 	mf_commit_queue_kick(queue);
 	pthread_mutex_unlock(&queue->source.mutex);
 	pthread_join(queue->worker, NULL);
+	mf_commit_queue_free(mf_commit_queue_take_retired(queue, SIZE_MAX));
 	mf_ticket_source_unref(&queue->source);
 }
 
@@ -151,6 +153,7 @@ static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *req
 	for (struct mf_ticket *ticket = request->tickets; ticket; ticket = ticket->next)
 		ticket->queued = true;
 	request->next = NULL;
+	request->submitter = pthread_self();
 	*queue->tail = request;
 	queue->tail = &request->next;
 	queue->queued_events += request->count;
@@ -169,7 +172,9 @@ enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_c
 	enum mf_status status = may_submit(queue, request, error);
 	if (status == MF_OK)
 		enqueue(queue, request);
+	struct mf_commit_request *retired = mf_commit_queue_take_retired(queue, FREED_BY_SUBMIT);
 	pthread_mutex_unlock(&queue->source.mutex);
+	mf_commit_queue_free(retired);
 	return status;
 }
 

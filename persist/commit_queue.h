@@ -16,7 +16,8 @@ struct mf_commit_queue;
 
 /* A batch under way. The caller fills it and the queue takes it at a successful submit. */
 struct mf_commit_request {
-	struct mf_commit_request *next; /* the queue's */
+	struct mf_commit_request *next; /* the queue's, like submitter */
+	pthread_t submitter;
 	struct mf_ticket *tickets;      /* a list through next, one reference each; at least one */
 	struct mf_event *events;        /* what they point to lives as long as the request */
 	size_t count, bytes;            /* events; payload bytes, for the size of groups */
@@ -24,7 +25,9 @@ struct mf_commit_request {
 	uint64_t generation;            /* that the batch was built on */
 	/* In order, one at a time, without the mutex. NULL: committed, the events have their numbers. May not call the queue. */
 	void (*done)(struct mf_commit_request *request, const struct mf_error *error);
-	void (*free)(struct mf_commit_request *request); /* after done; the tickets are taken out before */
+	/* Some time after done, as a rule by a thread that submits: memory that another thread made is dear to free, for both.
+	 * The tickets are taken out before. */
+	void (*free)(struct mf_commit_request *request);
 };
 
 struct mf_commit_queue_options {

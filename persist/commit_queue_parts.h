@@ -8,6 +8,8 @@
 #define MF_GROUP_BYTES ((size_t)4 << 20)
 #define MF_QUEUE_EVENTS 32768
 #define MF_QUEUE_BYTES ((size_t)64 << 20)
+#define MF_RETIRED_EVENTS 4096 /* more than these, or these bytes, are freed by the leader at once */
+#define MF_RETIRED_BYTES ((size_t)4 << 20)
 
 /* Where the background thread is. Naps end by themselves within MF_NAP_US; a sleep ends by a signal only (or a
  * window's end), so whoever makes work for a sleeper signals. */
@@ -27,6 +29,9 @@ struct mf_commit_queue {
 	uint64_t submits;
 	atomic_uint_fast64_t generation; /* written under the mutex */
 	bool refusing;
+
+	struct mf_commit_request *retired; /* ended, to be freed */
+	size_t retired_events, retired_bytes;
 
 	bool leading;
 	pthread_t leader;
@@ -49,6 +54,9 @@ struct mf_commit_queue {
 void mf_commit_queue_lead(struct mf_commit_queue *queue);
 /* Mutex held: nothing more is written or synced until the store is reopened. */
 void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *error);
+/* Mutex held: takes at most this many of the retired requests; give them to mf_commit_queue_free without it. */
+struct mf_commit_request *mf_commit_queue_take_retired(struct mf_commit_queue *queue, size_t most);
+void mf_commit_queue_free(struct mf_commit_request *requests);
 void mf_commit_queue_kick(struct mf_commit_queue *queue); /* mutex held: see that the background thread looks */
 void *mf_commit_worker(void *queue);
 int64_t mf_commit_queue_now(const struct mf_commit_queue *queue);

@@ -70,6 +70,15 @@ struct watch {
 	uint64_t submits; /* seen so far */
 };
 
+/* Nobody submits any more. */
+static void free_retired(struct mf_commit_queue *queue)
+{
+	struct mf_commit_request *retired = mf_commit_queue_take_retired(queue, SIZE_MAX);
+	pthread_mutex_unlock(&queue->source.mutex);
+	mf_commit_queue_free(retired);
+	pthread_mutex_lock(&queue->source.mutex);
+}
+
 /* Nothing to do: nap, or sleep. */
 static void rest(struct mf_commit_queue *queue, struct watch *watch)
 {
@@ -109,6 +118,8 @@ void *mf_commit_worker(void *argument)
 			mf_commit_queue_lead(queue);
 		else if (queue->ending && !queue->leading)
 			break;
+		else if (queue->retired && watch.naps == MF_NAPS_BEFORE_SLEEP)
+			free_retired(queue);
 		else
 			rest(queue, &watch);
 	}

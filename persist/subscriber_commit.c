@@ -26,6 +26,7 @@ struct item {
 	struct mf_reservation *reservation;
 	struct mf_state *old_state, *new_state; /* references; old_state only when a replay is to be measured */
 	mf_commit_done *done;
+	void (*release)(void *done_user);
 	void *done_user;
 };
 
@@ -90,6 +91,8 @@ static void free_batch(struct mf_commit_request *request)
 {
 	struct batch *batch = (struct batch *)request;
 	for (size_t i = 0; i < request->count; i++) {
+		if (batch->items[i].release)
+			batch->items[i].release(batch->items[i].done_user);
 		mf_state_unref(batch->items[i].old_state);
 		mf_state_unref(batch->items[i].new_state);
 		mf_reservation_free(batch->items[i].reservation);
@@ -257,6 +260,7 @@ static enum mf_status add_item(struct batch *batch, const struct mf_proposal *pr
 		.new_state = mf_state_ref(proposal->new_state),
 		.old_state = batch->subscriber->options.recovery_target_ms ? mf_state_ref(proposal->old_state) : NULL,
 		.done = proposal->done,
+		.release = proposal->release,
 		.done_user = proposal->done_user,
 	};
 	batch->request.count = at + 1;
@@ -303,8 +307,10 @@ static void drop_batch(struct batch *batch)
 	if (!batch)
 		return;
 	drop_tickets(batch);
-	for (size_t i = 0; i < batch->request.count; i++)
+	for (size_t i = 0; i < batch->request.count; i++) {
 		batch->items[i].reservation = NULL;
+		batch->items[i].release = NULL;
+	}
 	free_batch(&batch->request);
 }
 

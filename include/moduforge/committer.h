@@ -49,6 +49,7 @@ struct mf_proposal {
 	uint64_t generation;                /* that the old state belongs to */
 	mf_commit_done *done;               /* not called when commit itself fails */
 	void *done_user;
+	void (*release)(void *done_user); /* once, some time after done, from any thread: memory is freed where that is cheapest; NULL: nothing */
 };
 
 struct mf_recovery_report {

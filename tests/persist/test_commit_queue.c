@@ -2,18 +2,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
 #include "fake_store.h"
 #include "model/mem.h"
-#include "persist/commit_queue.h"
+#include "persist/commit_queue_parts.h"
 #include "persist/record.h"
 
 #define THREADS 8
 #define EACH 200
-#define TOLD_MAX 4096
+#define TOLD_MAX 16384
 
 /* What done has told, in order. */
 struct told {
@@ -22,6 +23,7 @@ struct told {
 	int64_t lsns[TOLD_MAX];
 	enum mf_status statuses[TOLD_MAX];
 	uint64_t generation_at_first_failure;
+	int alive; /* at the last one */
 	struct mf_commit_queue *queue;
 	bool try_forbidden; /* call the queue from inside done */
 	struct mf_ticket *other; /* ... and wait for this */
@@ -29,6 +31,7 @@ struct told {
 };
 
 static struct told told;
+static atomic_int alive; /* requests that were made and not freed */
 
 struct request {
 	struct mf_commit_request base;
@@ -63,6 +66,7 @@ static void done(struct mf_commit_request *base, const struct mf_error *error)
 		told.generation_at_first_failure = mf_commit_queue_generation(told.queue);
 	told.lsns[told.count] = request->event.lsn;
 	told.statuses[told.count++] = error ? error->status : MF_OK;
+	told.alive = atomic_load(&alive);
 	bool forbidden = told.try_forbidden;
 	told.try_forbidden = false;
 	pthread_mutex_unlock(&told.mutex);
@@ -72,12 +76,14 @@ static void done(struct mf_commit_request *base, const struct mf_error *error)
 
 static void free_request(struct mf_commit_request *base)
 {
+	atomic_fetch_sub(&alive, 1);
 	free(base);
 }
 
 static struct request *new_request(struct mf_commit_queue *queue, const char *doc_id, const char *key, bool sync, struct mf_ticket **out_ticket)
 {
 	struct request *request = calloc(1, sizeof(*request));
+	atomic_fetch_add(&alive, 1);
 	if (!request || mf_ticket_new(mf_commit_queue_source(queue), &request->base.tickets) != MF_OK)
 		abort();
 	snprintf(request->key, sizeof(request->key), "%s", key);
@@ -120,7 +126,7 @@ static enum mf_status submit_status(struct mf_commit_queue *queue, const char *k
 	mf_ticket_unref(ticket);
 	if (status != MF_OK) {
 		mf_ticket_unref(request->base.tickets);
-		free(request);
+		free_request(&request->base);
 	}
 	return status;
 }
@@ -148,6 +154,7 @@ static void close_all(struct mf_commit_queue *queue, struct fake_store *fake)
 	mf_commit_queue_refuse(queue, true);
 	(void)!mf_commit_queue_drain(queue, MF_WAIT_FOREVER, NULL);
 	mf_commit_queue_close(queue);
+	assert_int_equal(atomic_load(&alive), 0);
 	fake_store_free(fake);
 	pthread_mutex_destroy(&told.mutex);
 }
@@ -727,6 +734,42 @@ static void a_commit_needs_no_memory_of_the_queue(void **unused)
 	close_all(queue, fake);
 }
 
+/* ---- what is left of those that have ended ---- */
+
+static void what_has_ended_never_piles_up(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(false);
+	struct mf_commit_queue *queue = new_queue(fake, 0, NULL);
+	FAKE_SET(fake, hold_appends = true);
+	for (int i = 0; i < 12000; i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", i);
+		mf_ticket_unref(submit(queue, key, false));
+	}
+	FAKE_SET(fake, hold_appends = false); /* now nobody submits, and all of them are stored at a stretch */
+	assert_int_equal(mf_commit_queue_drain(queue, MF_WAIT_FOREVER, NULL), MF_OK);
+	assert_int_equal(told.count, 12000);
+	assert_in_range(told.alive, 1, MF_RETIRED_EVENTS + MF_GROUP_EVENTS);
+	close_all(queue, fake);
+}
+
+static void an_idle_queue_keeps_nothing(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(false);
+	struct mf_commit_queue *queue = new_queue(fake, 0, NULL);
+	for (int i = 0; i < 100; i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", i);
+		mf_ticket_unref(submit(queue, key, false));
+	}
+	for (int tries = 0; atomic_load(&alive) > 0 && tries < 10000; tries++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&alive), 0);
+	close_all(queue, fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -754,6 +797,8 @@ int main(void)
 		cmocka_unit_test(f07_draining_stores_and_syncs_everything_or_says_that_it_did_not),
 		cmocka_unit_test(done_may_not_call_the_queue),
 		cmocka_unit_test(a_queue_that_is_too_long_makes_reserving_wait),
+		cmocka_unit_test(what_has_ended_never_piles_up),
+		cmocka_unit_test(an_idle_queue_keeps_nothing),
 		cmocka_unit_test(every_failed_allocation_makes_no_queue),
 		cmocka_unit_test(a_commit_needs_no_memory_of_the_queue),
 	};
