@@ -308,6 +308,42 @@ static void reading_goes_page_by_page_for_one_document_and_for_all(void **state)
 	assert_int_equal(mf_store_load_since(store, NULL, -1, 5, &list, &error), MF_ERR_INVALID);
 }
 
+/* Stretches in which a document has all events, most, few and none: whichever way the store reads them, and
+ * whatever it was asked before, each event comes once and the end is the end. */
+static void documents_that_come_and_go_are_read_whole_at_every_page_size(void **state)
+{
+	static const struct {
+		int count, every; /* of every so many events one is of "main" */
+	} stretches[] = {{40, 1}, {60, 2}, {90, 30}, {50, 1}, {200, 1000}, {30, 1}, {40, 3}, {1, 1}};
+	struct mf_store *store = store_of(state);
+	int64_t lsns[2][600], counts[2] = {0};
+	for (size_t i = 0; i < sizeof(stretches) / sizeof(stretches[0]); i++) {
+		for (int k = 0; k < stretches[i].count; k++) {
+			char key[32];
+			int other = k % stretches[i].every != 0;
+			snprintf(key, sizeof(key), "%d/%d", (int)i, k);
+			lsns[other][counts[other]++] = kit_append(store, other ? "others" : "main", key);
+		}
+	}
+	for (uint32_t limit = 1; limit <= 200; limit += limit < 12 ? 1 : 47) {
+		for (int other = 0; other < 2; other++) {
+			struct mf_event_list list = {0};
+			struct mf_error error;
+			int64_t seen = 0, from = 0;
+			do {
+				mf_event_list_deinit(&list);
+				KIT_OK(mf_store_load_since(store, other ? "others" : "main", from, limit, &list, &error), &error);
+				assert_true(list.count <= limit);
+				for (size_t k = 0; k < list.count; k++)
+					assert_int_equal(list.events[k].lsn, lsns[other][seen++]);
+				if (list.count > 0)
+					from = list.events[list.count - 1].lsn;
+			} while (list.count > 0);
+			assert_int_equal(seen, counts[other]);
+		}
+	}
+}
+
 static void a_page_ends_at_16_mib_but_holds_one_event_at_least(void **state)
 {
 	struct mf_store *store = store_of(state);
@@ -841,6 +877,7 @@ int main(void)
 		T(a_key_twice_in_one_batch_is_refused),
 		T(a_key_is_found_with_its_number_and_content),
 		T(reading_goes_page_by_page_for_one_document_and_for_all),
+		T(documents_that_come_and_go_are_read_whole_at_every_page_size),
 		T(a_page_ends_at_16_mib_but_holds_one_event_at_least),
 		T(a_document_that_nobody_wrote_has_nothing),
 		T(small_and_large_snapshots_are_read_back),
