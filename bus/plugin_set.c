@@ -20,7 +20,7 @@ struct mf_plugin_set {
 	size_t order[MF_PLUGINS_MAX], order_count;
 	size_t started[MF_PLUGINS_MAX], started_count;
 	size_t first_failure; /* the fatal failure that came first; count: none */
-	bool was_started;
+	bool was_started, busy;
 };
 
 struct overrides {
@@ -389,9 +389,15 @@ enum mf_status mf_plugin_set_stop(struct mf_plugin_set *set, struct mf_error *er
 	while (set->started_count > 0) {
 		struct mf_entry *entry = &set->entries[set->started[--set->started_count]];
 		enum mf_status status = mf_entry_stop(entry, first == MF_OK ? error : NULL);
+		set->busy = set->busy || status == MF_ERR_TIMEOUT;
 		first = first == MF_OK ? status : first;
 	}
 	return first;
+}
+
+bool mf_plugin_set_busy(const struct mf_plugin_set *set)
+{
+	return set->busy;
 }
 
 void mf_plugin_set_free(struct mf_plugin_set *set)

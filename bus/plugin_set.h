@@ -34,6 +34,7 @@ enum mf_status mf_plugin_set_load(const struct mf_plugin_set_options *options, s
 enum mf_status mf_plugin_set_start(struct mf_plugin_set *set, struct mf_error *error); /* a failure stops what was started; sets the bus's committer */
 /* Reverse order; goes on after an error and returns the first one. */
 enum mf_status mf_plugin_set_stop(struct mf_plugin_set *set, struct mf_error *error);
+bool mf_plugin_set_busy(const struct mf_plugin_set *set); /* a plugin's stop was MF_ERR_TIMEOUT: it still uses the set, bus and registry */
 void mf_plugin_set_free(struct mf_plugin_set *set); /* stopped; destroys the instances. NULL is fine */
 
 const char *mf_plugin_set_default_doc(const struct mf_plugin_set *set); /* NULL: no committer plugin */

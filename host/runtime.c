@@ -108,8 +108,22 @@ static enum mf_status open_runtime(struct mf_runtime *runtime, const struct mf_r
 	return runtime->read_only ? MF_OK : recover_at_open(runtime, mf_plugin_set_recover_all(runtime->plugins), error);
 }
 
+/* Runtimes that a plugin would not leave: their memory is lost, and better so than under its feet. */
+static _Atomic(struct mf_runtime *) kept;
+
+static void keep_runtime(struct mf_runtime *runtime)
+{
+	runtime->next_kept = atomic_load(&kept);
+	while (!atomic_compare_exchange_weak(&kept, &runtime->next_kept, runtime))
+		;
+}
+
 static void free_runtime(struct mf_runtime *runtime)
 {
+	if (runtime->plugins && mf_plugin_set_busy(runtime->plugins)) {
+		keep_runtime(runtime);
+		return;
+	}
 	mf_documents_deinit(&runtime->documents);
 	mf_plugin_set_free(runtime->plugins);
 	mf_step_registry_free(runtime->registry);

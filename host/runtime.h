@@ -20,6 +20,7 @@ struct mf_runtime {
 	unsigned generation;          /* of forks: a child is not the writer */
 	bool read_only, started;
 	atomic_bool closed;
+	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 
 /* Open, and not in a child after fork; to write: also not read-only, and not from inside a callback. */

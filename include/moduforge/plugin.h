@@ -11,7 +11,9 @@
  *   init     register what the plugin brings: step types, guards, followers, the committer.
  *            Registering at any other time is MF_ERR_STATE. No thread, no file.
  *   start    open files, start threads. Committers are started first.
- *   stop     give them back; called only after a successful start. Deliveries have ended.
+ *   stop     give them back; called only after a successful start. Deliveries have ended. MF_ERR_TIMEOUT: a thread of
+ *            it is still at work; then the host keeps all that the plugin may use for the life of the process, and
+ *            does not call destroy.
  *   destroy  free the instance. Code and static data stay: a plugin is never unmapped.
  * A failing create, init or start gives a status and a sentence; what the plugin registered is taken back.
  *

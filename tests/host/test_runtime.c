@@ -762,6 +762,60 @@ static void a_state_of_the_past_can_be_read(void **unused)
 	assert_int_equal(MF_ERR_NOT_FOUND, mf_runtime_snapshot(runtime, "nobody", &lsn, &error));
 }
 
+/* ---- a plugin that does not stop ---- */
+
+void fixture_called(const char *plugin, const char *what);
+void fixture_noted(const char *plugin, const char *what, int status);
+static bool fixture_destroyed;
+
+void fixture_called(const char *plugin, const char *what)
+{
+	(void)plugin;
+	fixture_destroyed = fixture_destroyed || strcmp(what, "destroy") == 0;
+}
+
+void fixture_noted(const char *plugin, const char *what, int status)
+{
+	(void)plugin;
+	(void)what;
+	(void)status;
+}
+
+static bool count_subscriber(void *user, const struct mf_subscriber_info *info)
+{
+	(void)info;
+	(*(int *)user)++;
+	return true;
+}
+
+static void what_a_plugin_at_work_uses_is_not_freed(void **unused)
+{
+	(void)unused;
+	struct mf_error error = {0};
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\", \"%s/tests/bus/fixtures\"], \"plugins\": ["
+		"{\"name\": \"node_steps\"}, {\"name\": \"a\", \"config\": {\"stop\": %d, \"message\": \"a thread is still writing\"}},"
+		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}}}]}\n",
+		MF_TEST_BUILD, MF_TEST_BUILD, MF_TEST_BUILD, MF_ERR_TIMEOUT, data);
+	assert_int_equal(0, fclose(file));
+	OK(try_open("async", &error));
+	struct mf_bus *bus = mf_runtime_bus(runtime);
+	const struct mf_step_registry *steps = mf_runtime_steps(runtime);
+	fixture_destroyed = false;
+	enum mf_status status = mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
+	runtime = NULL;
+	assert_int_equal(status, MF_ERR_TIMEOUT);
+	assert_non_null(strstr(error.message, "a thread is still writing"));
+	assert_false(fixture_destroyed);
+	int subscribers = 0; /* as the plugin's thread may do */
+	mf_bus_subscribers(bus, count_subscriber, &subscribers);
+	assert_non_null(mf_step_registry_find(steps, "insert_node", strlen("insert_node")));
+	write_config("", "");
+	OK(try_open("async", &error)); /* the store was closed: it can be opened again */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -791,6 +845,7 @@ int main(void)
 		TEST(the_plugins_can_be_listed),
 		TEST(all_documents_are_recovered_at_open_when_asked),
 		TEST(a_state_of_the_past_can_be_read),
+		TEST(what_a_plugin_at_work_uses_is_not_freed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
