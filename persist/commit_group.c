@@ -223,10 +223,11 @@ static void retire(struct mf_commit_request *request, enum mf_status status, str
 	}
 }
 
-static void complete(struct chain *stored, struct settling *out)
+static void complete(struct mf_commit_queue *queue, struct chain *stored, struct settling *out)
 {
 	while (stored->head) {
 		struct mf_commit_request *request = chain_pop(stored);
+		atomic_store_explicit(&queue->committed, request->events[request->count - 1].lsn, memory_order_release);
 		request->done(request, NULL);
 		retire(request, MF_OK, out);
 	}
@@ -368,7 +369,7 @@ void mf_commit_queue_lead(struct mf_commit_queue *queue)
 	pthread_mutex_unlock(&queue->source.mutex);
 
 	process(queue, &group, &stored, &error);
-	complete(&stored, &settling);
+	complete(queue, &stored, &settling);
 	if (group.head) {
 		take_dependants(queue, &group, &error);
 		behind = error;

@@ -74,6 +74,7 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	queue->tail = &queue->head;
 	queue->unsynced_since_us = -1;
 	atomic_init(&queue->generation, 1);
+	atomic_init(&queue->committed, options->committed);
 	return MF_OK;
 no_source:
 	pthread_cond_destroy(&queue->worker_wake);
@@ -129,6 +130,11 @@ struct mf_ticket_source *mf_commit_queue_source(struct mf_commit_queue *queue)
 }
 
 /* ---- submit ---- */
+
+int64_t mf_commit_queue_committed(const struct mf_commit_queue *queue)
+{
+	return atomic_load_explicit(&queue->committed, memory_order_acquire);
+}
 
 uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue)
 {

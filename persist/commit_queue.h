@@ -34,12 +34,14 @@ struct mf_commit_queue_options {
 	struct mf_store *store; /* borrowed; must live until close has returned */
 	uint32_t group_window_ms;
 	const struct mf_env *env;
+	int64_t committed; /* newest LSN that the store has */
 };
 
 enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options, struct mf_commit_queue **out, struct mf_error *error); /* starts the thread */
 /* At the tail. Takes the request on success only. MF_ERR_BUSY: old generation. MF_ERR_STATE: closing, or from inside done.
  * MF_ERR_IO: writes stopped. Never waits. */
 enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_commit_request *request, struct mf_error *error);
+int64_t mf_commit_queue_committed(const struct mf_commit_queue *queue); /* LSN up to which every event may be seen: stored, and synced if that was asked for */
 uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue);
 /* Waits while the queue is too long to take more. MF_ERR_STATE from inside done. */
 enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct mf_error *error);

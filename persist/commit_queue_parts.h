@@ -28,6 +28,7 @@ struct mf_commit_queue {
 	size_t queued_events, queued_bytes;
 	uint64_t submits;
 	atomic_uint_fast64_t generation; /* written under the mutex */
+	_Atomic int64_t committed;       /* written by the leader */
 	bool refusing;
 
 	struct mf_commit_request *retired; /* ended, to be freed */

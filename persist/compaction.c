@@ -61,6 +61,7 @@ static enum mf_status replay_digest(struct mf_store *store, const char *doc_id, 
 		.batch = options->recovery_batch ? options->recovery_batch : 1000,
 		.history_limit = options->history_limit,
 		.at_lsn = lsn,
+		.committed = INT64_MAX,
 		.snapshot_at_most = lsn - 1,
 	};
 	struct mf_state *state;

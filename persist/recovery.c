@@ -182,7 +182,7 @@ static enum mf_status apply_page(struct replay *replay, const struct mf_event_li
 		return mf_error_set(error, status, "document '%.100s': no memory for a replay", replay->doc_id);
 	*out_end = page->count == 0;
 	for (size_t i = 0; i < page->count && !*out_end && status == MF_OK; i++) {
-		*out_end = page->events[i].lsn > replay->options->at_lsn;
+		*out_end = page->events[i].lsn > replay->options->at_lsn || page->events[i].lsn > replay->options->committed;
 		if (!*out_end)
 			status = apply_event(replay, replayer, &page->events[i], error);
 	}
@@ -247,7 +247,7 @@ static enum mf_status check_complete(struct replay *replay, int64_t last_lsn, st
 		return broken_chain(replay, replay->newest_damaged, lsn, replay->newest_damaged, error);
 	if (replay->options->at_lsn != INT64_MAX)
 		return check_old(replay, error);
-	if (lsn < last_lsn)
+	if (lsn < last_lsn && last_lsn <= replay->options->committed)
 		return broken_chain(replay, last_lsn, lsn, last_lsn, error);
 	return MF_OK;
 }
@@ -296,6 +296,7 @@ enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, cons
 		.batch = given.batch ? given.batch : DEFAULT_BATCH,
 		.history_limit = given.history_limit ? given.history_limit : DEFAULT_HISTORY,
 		.at_lsn = given.at_lsn ? given.at_lsn : INT64_MAX,
+		.committed = INT64_MAX,
 		.snapshot_at_most = INT64_MAX,
 	};
 	struct mf_replay_report report;

@@ -9,6 +9,7 @@ struct mf_replay_options {
 	uint32_t batch;           /* events a page */
 	size_t history_limit;
 	int64_t at_lsn;           /* INT64_MAX: the newest */
+	int64_t committed;        /* events after this LSN are still under way, and as good as not there; INT64_MAX: none are */
 	int64_t snapshot_at_most; /* begin from a snapshot no newer than this; INT64_MAX: any */
 };
 struct mf_replay_report {

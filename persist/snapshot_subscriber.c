@@ -26,6 +26,7 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 		.batch = subscriber->options.recovery_batch,
 		.history_limit = subscriber->options.history_limit,
 		.at_lsn = at_lsn,
+		.committed = mf_commit_queue_committed(subscriber->queue),
 		.snapshot_at_most = INT64_MAX,
 	};
 	struct mf_replay_report report;
@@ -167,7 +168,10 @@ static enum mf_status make_parts(struct mf_snapshot_subscriber *subscriber, stru
 {
 	struct mf_snapshotter_options snapshotter = {.store = subscriber->store, .persist = &subscriber->options, .ended = snapshot_ended, .user = subscriber};
 	struct mf_commit_queue_options queue = {.store = subscriber->store, .group_window_ms = subscriber->options.commit_mode.group_window_ms, .env = subscriber->env};
-	enum mf_status status = mf_pending_keys_new(subscriber->env, &subscriber->keys);
+	enum mf_status status = subscriber->store->ops->last_lsn(subscriber->store, NULL, &queue.committed, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_pending_keys_new(subscriber->env, &subscriber->keys);
 	if (status == MF_OK)
 		status = mf_snapshot_policy_new(&subscriber->options, &subscriber->policy);
 	if (status == MF_OK)

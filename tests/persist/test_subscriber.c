@@ -191,6 +191,30 @@ static void f04_a_commit_is_stored_before_it_is_told(void **unused)
 	close_fake();
 }
 
+static void f04_what_is_stored_and_not_yet_synced_is_not_recovered(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	int64_t lsn;
+	assert_int_equal(walk("doc", &state, insert("a", "a"), MF_COMMIT_MEMORY_ONLY, &lsn), MF_OK);
+	struct mf_transaction *transaction = insert("b", "b");
+	struct mf_proposal proposal = propose("doc", state, transaction, reserve("doc", transaction).reservation, NULL);
+	struct mf_ticket *ticket;
+	FAKE_SET(subject.fake, hold_syncs = true);
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, subject.fake->in_sync > 0);
+	assert_int_equal(FAKE_GET(subject.fake, last_lsn), 2); /* it is in the store */
+	assert_recovers("doc", state);
+	FAKE_SET(subject.fake, hold_syncs = false);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	assert_recovers("doc", proposal.new_state);
+	mf_transaction_free(transaction);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	close_fake();
+}
+
 struct told_state {
 	struct mf_state *state;
 	int64_t state_lsn, result_lsn;
@@ -879,6 +903,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(f04_a_commit_is_stored_before_it_is_told),
+		cmocka_unit_test(f04_what_is_stored_and_not_yet_synced_is_not_recovered),
 		cmocka_unit_test(the_new_state_has_its_lsn_when_done_is_called),
 		cmocka_unit_test(f20_events_are_stored_under_the_document_that_the_caller_named),
 		cmocka_unit_test(undo_is_reserved_before_its_steps_are_known),
