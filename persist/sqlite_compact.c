@@ -294,28 +294,33 @@ enum mf_status mf_sqlite_compact(struct mf_store *base, const char *doc_id, int6
 
 /* ---- after a crash ---- */
 
-static enum mf_status next_unfinished(struct mf_sqlite *store, char **out_doc_id, struct mf_error *error)
+/* The first one behind *doc_id, which is freed. NULL: before all; there is no more. */
+static enum mf_status next_unfinished(struct mf_sqlite *store, char **doc_id, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 LIMIT 1", &stmt, error);
+	const char *after = *doc_id ? *doc_id : "";
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 ORDER BY doc_id LIMIT 1", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	bool row;
+	mf_stmt_bind_text(stmt, 1, after, strlen(after));
 	status = mf_stmt_step(stmt, &row, error);
-	*out_doc_id = NULL;
+	char *next = NULL;
 	if (status == MF_OK && row) {
-		*out_doc_id = mf_strdup(mf_stmt_text(stmt, 0, NULL));
-		if (!*out_doc_id)
+		next = mf_strdup(mf_stmt_text(stmt, 0, NULL));
+		if (!next)
 			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while going on with a compaction");
 	}
 	mf_stmt_free(stmt);
+	mf_free(*doc_id);
+	*doc_id = next;
 	return status;
 }
 
 enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error)
 {
+	char *doc_id = NULL;
 	for (;;) {
-		char *doc_id;
 		enum mf_status status = next_unfinished(store, &doc_id, error);
 		if (status != MF_OK || !doc_id)
 			return status;
@@ -323,8 +328,11 @@ enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_e
 		status = read_record(store, &job, error);
 		if (status == MF_OK)
 			status = carry_out(store, &job, error);
-		mf_free(doc_id);
-		if (status != MF_OK)
+		/* Damage in one document must not keep the others from being written. It is as it was: verify tells of it,
+		 * and so does whoever reads it. */
+		if (status != MF_OK && status != MF_ERR_CORRUPTED) {
+			mf_free(doc_id);
 			return status;
+		}
 	}
 }

@@ -180,6 +180,32 @@ static void a_batch_larger_than_the_cache_is_still_all_or_nothing(void **state)
 	free(large);
 }
 
+static void damage_in_an_interrupted_compaction_does_not_lock_the_store(void **state)
+{
+	(void)state;
+	struct mf_store *store = open_shim(0);
+	struct mf_error error;
+	kit_append_many(store, "bad", "b", 10);
+	kit_append_many(store, "good", "g", 10);
+	kit_write_snapshot(store, "bad", 9, 100);
+	kit_write_snapshot(store, "good", 19, 100);
+	for (int i = 0; i < 2; i++) { /* the record of the compaction is written, the disk is full before an event is moved */
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_WRITE, .at = 3, .times = 1000, .rc = SQLITE_FULL, .system_errno = ENOSPC});
+		assert_int_equal(mf_store_compact(store, i ? "good" : "bad", i ? 19 : 9, &error), MF_ERR_STORAGE_FULL);
+		vfs_shim_reset();
+	}
+	kit_close(store);
+	kit_sql(dir, "UPDATE events SET payload = zeroblob(40) WHERE lsn = 5");
+	store = kit_open(dir);
+	kit_append_many(store, "good", "more", 5);
+	assert_int_equal(kit_count(store, "good", 19), 6);
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_ERR_CORRUPTED);
+	assert_string_equal(findings.doc_id, "bad");
+	assert_int_equal(findings.lsn, 5);
+	kit_close(store);
+}
+
 /* ---- syncs ---- */
 
 static void a_failed_sync_is_final(void **state)
@@ -504,6 +530,7 @@ int main(void)
 		T(p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells),
 		T(p9_a_full_disk_refuses_and_resumes_without_a_restart),
 		T(a_batch_larger_than_the_cache_is_still_all_or_nothing),
+		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
 		T(a_failed_sync_is_final),
 		T(a_failed_sync_for_want_of_space_is_as_final),
 		T(the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too),
