@@ -1,10 +1,21 @@
 #include "model/str.h"
 
 #include <string.h>
+#include <sys/auxv.h>
 #include <xxhash.h>
 
 #include "model/mem.h"
 #include <moduforge/value.h>
+
+static uint64_t seed;
+
+/* Of the 16 random bytes that the kernel gives each process, so that nobody can make ids that all have one hash. */
+__attribute__((constructor)) static void choose_seed(void)
+{
+	const void *bytes = (const void *)getauxval(AT_RANDOM);
+	if (bytes)
+		seed = XXH3_64bits(bytes, 16);
+}
 
 struct mf_str *mf_str_new(const char *bytes, size_t len)
 {
@@ -31,7 +42,7 @@ void mf_str_unref(struct mf_str *str)
 
 uint64_t mf_str_hash(const char *bytes, size_t len)
 {
-	return XXH3_64bits(bytes, len);
+	return XXH3_64bits_withSeed(bytes, len, seed);
 }
 
 int mf_bytes_compare(const char *a, size_t a_len, const char *b, size_t b_len)

@@ -28,7 +28,7 @@ struct mf_bytes {
 };
 
 struct mf_str *mf_str_new(const char *bytes, size_t len); /* NULL: no memory, or len above UINT32_MAX */
-uint64_t mf_str_hash(const char *bytes, size_t len);
+uint64_t mf_str_hash(const char *bytes, size_t len); /* differs from process to process: never stored, nothing is ordered by it outside */
 /* As memcmp, a prefix before what it is a prefix of. */
 int mf_bytes_compare(const char *a, size_t a_len, const char *b, size_t b_len);
 /* The first 8 bytes as a big-endian number, padded with 0: ordered as the bytes are. */
