@@ -113,11 +113,11 @@ static enum mf_status refuse_duplicate(struct mf_sqlite *store, const struct app
 /* The index over stored events refuses their keys; the compacted ones have to be asked. */
 static enum mf_status check_compacted(struct mf_sqlite *store, const struct append *job, size_t index, struct mf_error *error)
 {
-	if (!store->any_compacted_keys)
+	const char *key = job->events[index].idempotency_key;
+	if (!store->any_compacted_keys || mf_sqlite_key_is_new(store, key))
 		return MF_OK;
 	bool row;
 	struct mf_stmt *stmt = store->write[MF_WRITE_FIND_COMPACTED_KEY];
-	const char *key = job->events[index].idempotency_key;
 	mf_stmt_bind_text(stmt, 1, key, strlen(key));
 	enum mf_status status = mf_stmt_step(stmt, &row, error);
 	if (status != MF_OK || !row)
