@@ -61,6 +61,16 @@ static enum mf_status make_dir(const struct mf_sqlite *store, struct mf_error *e
 	return result < 0 ? mf_sqlite_os_failed(error, result, "create the directory", store->dir) : sync_parent(store, error);
 }
 
+/* SQLite would make it readable for everybody; its log and index take over what the database has. */
+static enum mf_status make_database_private(const struct mf_sqlite *store, struct mf_error *error)
+{
+	int fd = store->env->open(store->env->user, store->db_path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0)
+		return mf_sqlite_os_failed(error, fd, "create the database", store->db_path);
+	store->env->close(store->env->user, fd);
+	return MF_OK;
+}
+
 static enum mf_status take_lock(struct mf_sqlite *store, struct mf_error *error)
 {
 	int fd = store->env->open(store->env->user, store->lock_path, O_RDWR | O_CREAT, 0600);
@@ -261,7 +271,10 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		return gone(store, &presence, error);
 	if (presence.watermark.sync_failed)
 		forget_cache(store);
-	status = mf_sqlite_open_writer(store, presence.db_size > 0, presence.watermark_state != MF_WATERMARK_MISSING, error);
+	if (presence.db_size == 0)
+		status = make_database_private(store, error);
+	if (status == MF_OK)
+		status = mf_sqlite_open_writer(store, presence.db_size > 0, presence.watermark_state != MF_WATERMARK_MISSING, error);
 	if (status == MF_ERR_NOT_FOUND)
 		return gone(store, &presence, error);
 	if (status == MF_OK)

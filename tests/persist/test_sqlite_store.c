@@ -134,6 +134,25 @@ static void f1_reopening_goes_on_with_numbers_and_keys(void **state)
 	}
 }
 
+static void nobody_else_can_read_what_is_stored(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm", "watermark", "lock"};
+	mode_t before = umask(0);
+	struct mf_store *store = kit_open(dir); /* the directory was there before, and anybody may enter it */
+	kit_append_many(store, "d", "k", 3);
+	umask(before);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct stat info;
+		char *path = kit_path(dir, names[i]);
+		assert_int_equal(stat(path, &info), 0);
+		if (info.st_mode & 0077)
+			fail_msg("%s has mode %04o", names[i], (unsigned)(info.st_mode & 07777));
+		free(path);
+	}
+	kit_close(store);
+}
+
 static void an_interrupted_creation_is_finished_by_the_next_opening(void **state)
 {
 	(void)state;
@@ -781,6 +800,7 @@ int main(void)
 		T(a_new_store_is_a_private_directory),
 		T(the_database_is_marked_as_ours),
 		T(f1_reopening_goes_on_with_numbers_and_keys),
+		T(nobody_else_can_read_what_is_stored),
 		T(an_interrupted_creation_is_finished_by_the_next_opening),
 		T(a_foreign_or_newer_database_is_refused_and_left_alone),
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
