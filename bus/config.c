@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bus/edit_distance.h"
 #include "bus/path_policy.h"
 #include "model/mem.h"
 

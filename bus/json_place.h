@@ -26,6 +26,3 @@ char *mf_json_place_string(const struct mf_json_place *place, const struct mf_va
 
 /* How many bytes of text to show, at most max, without half a UTF-8 sequence at the end: for "%.*s". */
 int mf_text_cut(const char *text, size_t max);
-
-/* Edits (insert, delete, replace a byte) from a to b; the first 128 bytes of each count. */
-size_t mf_edit_distance(const char *a, const char *b);

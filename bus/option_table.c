@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bus/json_place.h"
+#include "bus/edit_distance.h"
 
 #define NAME_MAX_BYTES 128
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "bus/edit_distance.h"
 #include "bus/option_table.h"
 #include "bus/option_value.h"
 #include "bus/options.h"
