@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/edit_distance.h"
+
 #ifndef MF_VERSION
 #define MF_VERSION "unknown"
 #endif
@@ -30,6 +32,7 @@ static const struct option {
 	{"--data", "DIR", MF_ARG_DATA, false, offsetof(struct mf_args, data), "the store's directory, instead of the configuration's"},
 };
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
+#define SLIPS_MAX 2 /* a word that is wrong in more bytes was not mistyped: another was meant */
 
 /* ---- help ---- */
 static void print_synopsis(FILE *to, const struct mf_command *command)
@@ -81,6 +84,35 @@ static const struct mf_command *usage_error(enum mf_exit *out_exit, const char *
 	fputs("; see 'mf help'\n", stderr);
 	*out_exit = MF_EXIT_USAGE;
 	return NULL;
+}
+
+static const struct mf_command *did_you_mean(enum mf_exit *out_exit, const char *what, const char *which, const char *before, const char *nearest)
+{
+	fprintf(stderr, "mf: MF_ERR_INVALID: %s '%s'; did you mean '%s%s'?\n", what, which, before, nearest);
+	*out_exit = MF_EXIT_USAGE;
+	return NULL;
+}
+
+/* A slip of the keyboard, and nearer than *least, which becomes its distance. */
+static bool is_slip(const char *word, const char *name, size_t *least)
+{
+	size_t distance = mf_edit_distance(word, name);
+	if (distance >= *least || distance >= strlen(word))
+		return false;
+	*least = distance;
+	return true;
+}
+
+static const char *nearest_option(const char *text)
+{
+	const char *nearest = NULL;
+	char name[32];
+	size_t least = SLIPS_MAX + 1;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(text, "="), text);
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (is_slip(name, options[i].name, &least))
+			nearest = options[i].name;
+	return nearest;
 }
 
 static const struct option *find_option(const char *text, const char **out_value)
@@ -136,7 +168,7 @@ static bool take_word(struct words *words, const char *word)
 	return true;
 }
 
-static const char *read_arguments(int argc, char **argv, struct mf_args *args, struct words *words, const char **out_which)
+static const char *read_arguments(int argc, char **argv, struct mf_args *args, struct words *words, const char **out_which, const char **out_nearest)
 {
 	for (int i = 1; i < argc; i++) {
 		const char *value;
@@ -152,8 +184,10 @@ static const char *read_arguments(int argc, char **argv, struct mf_args *args, s
 		if (help || words->version)
 			return NULL;
 		const struct option *option = find_option(argv[i], &value);
-		if (!option)
+		if (!option) {
+			*out_nearest = nearest_option(argv[i]);
 			return "no such option:";
+		}
 		if (!option->value && value)
 			return "this option takes no value:";
 		if (option->value && !value && ++i < argc)
@@ -180,21 +214,31 @@ static const struct mf_command *find_command(const struct mf_command *commands, 
 	return NULL;
 }
 
+/* The command whose first word is right, or one that was mistyped; NULL: neither. */
+static const char *nearest_command(const struct mf_command *commands, const char *first, const char *both)
+{
+	const char *nearest = NULL;
+	size_t len = strlen(first), least = SLIPS_MAX + 1;
+	for (const struct mf_command *command = commands; command->name; command++) {
+		if (strncmp(command->name, first, len) == 0 && command->name[len] == ' ')
+			return command->name;
+		if (is_slip(first, command->name, &least) || is_slip(both, command->name, &least))
+			nearest = command->name;
+	}
+	return nearest;
+}
+
 /* The words make no command: which one was meant? */
 static const struct mf_command *not_a_command(const struct mf_command *commands, const struct words *words, enum mf_exit *out_exit)
 {
 	const struct words alone = {.first = words->first};
 	if (find_command(commands, &alone))
 		return usage_error(out_exit, "one word too many:", words->second);
-	size_t len = strlen(words->first);
-	for (const struct mf_command *command = commands; command->name; command++) {
-		if (strncmp(command->name, words->first, len) != 0 || command->name[len] != ' ')
-			continue;
-		fprintf(stderr, "mf: MF_ERR_INVALID: no such command: '%s%s%s'; did you mean 'mf %s'?\n", words->first, words->second ? " " : "", words->second ? words->second : "",
-			command->name);
-		*out_exit = MF_EXIT_USAGE;
-		return NULL;
-	}
+	char both[80];
+	snprintf(both, sizeof(both), "%s%s%s", words->first, words->second ? " " : "", words->second ? words->second : "");
+	const char *nearest = nearest_command(commands, words->first, both);
+	if (nearest)
+		return did_you_mean(out_exit, "no such command:", both, "mf ", nearest);
 	return usage_error(out_exit, "no such command:", words->first);
 }
 
@@ -227,9 +271,11 @@ static const struct mf_command *check_options(const struct mf_command *command, 
 const struct mf_command *mf_args_parse(int argc, char **argv, const struct mf_command *commands, struct mf_args *out, enum mf_exit *out_exit)
 {
 	struct words words = {0};
-	const char *which = NULL;
+	const char *which = NULL, *nearest = NULL;
 	memset(out, 0, sizeof(*out));
-	const char *fault = read_arguments(argc, argv, out, &words, &which);
+	const char *fault = read_arguments(argc, argv, out, &words, &which, &nearest);
+	if (nearest)
+		return did_you_mean(out_exit, fault, which, "", nearest);
 	if (fault)
 		return usage_error(out_exit, fault, which);
 	if (words.version) {

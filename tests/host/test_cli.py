@@ -636,7 +636,10 @@ def wrong_words_are_named_and_the_right_ones_told(work):
     for args, words in [(("run", "extra"), b"one word too many: 'extra'"), (("state", "--doc", "d", "d"), b"one word too many: 'd'"),
                         (("plugin",), b"did you mean 'mf plugin list'"), (("plugin", "lst"), b"did you mean 'mf plugin list'"),
                         (("plugin", "list", "all"), b"one word too many: 'all'"), (("help", "nosuch"), b"no such command: 'nosuch'"),
-                        (("help", "run", "extra"), b"one word too many: 'extra'"), (("jump",), b"no such command: 'jump'")]:
+                        (("help", "run", "extra"), b"one word too many: 'extra'"), (("jump",), b"no such command: 'jump'; see"),
+                        (("rn",), b"no such command: 'rn'; did you mean 'mf run'?"), (("plugn", "list"), b"'plugn list'; did you mean 'mf plugin list'?"),
+                        (("stat", "--doc", "d"), b"did you mean 'mf state'?"), (("docs", "--dat", "x"), b"no such option: '--dat'; did you mean '--data'?"),
+                        (("docs", "--dta=x"), b"'--dta=x'; did you mean '--data'?"), (("docs", "--colour"), b"no such option: '--colour'; see")]:
         result = mf(*args, config=None, cwd=work)
         assert result.returncode == 2 and words in result.stderr, (args, result)
 
