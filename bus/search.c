@@ -62,7 +62,7 @@ static enum mf_status look_in_plugin_path(struct hunt *hunt, const char *plugin_
 
 static enum mf_status not_found(const struct hunt *hunt, struct mf_error *error)
 {
-	return mf_error_set(error, MF_ERR_NOT_FOUND, "no file %s.so in: %s%s%s%s", hunt->name, hunt->tried.len ? hunt->tried.text : "(no directories)",
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "no file %s.so in: %s%s%s%s; set plugin_dirs, or MF_PLUGIN_PATH", hunt->name, hunt->tried.len ? hunt->tried.text : "(no directories)",
 			    hunt->ignored.len ? " (ignored in MF_PLUGIN_PATH: " : "", hunt->ignored.text, hunt->ignored.len ? ")" : "");
 }
 

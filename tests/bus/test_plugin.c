@@ -121,7 +121,7 @@ static void a_plugin_that_is_nowhere_lists_the_directories_tried_and_the_parts_i
 	char *dirs[] = {scratch->dir};
 	const struct mf_plugin_search search = {.plugin_path = ":relative/x:/nonexistent", .dirs = dirs, .dir_count = 1, .installed_dir = "/nonexistent/lib"};
 	assert_int_equal(mf_plugin_search(&search, "p", &path, &error), MF_ERR_NOT_FOUND);
-	snprintf(expected, sizeof(expected), "no file p.so in: /nonexistent, %s, /nonexistent/lib (ignored in MF_PLUGIN_PATH: an empty part, relative/x, which is relative)", scratch->dir);
+	snprintf(expected, sizeof(expected), "no file p.so in: /nonexistent, %s, /nonexistent/lib (ignored in MF_PLUGIN_PATH: an empty part, relative/x, which is relative); set plugin_dirs, or MF_PLUGIN_PATH", scratch->dir);
 	assert_string_equal(error.message, expected);
 	assert_null(path);
 }
@@ -133,7 +133,7 @@ static void an_empty_plugin_path_is_no_part_at_all(void **state)
 	char *path = NULL;
 	const struct mf_plugin_search search = {.plugin_path = ""};
 	assert_int_equal(mf_plugin_search(&search, "p", &path, &error), MF_ERR_NOT_FOUND);
-	assert_string_equal(error.message, "no file p.so in: (no directories)");
+	assert_string_equal(error.message, "no file p.so in: (no directories); set plugin_dirs, or MF_PLUGIN_PATH");
 }
 
 static void relative_parts_are_not_looked_into_even_if_the_file_is_there(void **state)
