@@ -368,6 +368,8 @@ enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
 enum mf_status mf_sql_begin(struct mf_sql *sql, struct mf_error *error)
 {
 	enum mf_status status = prepare_rollback(sql, error);
+	if (sql->log)
+		mf_log_forget_failure(sql->log);
 	return status != MF_OK ? status : run_cached(sql, &sql->begin, sql->mode == MF_SQL_READ ? "BEGIN" : "BEGIN IMMEDIATE", error);
 }
 
@@ -381,9 +383,23 @@ static bool surely_absent(struct mf_sql *sql)
 	return extended == SQLITE_IOERR_WRITE && out_of_space(system_errno_of(sql, extended));
 }
 
+/* Pages that did not fit into the cache could not be written to the log, and SQLite may not have noticed. */
+static enum mf_status check_log(struct mf_sql *sql, struct mf_error *error)
+{
+	int rc = sql->log ? mf_log_failure(sql->log) : SQLITE_OK, code = 0;
+	if (rc == SQLITE_OK)
+		return MF_OK;
+	if ((rc & 0xff) == SQLITE_IOERR)
+		sql->log->pMethods->xFileControl(sql->log, SQLITE_FCNTL_LAST_ERRNO, &code);
+	enum mf_status status = status_of(rc, code);
+	return mf_error_set(error, status, "a part of the transaction could not be written: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(status));
+}
+
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
 {
-	enum mf_status prepared = prepare_rollback(sql, error);
+	enum mf_status prepared = check_log(sql, error);
+	if (prepared == MF_OK)
+		prepared = prepare_rollback(sql, error);
 	if (prepared == MF_OK && !sql->commit)
 		prepared = mf_sql_prepare(sql, "COMMIT", &sql->commit, error);
 	if (prepared != MF_OK) {

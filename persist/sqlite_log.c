@@ -24,6 +24,7 @@ struct log_file {
 	sqlite3_int64 at;     /* where they belong */
 	sqlite3_int64 read_at; /* of the last read; -1 after a write */
 	int len;
+	int failure;  /* result code of a write that failed */
 	bool commits; /* the last header had the commit mark */
 };
 
@@ -32,12 +33,30 @@ static struct log_file *of(sqlite3_file *file)
 	return (struct log_file *)file;
 }
 
+static int write_below(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
+{
+	int rc = log->real->pMethods->xWrite(log->real, bytes, len, at);
+	if (rc != SQLITE_OK && log->failure == SQLITE_OK)
+		log->failure = rc;
+	return rc;
+}
+
 int mf_log_write_out(sqlite3_file *file)
 {
 	struct log_file *log = of(file);
 	int len = log->len;
 	log->len = 0; /* also if it fails: it must not be written later */
-	return len ? log->real->pMethods->xWrite(log->real, log->bytes, len, log->at) : SQLITE_OK;
+	return len ? write_below(log, log->bytes, len, log->at) : SQLITE_OK;
+}
+
+int mf_log_failure(const sqlite3_file *file)
+{
+	return ((const struct log_file *)file)->failure;
+}
+
+void mf_log_forget_failure(sqlite3_file *file)
+{
+	of(file)->failure = SQLITE_OK;
 }
 
 int mf_log_sync(sqlite3_file *file, int flags)
@@ -51,7 +70,7 @@ int mf_log_sync(sqlite3_file *file, int flags)
 static int pass_on(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
 {
 	int rc = mf_log_write_out(&log->base);
-	return rc == SQLITE_OK ? log->real->pMethods->xWrite(log->real, bytes, len, at) : rc;
+	return rc == SQLITE_OK ? write_below(log, bytes, len, at) : rc;
 }
 
 static int gather(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
@@ -76,9 +95,10 @@ static bool has_commit_mark(const unsigned char *header)
 static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
 	struct log_file *log = of(file);
-	bool corrects = at == log->read_at, header = len == FRAME_HEADER, ends = !header && log->commits;
+	bool header = len == FRAME_HEADER, ends = !header && log->commits;
+	bool corrects = header && at == log->read_at; /* or begins where the recovery of a log stopped reading: that is written too */
 	log->read_at = -1;
-	log->commits = header && !corrects && has_commit_mark(bytes);
+	log->commits = header && has_commit_mark(bytes);
 	if (corrects || len > GATHER_MAX)
 		return pass_on(log, bytes, len, at);
 	int rc = gather(log, bytes, len, at);
@@ -129,38 +149,50 @@ bool mf_log_is_one(const struct sqlite3_file *file)
 
 /* ---- the VFS ---- */
 
+static sqlite3_vfs *below(sqlite3_vfs *base)
+{
+	return ((struct mf_log_vfs *)base)->below;
+}
+
+static int vfs_delete(sqlite3_vfs *base, const char *name, int sync_dir) { return below(base)->xDelete(below(base), name, sync_dir); }
+static int vfs_access(sqlite3_vfs *base, const char *name, int flags, int *out) { return below(base)->xAccess(below(base), name, flags, out); }
+static int vfs_full_name(sqlite3_vfs *base, const char *name, int size, char *out) { return below(base)->xFullPathname(below(base), name, size, out); }
+static int vfs_random(sqlite3_vfs *base, int size, char *out) { return below(base)->xRandomness(below(base), size, out); }
+static int vfs_sleep(sqlite3_vfs *base, int us) { return below(base)->xSleep(below(base), us); }
+static int vfs_time(sqlite3_vfs *base, double *out) { return below(base)->xCurrentTime(below(base), out); }
+static int vfs_last_error(sqlite3_vfs *base, int size, char *out) { return below(base)->xGetLastError ? below(base)->xGetLastError(below(base), size, out) : 0; }
+
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
-	sqlite3_vfs *below = ((struct mf_log_vfs *)base)->below;
 	if (!(flags & SQLITE_OPEN_WAL))
-		return below->xOpen(below, name, file, flags, out_flags);
+		return below(base)->xOpen(below(base), name, file, flags, out_flags);
 	struct log_file *log = of(file);
 	file->pMethods = NULL;
-	sqlite3_file *real = mf_calloc(1, (size_t)below->szOsFile + GATHER_MAX);
+	sqlite3_file *real = mf_calloc(1, (size_t)below(base)->szOsFile + GATHER_MAX);
 	if (!real)
 		return SQLITE_NOMEM;
-	int rc = below->xOpen(below, name, real, flags, out_flags);
+	int rc = below(base)->xOpen(below(base), name, real, flags, out_flags);
 	if (!real->pMethods) {
 		mf_free(real);
 		return rc;
 	}
-	*log = (struct log_file){.base.pMethods = &methods, .real = real, .bytes = (unsigned char *)real + below->szOsFile, .read_at = -1};
+	*log = (struct log_file){.base.pMethods = &methods, .real = real, .bytes = (unsigned char *)real + below(base)->szOsFile, .read_at = -1};
 	return rc; /* if it failed, SQLite closes it */
 }
 
-enum mf_status mf_log_vfs_new(const char *below, struct mf_log_vfs **out, struct mf_error *error)
+enum mf_status mf_log_vfs_new(const char *name, struct mf_log_vfs **out, struct mf_error *error)
 {
-	sqlite3_vfs *found = sqlite3_vfs_find(below);
+	sqlite3_vfs *found = sqlite3_vfs_find(name);
 	if (!found)
-		return mf_error_set(error, MF_ERR_INVALID, "SQLite has no VFS '%s'", below ? below : "(default)");
+		return mf_error_set(error, MF_ERR_INVALID, "SQLite has no VFS '%s'", name ? name : "(default)");
 	struct mf_log_vfs *vfs = mf_calloc(1, sizeof(*vfs));
 	if (!vfs)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a VFS");
 	snprintf(vfs->name, sizeof(vfs->name), "moduforge-log-%p", (void *)vfs);
-	vfs->base = *found;
-	vfs->base.pNext = NULL;
-	vfs->base.zName = vfs->name;
-	vfs->base.xOpen = vfs_open;
+	vfs->base = (sqlite3_vfs){
+		.iVersion = 1, .szOsFile = found->szOsFile, .mxPathname = found->mxPathname, .zName = vfs->name, .xOpen = vfs_open, .xDelete = vfs_delete,
+		.xAccess = vfs_access, .xFullPathname = vfs_full_name, .xRandomness = vfs_random, .xSleep = vfs_sleep, .xCurrentTime = vfs_time,
+		.xGetLastError = vfs_last_error};
 	if (vfs->base.szOsFile < (int)sizeof(struct log_file))
 		vfs->base.szOsFile = (int)sizeof(struct log_file);
 	vfs->below = found;

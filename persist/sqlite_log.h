@@ -8,10 +8,11 @@
  * 1. A commit's frames are written before SQLite tells any reader of them, and before COMMIT returns: the page that
  *    follows a frame with the commit mark (bytes 4 to 7 not zero, https://www.sqlite.org/fileformat2.html#walformat)
  *    writes everything out, and so does every call but a write.
- * 2. The bytes reach the VFS below in the order in which SQLite wrote them; a failed write is reported by the call
- *    that made it, which is a call of the same transaction, and nothing gathered outlives it.
+ * 2. The bytes reach the VFS below in the order in which SQLite wrote them, and nothing gathered outlives a failure.
  * 3. A header that SQLite corrects in place (it reads the frame, then writes the header there) is not gathered: no
  *    page follows it.
+ * 4. A write that fails may be reported by a later call than the one that made it, even by a read, after which SQLite
+ *    may go on with the transaction. So whoever commits asks mf_log_failure first.
  *
  * Thread: the connection's; mf_log_sync may run beside its calls, for it does not touch what is gathered. */
 #pragma once
@@ -29,6 +30,8 @@ const char *mf_log_vfs_name(const struct mf_log_vfs *vfs); /* for sqlite3_open_v
 void mf_log_vfs_free(struct mf_log_vfs *vfs);              /* NULL is fine */
 
 bool mf_log_is_one(const struct sqlite3_file *file); /* is it the log of such a connection? The others take only those. */
-/* Both return SQLite's result code. */
+/* These return SQLite's result code. */
 int mf_log_sync(struct sqlite3_file *log, int flags); /* of what was committed before the call */
 int mf_log_write_out(struct sqlite3_file *log);
+int mf_log_failure(const struct sqlite3_file *log); /* of the first write that failed since mf_log_forget_failure */
+void mf_log_forget_failure(struct sqlite3_file *log);

@@ -216,9 +216,9 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 	store->any_compacted_keys = keys > 0;
 	store->log_may_restart = true;
 	if (status == MF_OK)
-		status = mf_sqlite_transact(store, write_epoch, &next, error);
-	if (status == MF_OK)
 		status = mf_sql_find_log(store->writer, error);
+	if (status == MF_OK)
+		status = mf_sqlite_transact(store, write_epoch, &next, error);
 	if (status == MF_OK) /* the names of the log and of the watermark too, whose errors SQLite does not report */
 		status = mf_sqlite_sync_dir(store, error);
 	if (status == MF_OK)

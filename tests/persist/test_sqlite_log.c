@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "model/mem.h"
 #include "persist/sqlite_db.h"
@@ -139,6 +141,71 @@ static void a_refused_commit_leaves_nothing_behind_that_is_written_later(void **
 	assert_int_equal(number(reader, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
 }
 
+/* Another process: leaves frames behind in a log that was begun anew, which touch no page of t. */
+static void die_with_a_log(void)
+{
+	int64_t done;
+	struct mf_sql *sql;
+	bool good = mf_sql_open(path, NULL, MF_SQL_WRITE, &sql, NULL) == MF_OK && mf_sql_exec(sql, "CREATE TABLE u (n INTEGER)", NULL) == MF_OK &&
+		    mf_sql_exec(sql, "INSERT INTO t(n) VALUES (1)", NULL) == MF_OK && mf_sql_checkpoint(sql, false, &done, NULL) == MF_OK &&
+		    mf_sql_exec(sql, "INSERT INTO u VALUES (1)", NULL) == MF_OK;
+	_exit(good ? 0 : 1);
+}
+
+/* Recovery reads a log frame by frame and ends at the place where the next frame will be written: to write there is
+ * not to correct what was read. */
+static void the_first_commit_after_a_recovery_is_written(void **state)
+{
+	(void)state;
+	struct mf_sql *next;
+	KIT_OK(mf_sql_close(reader, &error), &error); /* SQLite forbids to take connections through a fork */
+	KIT_OK(mf_sql_close(writer, &error), &error);
+	pid_t child = fork();
+	if (child == 0)
+		die_with_a_log();
+	int result;
+	assert_int_equal(waitpid(child, &result, 0), child);
+	assert_int_equal(result, 0);
+	KIT_OK(mf_sql_open(path, NULL, MF_SQL_WRITE, &next, &error), &error);
+	KIT_OK(mf_sql_pragma(next, "synchronous", "NORMAL", NULL, &error), &error); /* else a sync follows, which writes too */
+	KIT_OK(mf_sql_begin(next, &error), &error);
+	run(next, "INSERT INTO t(n) VALUES (2)"); /* one page, read from the database */
+	KIT_OK(mf_sql_commit(next, &error), &error);
+	KIT_OK(mf_sql_open(path, NULL, MF_SQL_READ, &reader, &error), &error);
+	assert_int_equal(number(reader, "SELECT sum(n) FROM t"), 3);
+	assert_int_equal(number(reader, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+	KIT_OK(mf_sql_close(next, &error), &error);
+	KIT_OK(mf_sql_open(path, NULL, MF_SQL_WRITE, &writer, &error), &error);
+}
+
+/* A write that fails may show in a read, and then SQLite undoes one statement only and would go on. */
+static void a_transaction_whose_pages_could_not_be_written_is_not_committed(void **state)
+{
+	(void)state;
+	int struck = 0;
+	run(writer, "CREATE TABLE u (id INTEGER PRIMARY KEY, k UNIQUE, b)");
+	run(writer, "INSERT INTO u(k, b) VALUES (1, zeroblob(9000)), (2, zeroblob(9000)), (3, zeroblob(9000)), (4, zeroblob(9000)), (5, zeroblob(9000))");
+	for (int rows = 1; rows < 12; rows++) {
+		for (int at = 1; at <= 6; at++) {
+			char text[96];
+			KIT_OK(mf_sql_begin(writer, &error), &error);
+			snprintf(text, sizeof(text), "INSERT INTO t(filler) VALUES (zeroblob(%d))", rows * 4000);
+			run(writer, text);
+			vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_WRITE, .at = at, .times = 1, .rc = SQLITE_FULL, .system_errno = ENOSPC});
+			enum mf_status status = mf_sql_exec(writer, "UPDATE u SET k = k + 100, b = b || 'x'", &error);
+			bool failed = vfs_shim_failed() > 0;
+			vfs_shim_reset();
+			status = mf_sql_commit(writer, &error);
+			struck += failed;
+			assert_int_equal(status, failed ? MF_ERR_STORAGE_FULL : MF_OK);
+			assert_int_equal(number(reader, "SELECT count(*) FROM t"), failed ? 0 : 1);
+			assert_int_equal(number(reader, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+			run(writer, "DELETE FROM t");
+		}
+	}
+	assert_true(struck > 20);
+}
+
 static void a_vfs_that_is_not_there_is_refused(void **state)
 {
 	(void)state;
@@ -173,6 +240,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(more_than_is_gathered_at_once_is_written_in_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(whatever_has_been_committed_is_there_for_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_refused_commit_leaves_nothing_behind_that_is_written_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_first_commit_after_a_recovery_is_written, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_transaction_whose_pages_could_not_be_written_is_not_committed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vfs_that_is_not_there_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(opening_survives_every_allocation_that_fails, set_up, tear_down),
 	};
