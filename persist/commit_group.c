@@ -303,7 +303,7 @@ void mf_commit_queue_free(struct mf_commit_request *requests)
 	}
 }
 
-/* Mutex held. Returns what is to be freed by the caller, since there is too much of it. */
+/* Mutex held. Returns what is to be freed by the caller: there is too much of it, or nobody else awake to do it. */
 static struct mf_commit_request *keep_retired(struct mf_commit_queue *queue, struct chain *retired)
 {
 	if (!retired->head)
@@ -312,7 +312,7 @@ static struct mf_commit_request *keep_retired(struct mf_commit_queue *queue, str
 	queue->retired = retired->head;
 	queue->retired_events += retired->events;
 	queue->retired_bytes += retired->bytes;
-	bool many = queue->retired_events > MF_RETIRED_EVENTS || queue->retired_bytes > MF_RETIRED_BYTES;
+	bool many = queue->retired_events > MF_RETIRED_EVENTS || queue->retired_bytes > MF_RETIRED_BYTES || queue->place == WORKER_SLEEPS;
 	return many ? mf_commit_queue_take_retired(queue, SIZE_MAX) : NULL;
 }
 
@@ -382,11 +382,15 @@ void mf_commit_queue_lead(struct mf_commit_queue *queue)
 
 	pthread_mutex_lock(&queue->source.mutex);
 	settle_all(&settling, failure, failure_behind);
-	hand_over(queue);
 	struct mf_commit_request *surplus = keep_retired(queue, &settling.retired);
+	if (surplus) { /* still leading: who drains must not find them alive */
+		pthread_mutex_unlock(&queue->source.mutex);
+		mf_commit_queue_free(surplus);
+		pthread_mutex_lock(&queue->source.mutex);
+	}
+	hand_over(queue);
 	pthread_mutex_unlock(&queue->source.mutex);
 	wake_all(&settling);
-	mf_commit_queue_free(surplus);
 	mf_ticket_failure_unref(failure);
 	mf_ticket_failure_unref(failure_behind);
 	pthread_mutex_lock(&queue->source.mutex);
