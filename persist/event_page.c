@@ -15,8 +15,8 @@ void mf_event_page_init(struct mf_event_page *page)
 
 void mf_event_page_deinit(struct mf_event_page *page)
 {
-	mf_free(page->events);
-	mf_free(page->bytes);
+	mf_page_pool_give(MF_PAGE_EVENTS, page->events, page->capacity * sizeof(*page->events));
+	mf_page_pool_give(MF_PAGE_BYTES, page->bytes, page->size);
 	mf_event_page_init(page);
 }
 
@@ -110,12 +110,10 @@ void mf_event_page_finish(struct mf_event_page *page, struct mf_event_list *out)
 		event->meta = page->bytes + (uintptr_t)event->meta;
 		event->payload = (const unsigned char *)page->bytes + (uintptr_t)event->payload;
 	}
-	if (page->capacity > 0) {
-		mf_page_pool_lend(MF_PAGE_EVENTS, page->events, page->capacity * sizeof(*page->events));
-		mf_page_pool_lend(MF_PAGE_BYTES, page->bytes, page->size);
-	}
 	out->events = page->events;
 	out->count = page->count;
 	out->memory = page->bytes;
+	out->room[MF_PAGE_EVENTS] = page->capacity * sizeof(*page->events);
+	out->room[MF_PAGE_BYTES] = page->size;
 	mf_event_page_init(page);
 }

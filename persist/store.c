@@ -17,10 +17,8 @@
 
 void mf_event_list_deinit(struct mf_event_list *list)
 {
-	if (!mf_page_pool_return(MF_PAGE_EVENTS, list->events))
-		mf_free(list->events);
-	if (!mf_page_pool_return(MF_PAGE_BYTES, list->memory))
-		mf_free(list->memory);
+	mf_page_pool_give(MF_PAGE_EVENTS, list->events, list->room[MF_PAGE_EVENTS]);
+	mf_page_pool_give(MF_PAGE_BYTES, list->memory, list->room[MF_PAGE_BYTES]);
 	memset(list, 0, sizeof(*list));
 }
 
@@ -59,6 +57,7 @@ enum mf_status mf_store_load_since(struct mf_store *store, const char *doc_id, i
 	REQUIRE(store, load_since);
 	if (limit == 0 || from_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "reading events needs a limit above 0 and an LSN that is not negative");
+	*out = (struct mf_event_list){0};
 	return store->ops->load_since(store, doc_id, from_lsn, limit, out, error);
 }
 

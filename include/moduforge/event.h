@@ -34,6 +34,7 @@ struct mf_event_list {
 	struct mf_event *events;
 	size_t count;
 	void *memory; /* what the events point into */
+	size_t room[2]; /* the library's own: bytes of the two blocks, to be used again; 0 in a list that somebody else made */
 };
 MF_API void mf_event_list_deinit(struct mf_event_list *list);
 
