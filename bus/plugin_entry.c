@@ -77,11 +77,35 @@ static enum mf_status foreign(const struct mf_entry *entry, const char *function
 	return mf_foreign_failure(error, status, given, who);
 }
 
+/* "/store/dir: ..." of create: the place of an option of its own. A path of a file begins like that too. */
+static bool find_place(const struct mf_entry *entry, const char *message, struct mf_json_place *out)
+{
+	char option[MF_POINTER_SIZE];
+	size_t len = strcspn(message, ":");
+	*out = entry->configured->config_place;
+	size_t at = strlen(out->pointer);
+	if (message[0] != '/' || !message[len] || at + len >= sizeof(out->pointer))
+		return false;
+	memcpy(out->pointer + at, message, len);
+	out->pointer[at + len] = '\0';
+	memcpy(option, message + 1, len - 1);
+	option[len - 1] = '\0';
+	for (char *slash = option; (slash = strchr(slash, '/'));)
+		*slash = '.';
+	return mf_config_has(entry->config, option);
+}
+
 static enum mf_status create(struct mf_entry *entry, struct mf_error *error)
 {
 	struct mf_error given = {0};
 	enum mf_status status = entry->plugin.create ? entry->plugin.create(entry->config, &entry->instance, &given) : MF_OK;
 	entry->created = status == MF_OK;
+	struct mf_json_place place;
+	given.message[sizeof(given.message) - 1] = '\0';
+	if (status == MF_ERR_INVALID && find_place(entry, given.message, &place)) {
+		const char *text = strchr(given.message, ':') + 1;
+		return prefixed(entry, mf_json_place_error(&place, error, "%s", text + strspn(text, " ")), error);
+	}
 	return foreign(entry, "create", status, &given, error);
 }
 

@@ -139,7 +139,8 @@ static enum mf_status check_taken(const struct overrides *overrides, struct mf_e
 {
 	for (size_t i = 0; i < overrides->count; i++)
 		if (!overrides->taken[i])
-			return mf_error_set(error, MF_ERR_INVALID, "no loaded plugin has the option %s, which was to be overridden", overrides->items[i].option);
+			return mf_error_set(error, MF_ERR_INVALID, "no loaded plugin has the option %s, which was to be overridden%s", overrides->items[i].option,
+					    overrides->items[i].hint ? overrides->items[i].hint : "");
 	return MF_OK;
 }
 

@@ -17,6 +17,7 @@ struct mf_plugin_set;
 struct mf_plugin_override { /* replaces an option's value in every plugin whose table has it */
 	const char *option; /* "store.dir" */
 	const char *json;   /* as JSON text */
+	const char *hint;   /* ends the error when no plugin has the option; may be NULL */
 };
 
 struct mf_plugin_set_options {

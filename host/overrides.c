@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add_override(struct mf_overrides *overrides, const char *option, const char *json)
+#define MISSING "; is snapshot_subscriber missing in plugins.json?"
+
+static void add_override(struct mf_overrides *overrides, const char *option, const char *json, const char *hint)
 {
-	overrides->list[overrides->count++] = (struct mf_plugin_override){.option = option, .json = json};
+	overrides->list[overrides->count++] = (struct mf_plugin_override){.option = option, .json = json, .hint = hint};
 }
 
 static bool read_window(const char *text, unsigned *out)
@@ -27,7 +29,7 @@ static enum mf_status override_mode(struct mf_overrides *overrides, const char *
 	unsigned window = 10;
 	if (strcmp(mode, "memory") == 0) {
 		snprintf(overrides->mode, sizeof(overrides->mode), "\"memory_only\"");
-		add_override(overrides, "store.backend", "\"memory\"");
+		add_override(overrides, "store.backend", "\"memory\"", MISSING);
 	} else if (strcmp(mode, "sync") == 0) {
 		snprintf(overrides->mode, sizeof(overrides->mode), "\"sync_durable\"");
 	} else if (strcmp(mode, "async") == 0 || (strncmp(mode, "async:", 6) == 0 && read_window(mode + 6, &window))) {
@@ -35,7 +37,7 @@ static enum mf_status override_mode(struct mf_overrides *overrides, const char *
 	} else {
 		return mf_error_set(error, MF_ERR_INVALID, "the mode '%s' is none of: memory, async, async:MS (0 to 60000), sync", mode);
 	}
-	add_override(overrides, "commit_mode", overrides->mode);
+	add_override(overrides, "commit_mode", overrides->mode, " by mode (--mode)" MISSING);
 	return MF_OK;
 }
 
@@ -49,7 +51,7 @@ static enum mf_status override_dir(struct mf_overrides *overrides, const char *d
 	mf_value_unref(value);
 	if (status != MF_OK)
 		return mf_error_set(error, status, "the data directory's name cannot be used: it is not valid UTF-8, or memory is short");
-	add_override(overrides, "store.dir", overrides->dir);
+	add_override(overrides, "store.dir", overrides->dir, " by data_dir (--data)" MISSING);
 	return MF_OK;
 }
 
@@ -62,7 +64,7 @@ enum mf_status mf_overrides_make(const struct mf_runtime_options *options, struc
 	if (status == MF_OK && options->data_dir)
 		status = override_dir(out, options->data_dir, error);
 	if (options->accept_damage)
-		add_override(out, "store.accept_damage", "true");
+		add_override(out, "store.accept_damage", "true", MISSING);
 	return status;
 }
 

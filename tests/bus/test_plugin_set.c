@@ -482,6 +482,16 @@ static void wrong_configuration_stops_the_start_also_of_an_optional_plugin(void 
 	assert_string_equal(calls, "");
 }
 
+static void what_create_says_of_an_option_is_told_with_file_and_pointer(void **state)
+{
+	struct host *host = *state;
+	refused(host, "{'name': 'b'}, {'name': 'a', 'config': {'create': 1, 'message': '/store/dir: has no room'}}", MF_ERR_INVALID,
+		"/plugins.json: /plugins/1/config/store/dir: has no room");
+	says(&host->error, "plugin a: /");
+	refused(host, "{'name': 'a', 'config': {'create': 1, 'message': '/etc/x: is not mine'}}", MF_ERR_INVALID, "plugin a: create: /etc/x: is not mine");
+	refused(host, "{'name': 'a', 'config': {'create': 1, 'message': '/store/dir'}}", MF_ERR_INVALID, "plugin a: create: /store/dir");
+}
+
 static void a_missing_or_unnamed_configuration_is_an_error(void **state)
 {
 	struct host *host = *state;
@@ -508,6 +518,8 @@ static void an_override_that_no_plugin_takes_or_that_is_wrong_is_refused(void **
 	host->options.overrides = &override;
 	host->options.override_count = 1;
 	refused(host, "{'name': 'a'}", MF_ERR_INVALID, "no loaded plugin has the option store.dirr, which was to be overridden");
+	override.hint = " by somebody";
+	refused(host, "{'name': 'a'}", MF_ERR_INVALID, "which was to be overridden by somebody");
 	override = (struct mf_plugin_override){.option = "store.dir", .json = "5"};
 	refused(host, "{'name': 'a'}", MF_ERR_INVALID, "plugin a: override of store.dir: must be a string, is an integer");
 	override.json = "{";
@@ -814,6 +826,7 @@ int main(void)
 		T(the_plugin_path_goes_before_the_configured_directories),
 		T(the_strict_policy_is_the_default),
 		T(wrong_configuration_stops_the_start_also_of_an_optional_plugin),
+		T(what_create_says_of_an_option_is_told_with_file_and_pointer),
 		T(a_missing_or_unnamed_configuration_is_an_error),
 		T(an_override_replaces_the_option_in_every_plugin_that_has_it),
 		T(an_override_that_no_plugin_takes_or_that_is_wrong_is_refused),
