@@ -214,7 +214,7 @@ static enum mf_status apply(const struct mf_step *step, struct mf_edit *edit, st
 	size_t id_len;
 	const char *id = step_name(&data->slots[ID], &id_len);
 	if (!mf_doc_find(mf_edit_doc(edit), id, id_len)) /* also when there is nothing to change */
-		return mf_error_set(error, MF_ERR_INVALID, "update_attrs: there is no node \"%s\"", id);
+		return mf_error_set(error, MF_ERR_INVALID, "there is no node \"%s\"", id);
 	size_t room = count_of(data->slots[SET].value) + count_of(data->slots[UNSET].value);
 	struct undo undo = {.added = room, .room = room, .changes = STEP_CALLOC(room ? room : 1, sizeof(struct mf_member))};
 	if (!undo.changes)

@@ -114,7 +114,7 @@ static enum mf_status apply(const struct mf_step *step, struct mf_edit *edit, st
 	const struct mf_node *node = mf_doc_find(mf_edit_doc(edit), count->id, count->id_len);
 	const struct mf_value *text = node ? mf_node_attr(node, "text", 4) : NULL;
 	if (!text || mf_value_kind(text) != MF_VALUE_STRING)
-		return mf_error_set(error, MF_ERR_INVALID, "count_words: node \"%s\" has no text", count->id);
+		return mf_error_set(error, MF_ERR_INVALID, "node \"%s\" has no text", count->id);
 	struct counter counter = {0, false};
 	mf_value_string_pieces(text, count_piece, &counter);
 	struct mf_value *words = NULL, *old = NULL;
