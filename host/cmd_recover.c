@@ -26,7 +26,7 @@ static enum mf_status print_report(const char *doc_id, const struct mf_state *st
 	mf_output_json(&out, "ms", ms, (size_t)ms_len);
 	mf_output_close(&out);
 	if (report->damaged_snapshots > 0)
-		fprintf(stderr, "mf: warning: document '%s': %lld damaged snapshot(s) passed over; run 'mf verify'\n", doc_id,
+		fprintf(stderr, "mf: warning: document '%s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'\n", doc_id,
 			(long long)report->damaged_snapshots);
 	return MF_OK;
 }

@@ -144,6 +144,15 @@ static enum mf_exit open_input(const struct mf_args *args, int *out_fd)
 	return MF_EXIT_USAGE;
 }
 
+/* A follower cannot refuse, so nobody was told when it failed. */
+static bool print_failures(void *user, const struct mf_subscriber_info *info)
+{
+	(void)user;
+	if (info->topics != 0 && info->failures > 0)
+		fprintf(stderr, "mf: plugin %s: its follower failed %llu time%s\n", info->name, (unsigned long long)info->failures, info->failures == 1 ? "" : "s");
+	return true;
+}
+
 enum mf_exit mf_cmd_run(const struct mf_args *args)
 {
 	struct mf_runtime *runtime;
@@ -156,5 +165,6 @@ enum mf_exit mf_cmd_run(const struct mf_args *args)
 		return code;
 	enum mf_status status = mf_acks_start(&acks, args->acks && strcmp(args->acks, "none") == 0, &error);
 	code = status == MF_OK ? run(runtime, input) : mf_fail(status, &error);
+	mf_bus_subscribers(mf_runtime_bus(runtime), print_failures, NULL);
 	return mf_session_close(runtime, status == MF_OK ? &acks.out : NULL, code);
 }

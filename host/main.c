@@ -35,6 +35,7 @@ int main(int argc, char **argv)
 	if (!fill_standard_streams())
 		return MF_EXIT_FAILED;
 	signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write */
+	signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 	const struct mf_command *command = mf_args_parse(argc, argv, commands, &args, &code);
 	return command ? command->run(&args) : code;
 }

@@ -123,7 +123,13 @@ static enum mf_status make_step(const struct mf_value *value, const struct mf_st
 	if (!type || !data || mf_value_count(value) != 2)
 		return mf_error_set(error, MF_ERR_INVALID, "must have the members type_id and data, and no other");
 	enum mf_status status = read_text(type, "type_id", type_id, error);
-	return status == MF_OK ? mf_step_registry_create(steps, type_id, strlen(type_id), data, out, error) : status;
+	if (status != MF_OK)
+		return status;
+	error->message[0] = '\0';
+	status = mf_step_registry_create(steps, type_id, strlen(type_id), data, out, error);
+	if (status != MF_OK && !error->message[0])
+		return mf_error_set(error, status, "step type '%.100s' failed with %s and gave no reason", type_id, mf_status_name(status));
+	return status;
 }
 
 static enum mf_status add_steps(struct mf_transaction *transaction, const struct mf_value *list, const struct mf_step_registry *steps, struct mf_error *error)
@@ -169,16 +175,31 @@ static enum mf_status read_line(const struct mf_value *line, const struct mf_ste
 	return status;
 }
 
+/* The text was one line: its number within itself would be taken for the line of the input. */
+static void forget_line(struct mf_error *error)
+{
+	static const char before[] = "JSON line 1, ", after[] = "JSON ";
+	if (strncmp(error->message, before, strlen(before)) != 0)
+		return;
+	const char *rest = error->message + strlen(before);
+	memmove(error->message + strlen(after), rest, strlen(rest) + 1);
+}
+
 enum mf_status mf_run_parse(const char *line, size_t len, const struct mf_step_registry *steps, const char *default_doc,
 			    struct mf_run_request *out, struct mf_error *error)
 {
 	struct mf_value *value;
+	struct mf_error unread;
+	mf_error_clear(&unread);
+	error = error ? error : &unread;
 	out->op = MF_RUN_APPLY;
 	out->doc[0] = '\0';
 	out->transaction = NULL;
 	enum mf_status status = mf_value_parse_json(line, len, &value, error);
-	if (status != MF_OK)
+	if (status != MF_OK) {
+		forget_line(error);
 		return status;
+	}
 	status = read_line(value, steps, default_doc, out, error);
 	mf_value_unref(value);
 	return status;

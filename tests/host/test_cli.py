@@ -239,6 +239,39 @@ def acks_none_is_silent_but_for_failures(work):
     assert state(work / "s")["lsn"] == 1
 
 
+def _with_surly(work):
+    path = config_with(work)
+    config = json.loads(path.read_text())
+    config["plugins"].append({"name": "surly", "path": str(Path(CONFIG).parent / "tests" / "host" / "surly.so")})
+    path.write_text(json.dumps(config))
+    return path
+
+
+def failures_without_a_word_are_told_all_the_same(work):
+    lines = [tr(insert("a")), tr(step("no_step")), tr(insert("b"))]
+    result = mf("run", "--data", work / "s", config=_with_surly(work), stdin=lines)
+    answers = objects(result)
+    assert [a["status"] for a in answers] == ["ok", "error", "ok"] and result.returncode == 1, result
+    assert answers[1]["message"] == "/steps/0: step type 'no_step' failed with MF_ERR_INVALID and gave no reason", answers
+    assert result.stderr == b"mf: plugin surly: its follower failed 2 times\n", result
+
+
+def a_message_about_a_line_has_one_line_number(work):
+    answers = run(work / "s", [tr(insert("a")), b'{"doc":"d"', tr(update("x", n=1))], code=1)
+    assert answers[1]["line"] == 2 and answers[1]["message"].startswith("JSON column "), answers
+    assert answers[2]["message"].endswith(': step 1 (update_attrs): there is no node "x"'), answers
+
+
+def a_file_that_may_not_grow_is_an_error_and_not_the_end(work):
+    lines = [tr(update(n="x" * 5000), key=f"k{n}") for n in range(100)]
+    command = ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", MF, "run", "--data", work / "s", "--mode", "sync", "--config", CONFIG]
+    result = subprocess.run(command, input=encode(lines), capture_output=True, timeout=120, check=False)
+    answers = objects(result)
+    assert result.returncode == 3 and len(answers) > 0 and "File too large" in answers[-1]["message"], result
+    stored = [a["lsn"] for a in answers if a["status"] == "ok"]
+    assert [a["lsn"] for a in run(work / "s", lines)] == list(range(1, 101)) and stored == list(range(1, len(stored) + 1))
+
+
 def input_comes_from_a_file_too(work):
     (work / "in").write_bytes(encode([tr(insert("a"))]))
     assert objects(mf("run", "--data", work / "s", "--input", work / "in"))[0]["lsn"] == 1
@@ -466,7 +499,7 @@ def verify_names_what_a_damaged_snapshot_is_of(work):
     assert any(f.get("lsn") == 10 and f["doc"] == "d" and f["what"] == "snapshot" for f in found), found
     assert state(data)["lsn"] == 12  # passed over
     result = mf("recover", "--data", data)
-    assert result.returncode == 0 and b"damaged snapshot" in result.stderr
+    assert result.returncode == 0 and b"1 snapshot(s) that could not be used were passed over" in result.stderr
 
 
 def verify_finds_a_missing_event(work):
@@ -683,6 +716,8 @@ def a_wrong_configuration_ends_with_2_a_pointer_and_nothing_made(work):
         (lambda c: c["plugins"][subscriber]["config"].update(keep_snapshots="2"), f"/plugins/{subscriber}/config/keep_snapshots"),
         (lambda c: c["plugins"][subscriber]["config"]["store"].update(dirr="x"), f"/plugins/{subscriber}/config/store/dirr"),
         (lambda c: c["plugins"][subscriber]["config"].update(commit_mode="fast"), f"/plugins/{subscriber}/config/commit_mode"),
+        (lambda c: c["plugins"][subscriber]["config"]["store"].update(backend="memory"), f"plugins.json: /plugins/{subscriber}/config/store/backend: a store"),
+        (lambda c: c["plugins"][subscriber]["config"].update(default_doc_id=""), f"plugins.json: /plugins/{subscriber}/config/default_doc_id: a document"),
     ]
     for change, pointer in changes:
         result = mf("run", "--data", work / "s", config=broken(change), stdin=[tr(insert("a"))])
@@ -702,6 +737,8 @@ def a_configuration_without_a_committer_is_refused(work):
     path.write_text(json.dumps(config))
     result = mf("run", config=path, cwd=work)
     assert result.returncode == 2 and b"committer" in result.stderr and os.listdir(work) == ["plugins.json"]
+    result = mf("run", "--data", "s", config=path, cwd=work)
+    assert result.returncode == 2 and b"--data" in result.stderr and b"snapshot_subscriber" in result.stderr and os.listdir(work) == ["plugins.json"]
 
 
 def the_configuration_is_looked_for_here_and_then_beside_the_program(work):
