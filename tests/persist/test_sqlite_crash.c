@@ -198,6 +198,56 @@ static void a_kill_at_any_write_or_sync_leaves_a_sound_store(void **state)
 	assert_true(kills > 60);
 }
 
+/* What a store did last decides what the next opening finds in the log, and where it goes on writing. */
+static void work_and_die(int kind)
+{
+	struct mf_store *store;
+	struct mf_error error;
+	struct mf_snapshot snapshot = {.doc_id = "d", .version = 1, .state_blob = (const unsigned char *)"abc", .state_len = 3};
+	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 20}, &store, &error) != MF_OK)
+		_exit(1);
+	struct mf_store_stats stats;
+	if (mf_store_stats(store, &stats, &error) != MF_OK)
+		_exit(2);
+	char prefix[32];
+	snprintf(prefix, sizeof(prefix), "e%d", (int)stats.epoch);
+	if (kind > 0)
+		kit_append_many(store, "d", prefix, kind > 1 ? 30 : 1);
+	if (kind > 1 && store->ops->maintain(store, &error) != MF_OK) /* all of the log is in the database: it begins anew */
+		_exit(3);
+	snapshot.upto_lsn = stats.last_lsn + 1;
+	if (kind > 2 && mf_store_write_snapshot(store, &snapshot, &error) != MF_OK) /* touches no page of the events */
+		_exit(4);
+	raise(SIGKILL);
+}
+
+static void each_opening_after_a_kill_is_whole_at_once(void **state)
+{
+	(void)state;
+	int64_t epoch = 0, events = 0;
+	static const int kinds[] = {0, 3, 0, 3, 3, 2, 0, 1, 3, 1, 0, 0, 2, 2, 0, 3, 1};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		pid_t child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			work_and_die(kinds[i]);
+		int result;
+		assert_int_equal(waitpid(child, &result, 0), child);
+		if (!WIFSIGNALED(result))
+			fail_msg("opening %d ended with code %d", (int)i, WEXITSTATUS(result));
+		events += kinds[i] == 0 ? 0 : kinds[i] == 1 ? 1 : 30;
+		struct mf_store *reader = kit_open_reader(dir);
+		struct mf_store_stats stats;
+		struct mf_error error;
+		KIT_OK(mf_store_stats(reader, &stats, &error), &error);
+		assert_int_equal(stats.epoch, ++epoch);
+		assert_int_equal(kit_count(reader, "d", 0), events);
+		struct kit_findings findings;
+		assert_int_equal(kit_verify(reader, NULL, &findings), MF_OK);
+		kit_close(reader);
+	}
+}
+
 /* ---- readers in other processes ---- */
 
 static int read_until_200(void)
@@ -384,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(kill_9_in_the_middle_of_appends_keeps_every_acknowledged_one),
 		T(a_kill_at_any_write_or_sync_leaves_a_sound_store),
+		T(each_opening_after_a_kill_is_whole_at_once),
 		T(readers_in_other_processes_follow_the_writer_without_gaps),
 		T(p12_threads_append_sync_checkpoint_compact_and_read_at_once),
 	};
