@@ -123,13 +123,7 @@ static enum mf_status make_step(const struct mf_value *value, const struct mf_st
 	if (!type || !data || mf_value_count(value) != 2)
 		return mf_error_set(error, MF_ERR_INVALID, "must have the members type_id and data, and no other");
 	enum mf_status status = read_text(type, "type_id", type_id, error);
-	if (status != MF_OK)
-		return status;
-	error->message[0] = '\0';
-	status = mf_step_registry_create(steps, type_id, strlen(type_id), data, out, error);
-	if (status != MF_OK && !error->message[0])
-		return mf_error_set(error, status, "step type '%.100s' failed with %s and gave no reason", type_id, mf_status_name(status));
-	return status;
+	return status == MF_OK ? mf_step_registry_create(steps, type_id, strlen(type_id), data, out, error) : status;
 }
 
 static enum mf_status add_steps(struct mf_transaction *transaction, const struct mf_value *list, const struct mf_step_registry *steps, struct mf_error *error)

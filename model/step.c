@@ -198,9 +198,16 @@ enum mf_status mf_step_registry_create(const struct mf_step_registry *registry, 
 	if (!type)
 		return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "no step factory for type_id '%.*s'; load the plugin that brings it", MF_SHOW(type_id, type_id_len));
 	struct mf_step *step = NULL;
-	enum mf_status status = type->from_value(type, data, &step, error);
-	if (status != MF_OK)
+	struct mf_error reason;
+	mf_error_clear(&reason);
+	enum mf_status status = type->from_value(type, data, &step, &reason);
+	if (status != MF_OK && !reason.message[0])
+		return mf_error_set(error, status, "step type '%.100s' failed with %s and gave no reason", type->type_id, mf_status_name(status));
+	if (status != MF_OK) {
+		if (error)
+			*error = reason;
 		return status;
+	}
 	if (!step)
 		return mf_error_set(error, MF_ERR_PLUGIN, "step type '%s': from_value made no step", type->type_id);
 	*out = step;

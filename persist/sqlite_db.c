@@ -32,7 +32,7 @@ struct mf_stmt {
 
 static bool out_of_space(int system_errno)
 {
-	return system_errno == ENOSPC || system_errno == EDQUOT;
+	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG; /* EFBIG: the process may write no larger files */
 }
 
 static enum mf_status io_status(int extended, int system_errno)

@@ -33,7 +33,10 @@ enum mf_status mf_sqlite_check_writable(struct mf_sqlite *store, struct mf_error
 
 enum mf_status mf_sqlite_corrupted(struct mf_error *error, const char *doc_id, int64_t lsn, const char *what)
 {
-	mf_error_set(error, MF_ERR_CORRUPTED, "document '%.200s', LSN %lld: %s; run 'mf verify', then restore a backup", doc_id ? doc_id : "?", (long long)lsn, what);
+	if (doc_id)
+		mf_error_set(error, MF_ERR_CORRUPTED, "document '%.200s', LSN %lld: %s; run 'mf verify', then restore a backup", doc_id, (long long)lsn, what);
+	else
+		mf_error_set(error, MF_ERR_CORRUPTED, "LSN %lld: %s; run 'mf verify', then restore a backup", (long long)lsn, what);
 	if (error)
 		error->lsn = lsn;
 	return MF_ERR_CORRUPTED;
