@@ -100,7 +100,7 @@ static bool maintain_due(const struct mf_commit_queue *queue, const struct watch
 {
 	if (queue->groups_unmaintained >= GROUPS_BETWEEN_MAINTAINS)
 		return true;
-	return queue->groups_unmaintained > 0 && !busy && watch->naps > 1;
+	return queue->groups_unmaintained > 0 && !busy && watch->naps == MF_NAPS_BEFORE_SLEEP; /* about to sleep */
 }
 
 void *mf_commit_worker(void *argument)
