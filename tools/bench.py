@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Paired comparisons with hand-written SQLite; medians of the ratios, a bar for each.
 
-usage: bench.py BUILD [--rounds N] [--only NAME]
+usage: bench.py BUILD [--rounds N] [--only NAME] [--svg FILE]
 The two sides take turns in one run, since absolute times on a shared machine prove nothing.
 """
 import argparse
@@ -77,6 +77,34 @@ def progress(text):
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def picture(results, path):
+    """A bar for each ratio, beside the line at 1, which is hand-written SQLite; the smallest and the largest round as a whisker."""
+    ratios = {name: [r["ours"] / r["theirs"] for r in rounds] for name, rounds in results.items()}
+    scale = 480 / max(max(r) for r in ratios.values())
+    height = 34 * len(ratios) + 60
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" font-family="sans-serif" font-size="13">',
+        f'<rect width="760" height="{height}" fill="#fff"/>',
+        '<text x="12" y="22" font-weight="bold">Events per second, as a multiple of hand-written SQLite (longer is faster)</text>',
+    ]
+    for n, (name, values) in enumerate(ratios.items()):
+        y, median = 40 + 34 * n, statistics.median(values)
+        low, high = 210 + min(values) * scale, 210 + max(values) * scale
+        out += [
+            f'<text x="200" y="{y + 15}" text-anchor="end">{name}</text>',
+            f'<rect x="210" y="{y}" width="{median * scale:.1f}" height="20" fill="{"#2a7" if median >= 1 else "#c96"}"/>',
+            f'<path d="M{low:.1f} {y + 10}H{high:.1f}M{low:.1f} {y + 6}v8M{high:.1f} {y + 6}v8" stroke="#333" fill="none"/>',
+            f'<text x="{high + 6:.1f}" y="{y + 15}">{median:.2f}</text>',
+        ]
+    one = 210 + scale
+    out += [
+        f'<path d="M{one:.1f} 32V{height - 22}" stroke="#000" stroke-dasharray="4 3"/>',
+        f'<text x="{one:.1f}" y="{height - 8}" text-anchor="middle">SQLite = 1</text>',
+        "</svg>",
+    ]
+    path.write_text("\n".join(out) + "\n")
+
+
 def report(results):
     print(f"{'comparison':28} {'ours/s':>9} {'SQLite/s':>9} {'ratio':>6}  {'target':>6}   0        1        2        3        4 and more")
     missed = []
@@ -99,6 +127,7 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="")
+    parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
     build = options.build.resolve()
     work = Path(tempfile.mkdtemp(prefix="bench-", dir=build))
@@ -110,6 +139,8 @@ def main():
         progress("")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    if options.svg:
+        picture(results, options.svg)
     return 0 if report(results) else 1
 
 
