@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -367,16 +368,27 @@ static struct measured recover_history(const char *dir)
 
 static struct measured recovery(void)
 {
-	char dir[4096], command[8300];
-	struct measured measured;
+	char dir[4096], answer[128];
+	int ends[2], status;
 	fresh_dir("ours", dir);
 	write_history(dir, 50000);
-	snprintf(command, sizeof(command), "exec /proc/%d/exe '%s' '%s' recover", (int)getpid(), build_dir, dir);
-	FILE *child = popen(command, "r");
-	if (!child || fscanf(child, "%lf %lf", &measured.ours, &measured.theirs) != 2)
-		die(command, NULL);
-	pclose(child);
-	return measured;
+	if (pipe(ends) != 0)
+		die("pipe", NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "compare", build_dir, dir, "recover", (char *)NULL);
+		_exit(1);
+	}
+	close(ends[1]);
+	ssize_t len = read(ends[0], answer, sizeof(answer) - 1);
+	close(ends[0]);
+	if (waitpid(child, &status, 0) != child || status != 0 || len <= 0)
+		die("recovery in a new process", NULL);
+	answer[len] = '\0';
+	char *rest;
+	double ours = strtod(answer, &rest);
+	return (struct measured){ours, strtod(rest, NULL)};
 }
 
 static const struct {
