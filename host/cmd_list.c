@@ -7,6 +7,22 @@
 
 static struct mf_output out;
 
+typedef enum mf_status each(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error); /* prints */
+
+static enum mf_exit list(const struct mf_args *args, enum mf_session_kind kind, each *print)
+{
+	struct mf_runtime *runtime;
+	struct mf_error error = {0};
+	enum mf_exit code = mf_session_open(args, kind, &runtime);
+	if (code != MF_EXIT_OK)
+		return code;
+	mf_output_init(&out, STDOUT_FILENO);
+	enum mf_status status = print(runtime, args, &error);
+	if (status != MF_OK)
+		code = mf_fail(status, &error);
+	return mf_session_close(runtime, &out, code);
+}
+
 /* ---- docs ---- */
 static bool print_document(void *user, const struct mf_document_info *info)
 {
@@ -20,19 +36,16 @@ static bool print_document(void *user, const struct mf_document_info *info)
 	return !out.error;
 }
 
+static enum mf_status each_document(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
+{
+	(void)args;
+	struct mf_store *store = mf_runtime_store(runtime);
+	return store->ops->documents(store, print_document, NULL, error);
+}
+
 enum mf_exit mf_cmd_docs(const struct mf_args *args)
 {
-	struct mf_runtime *runtime;
-	struct mf_error error = {0};
-	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
-	if (code != MF_EXIT_OK)
-		return code;
-	mf_output_init(&out, STDOUT_FILENO);
-	struct mf_store *store = mf_runtime_store(runtime);
-	enum mf_status status = store->ops->documents(store, print_document, NULL, &error);
-	if (status != MF_OK)
-		code = mf_fail(status, &error);
-	return mf_session_close(runtime, &out, code);
+	return list(args, MF_SESSION_READ, each_document);
 }
 
 /* ---- snapshots ---- */
@@ -50,21 +63,16 @@ static bool print_snapshot(void *user, const struct mf_snapshot_info *info)
 	return !out.error;
 }
 
+static enum mf_status each_snapshot(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
+{
+	struct mf_store *store = mf_runtime_store(runtime);
+	enum mf_status status = args->doc ? mf_doc_exists(store, args->doc, error) : MF_OK;
+	return status == MF_OK ? store->ops->snapshots(store, args->doc, print_snapshot, NULL, error) : status;
+}
+
 enum mf_exit mf_cmd_snapshots(const struct mf_args *args)
 {
-	struct mf_runtime *runtime;
-	struct mf_error error = {0};
-	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
-	if (code != MF_EXIT_OK)
-		return code;
-	mf_output_init(&out, STDOUT_FILENO);
-	struct mf_store *store = mf_runtime_store(runtime);
-	enum mf_status status = args->doc ? mf_doc_exists(store, args->doc, &error) : MF_OK;
-	if (status == MF_OK)
-		status = store->ops->snapshots(store, args->doc, print_snapshot, NULL, &error);
-	if (status != MF_OK)
-		code = mf_fail(status, &error);
-	return mf_session_close(runtime, &out, code);
+	return list(args, MF_SESSION_READ, each_snapshot);
 }
 
 /* ---- plugins ---- */
@@ -83,15 +91,17 @@ static bool print_plugin(void *user, const struct mf_plugin_info *info)
 	return !out.error;
 }
 
+static enum mf_status each_plugin(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
+{
+	(void)args;
+	(void)error;
+	mf_runtime_plugins(runtime, print_plugin, NULL);
+	return MF_OK;
+}
+
 enum mf_exit mf_cmd_plugin_list(const struct mf_args *args)
 {
-	struct mf_runtime *runtime;
-	enum mf_exit code = mf_session_open(args, MF_SESSION_NO_STORE, &runtime);
-	if (code != MF_EXIT_OK)
-		return code;
-	mf_output_init(&out, STDOUT_FILENO);
-	mf_runtime_plugins(runtime, print_plugin, NULL);
-	return mf_session_close(runtime, &out, code);
+	return list(args, MF_SESSION_NO_STORE, each_plugin);
 }
 
 /* ---- compact ---- */

@@ -83,11 +83,10 @@ def show(mark, text):
 
 
 def demonstrate(build, work):
-    history = own_history()
-    print(f"\nA history of {len(history or generated_history())} transactions "
-          + ("(this project's own git log)" if history else "(generated)")
+    own = own_history()
+    history = own or generated_history()
+    print(f"\nA history of {len(history)} transactions " + ("(this project's own git log)" if own else "(generated)")
           + f", committed one fsync at a time, killed {KILLS} times.\n")
-    history = history or generated_history()
     lines = [json.dumps(h, ensure_ascii=False) + "\n" for h in history]
 
     calm = Mf(build, work / "calm")
@@ -98,14 +97,14 @@ def demonstrate(build, work):
     for kill in range(1, KILLS + 1):
         part = len(lines) * kill // (KILLS + 1)
         acks = mf.run_until(lines[:part + 3], part)
-        lost = sum(1 for a in acks if a["status"] != "duplicate" and lines_key(lines, a) in acknowledged)
-        acknowledged |= {lines_key(lines, a) for a in acks if a["status"] in ("ok", "duplicate")}
+        lost = sum(1 for a in acks if a["status"] != "duplicate" and a["line"] in acknowledged)
+        acknowledged |= {a["line"] for a in acks if a["status"] in ("ok", "duplicate")}
         show("⚡", f"kill -9 number {kill}: {len(acknowledged):4} acknowledged so far, {lost} of the earlier ones lost")
 
     report = json.loads(mf.call("recover", "--doc", "repo").stdout)
     show("↻", f"recovered to LSN {report['lsn']} in {report['ms']} ms, {report['events_replayed']} events replayed")
     final = mf.run(lines)
-    again = {lines_key(lines, a) for a in final if a["status"] == "duplicate"}
+    again = {a["line"] for a in final if a["status"] == "duplicate"}
     show("=", f"the whole history fed again: {len(again)} known already, {len(final) - len(again)} new, "
               f"{len(acknowledged - again)} acknowledged ones missing")
     verify = mf.call("verify")
@@ -116,10 +115,6 @@ def demonstrate(build, work):
     show("⤺", f"undo and redo of the last transaction, three processes later: {'as it was' if kept else 'WRONG'}")
     show("✓" if verify.returncode == 0 else "✗", "mf verify: " + ("every event and checksum is right" if verify.returncode == 0 else verify.stdout))
     return same and kept and verify.returncode == 0 and acknowledged <= again
-
-
-def lines_key(lines, ack):
-    return ack["line"]
 
 
 def main():
