@@ -184,8 +184,9 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 	enum mf_status stopped = mf_plugin_set_stop(runtime->plugins, &stop_error);
 	free_runtime(runtime);
 	if (status == MF_OK && stopped != MF_OK) {
-		status = stopped;
+		status = stopped == MF_ERR_TIMEOUT ? MF_ERR_PLUGIN : stopped; /* a time-out would mean that it is open */
 		why = stop_error;
+		why.status = status;
 	}
 	if (status != MF_OK && error)
 		*error = why;

@@ -32,7 +32,8 @@ struct mf_runtime_options {
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
-/* Drains, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open.
+/* Drains, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open, after
+ * any other error it is not. MF_ERR_PLUGIN: a plugin did not stop in time; what it may still use is kept for ever.
  * No other call may be in flight, or come later. */
 MF_API enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);
 

@@ -806,7 +806,8 @@ static void what_a_plugin_at_work_uses_is_not_freed(void **unused)
 	fixture_destroyed = false;
 	enum mf_status status = mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
 	runtime = NULL;
-	assert_int_equal(status, MF_ERR_TIMEOUT);
+	assert_int_equal(status, MF_ERR_PLUGIN);
+	assert_int_equal(error.status, MF_ERR_PLUGIN);
 	assert_non_null(strstr(error.message, "a thread is still writing"));
 	assert_false(fixture_destroyed);
 	int subscribers = 0; /* as the plugin's thread may do */
