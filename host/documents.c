@@ -227,6 +227,8 @@ void mf_documents_put(struct mf_documents *documents, struct mf_document *docume
 	pthread_mutex_unlock(&documents->lock);
 	for (struct mf_document *next; victims; victims = next) {
 		next = victims->next;
+		if (documents->committer->forget)
+			documents->committer->forget(documents->committer->user, victims->doc_id);
 		mf_document_free(victims);
 	}
 }

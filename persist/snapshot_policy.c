@@ -52,7 +52,7 @@ void mf_adaptive_limits(double events_per_s, double bytes_per_event, struct mf_p
 struct counted {
 	uint64_t events, bytes;             /* since the last attempt that has ended */
 	uint64_t attempt_events, attempt_bytes;
-	bool attempt;
+	bool attempt, forgotten;
 	int64_t lsn, snapshot_us;           /* newest event; when the last attempt began */
 	int64_t window_us;                  /* when the present window of the rate began */
 	uint64_t window_events, window_rate; /* in this window; in the one before */
@@ -106,8 +106,10 @@ static struct counted *counted_of(struct mf_snapshot_policy *policy, const char 
 {
 	struct counted *counted = mf_strmap_get(&policy->documents, doc_id);
 	*out_fresh = !counted;
-	if (counted)
+	if (counted) {
+		counted->forgotten = false;
 		return counted;
+	}
 	size_t len = strlen(doc_id) + 1;
 	if (mf_strmap_reserve(&policy->documents, 1) != MF_OK)
 		return NULL;
@@ -202,6 +204,24 @@ bool mf_snapshot_policy_begin(struct mf_snapshot_policy *policy, const char *doc
 	return begun;
 }
 
+/* Mutex held. */
+static void forget(struct mf_snapshot_policy *policy, struct counted *counted)
+{
+	mf_strmap_remove(&policy->documents, counted->doc_id);
+	mf_free(counted);
+}
+
+void mf_snapshot_policy_forget(struct mf_snapshot_policy *policy, const char *doc_id)
+{
+	pthread_mutex_lock(&policy->mutex);
+	struct counted *counted = mf_strmap_get(&policy->documents, doc_id);
+	if (counted && counted->attempt)
+		counted->forgotten = true;
+	else if (counted)
+		forget(policy, counted);
+	pthread_mutex_unlock(&policy->mutex);
+}
+
 void mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id)
 {
 	pthread_mutex_lock(&policy->mutex);
@@ -210,6 +230,8 @@ void mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_i
 		counted->attempt = false;
 		counted->events -= counted->attempt_events;
 		counted->bytes -= counted->attempt_bytes;
+		if (counted->forgotten)
+			forget(policy, counted);
 	}
 	pthread_mutex_unlock(&policy->mutex);
 }

@@ -27,6 +27,8 @@ bool mf_snapshot_policy_committed(struct mf_snapshot_policy *policy, const char 
 /* An attempt of the caller's own, of the state at lsn. False: another one is under way, or there is newer work to count. */
 bool mf_snapshot_policy_begin(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn);
 void mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id);
+/* The document was let go: its counters go too, once no attempt needs them. Recovering it counts anew. */
+void mf_snapshot_policy_forget(struct mf_snapshot_policy *policy, const char *doc_id);
 
 /* recovery_target_ms: is it time to measure a replay of this document again? */
 bool mf_snapshot_policy_wants_cost(struct mf_snapshot_policy *policy, const char *doc_id);

@@ -116,6 +116,12 @@ static void on_snapshot(void *user, mf_snapshot_listener *notify, void *notify_u
 	subscriber->listener_user = notify_user;
 }
 
+static void forget(void *user, const char *doc_id)
+{
+	struct mf_snapshot_subscriber *subscriber = user;
+	mf_snapshot_policy_forget(subscriber->policy, doc_id);
+}
+
 /* ---- life ---- */
 
 static enum mf_status check_options(const struct mf_store *store, const struct mf_persist_options *options, struct mf_error *error)
@@ -207,6 +213,7 @@ static void fill_committer(struct mf_snapshot_subscriber *subscriber)
 		.store = store_of,
 		.drain = drain,
 		.on_snapshot = on_snapshot,
+		.forget = forget,
 	};
 }
 

@@ -22,11 +22,15 @@ void mf_strmap_deinit(struct mf_strmap *map)
 	map->capacity = map->count = 0;
 }
 
+static size_t home_of(const struct mf_strmap *map, const char *key)
+{
+	return XXH3_64bits_withSeed(key, strlen(key), map->seed) & (map->capacity - 1);
+}
+
 /* The slot that holds key, or the empty one where it belongs. capacity is not 0. */
 static struct mf_strmap_slot *find_slot(const struct mf_strmap *map, const char *key)
 {
-	size_t mask = map->capacity - 1;
-	size_t at = XXH3_64bits_withSeed(key, strlen(key), map->seed) & mask;
+	size_t mask = map->capacity - 1, at = home_of(map, key);
 	while (map->slots[at].key && strcmp(map->slots[at].key, key) != 0)
 		at = (at + 1) & mask;
 	return &map->slots[at];
@@ -57,6 +61,24 @@ void mf_strmap_put(struct mf_strmap *map, const char *key, void *value)
 {
 	*find_slot(map, key) = (struct mf_strmap_slot){key, value};
 	map->count++;
+}
+
+/* What stands behind the gap and may stand in it moves up, so that no search ends too early. */
+void mf_strmap_remove(struct mf_strmap *map, const char *key)
+{
+	struct mf_strmap_slot *slot = map->capacity ? find_slot(map, key) : NULL;
+	if (!slot || !slot->key)
+		return;
+	size_t mask = map->capacity - 1, gap = (size_t)(slot - map->slots);
+	for (size_t at = (gap + 1) & mask; map->slots[at].key; at = (at + 1) & mask) {
+		size_t from_home = (at - home_of(map, map->slots[at].key)) & mask, from_gap = (at - gap) & mask;
+		if (from_home < from_gap)
+			continue;
+		map->slots[gap] = map->slots[at];
+		gap = at;
+	}
+	map->slots[gap] = (struct mf_strmap_slot){0};
+	map->count--;
 }
 
 void *mf_strmap_get(const struct mf_strmap *map, const char *key)

@@ -1,7 +1,6 @@
-/* strmap.h - a hash map from strings to pointers, for the memory store.
+/* strmap.h - a hash map from strings to pointers.
  *
  * Open addressing, linear probing, at most half full. Keys are borrowed: they live inside the values.
- * Nothing is ever removed.
  *
  * Invariant: after mf_strmap_reserve for n more, n puts cannot fail.
  * Thread: one at a time. */
@@ -28,4 +27,5 @@ void mf_strmap_deinit(struct mf_strmap *map);
 MF_MUST_CHECK enum mf_status mf_strmap_reserve(struct mf_strmap *map, size_t more);
 /* The key must not be in it yet. */
 void mf_strmap_put(struct mf_strmap *map, const char *key, void *value);
+void mf_strmap_remove(struct mf_strmap *map, const char *key); /* fine when it is absent */
 void *mf_strmap_get(const struct mf_strmap *map, const char *key); /* NULL if absent */

@@ -54,12 +54,12 @@ static void measure_replay(struct mf_snapshot_subscriber *subscriber, const stru
 	mf_snapshot_policy_cost(subscriber->policy, event->doc_id, subscriber->env->monotonic_us(subscriber->env->user) - begun);
 }
 
-static void count_item(struct mf_snapshot_subscriber *subscriber, const struct mf_event *event, const struct item *item)
+/* Is a snapshot due? Asked before done, in which the document may be let go, and its counters with it. */
+static bool count_item(struct mf_snapshot_subscriber *subscriber, const struct mf_event *event, const struct item *item)
 {
 	if (item->old_state)
 		measure_replay(subscriber, event, item->old_state);
-	if (mf_snapshot_policy_committed(subscriber->policy, event->doc_id, event->lsn, event->payload_len))
-		mf_snapshotter_add(subscriber->snapshotter, event->doc_id, item->new_state);
+	return mf_snapshot_policy_committed(subscriber->policy, event->doc_id, event->lsn, event->payload_len);
 }
 
 static void end_item(struct batch *batch, size_t index, const struct mf_error *error)
@@ -74,9 +74,10 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 	}
 	if (!error && mf_state_lsn(item->new_state) < 0) /* else it is no state that mf_state_apply made */
 		mf_state_set_lsn(item->new_state, event->lsn);
+	bool due = !error && count_item(batch->subscriber, event, item);
 	item->done(item->done_user, &result);
-	if (!error)
-		count_item(batch->subscriber, event, item);
+	if (due)
+		mf_snapshotter_add(batch->subscriber->snapshotter, event->doc_id, item->new_state);
 	mf_pending_keys_remove(batch->subscriber->keys, item->reservation);
 }
 

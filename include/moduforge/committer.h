@@ -83,6 +83,8 @@ struct mf_committer {
 	enum mf_status (*drain)(void *user, int64_t timeout_ms, struct mf_error *error);
 	/* Called when a snapshot was stored or failed, from any thread; NULL = nobody listens. Set before the first commit. */
 	void (*on_snapshot)(void *user, void (*notify)(void *notify_user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error), void *notify_user);
+	/* The document was let go from memory, and so may what is kept for it; it may have been recovered again meanwhile. NULL: nothing is kept. */
+	void (*forget)(void *user, const char *doc_id);
 };
 
 #ifdef __cplusplus

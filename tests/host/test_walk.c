@@ -21,12 +21,18 @@ static struct mf_runtime runtime;
 static struct mf_store *store;
 static struct mf_snapshot_subscriber *subscriber;
 static struct mf_committer counting; /* the subscriber's, with recoveries counted */
-static atomic_int recoveries, keys_pending;
+static atomic_int recoveries, forgotten, keys_pending;
 
 static enum mf_status count_recover(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error)
 {
 	atomic_fetch_add(&recoveries, 1);
 	return mf_snapshot_subscriber_committer(subscriber)->recover(user, doc_id, at_lsn, out, out_report, error);
+}
+
+static void count_forget(void *user, const char *doc_id)
+{
+	atomic_fetch_add(&forgotten, 1);
+	mf_snapshot_subscriber_committer(subscriber)->forget(user, doc_id);
 }
 
 static enum mf_status count_pending(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error)
@@ -47,6 +53,7 @@ static void open_with(size_t max_loaded)
 	OK(mf_snapshot_subscriber_new(store, &options, small_registry, &subscriber, NULL));
 	counting = *mf_snapshot_subscriber_committer(subscriber);
 	counting.recover = count_recover;
+	counting.forget = count_forget;
 	counting.reserve = count_pending;
 	OK(mf_bus_new(&runtime.bus));
 	OK(mf_bus_set_committer(runtime.bus, &counting, NULL));
@@ -56,6 +63,7 @@ static void open_with(size_t max_loaded)
 	pthread_mutex_init(&runtime.publish_lock, NULL);
 	OK(mf_documents_init(&runtime.documents, &counting, max_loaded));
 	atomic_store(&recoveries, 0);
+	atomic_store(&forgotten, 0);
 	atomic_store(&keys_pending, 0);
 }
 
@@ -563,6 +571,7 @@ static void documents_beyond_the_limit_are_let_go_and_come_back(void **unused)
 		assert_int_equal(190 + i, n_of(doc));
 	}
 	assert_int_equal(210, atomic_load(&recoveries));
+	assert_int_equal(207, atomic_load(&forgotten)); /* three are still there */
 }
 
 static void a_document_with_something_pending_stays(void **unused)

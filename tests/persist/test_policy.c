@@ -142,6 +142,29 @@ static void what_was_replayed_counts_after_a_restart(void **unused)
 	mf_snapshot_policy_free(policy);
 }
 
+static void a_document_that_was_let_go_is_counted_anew(void **unused)
+{
+	(void)unused;
+	struct mf_persist_options options = only(3, 0, 0);
+	struct mf_snapshot_policy *policy = new_policy(&options);
+	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
+	mf_snapshot_policy_forget(policy, "a");
+	mf_snapshot_policy_forget(policy, "nobody");
+	mf_snapshot_policy_loaded(policy, "a", 2, 1, 1); /* there is a snapshot at 1 */
+	assert_int_equal(commits_until_due(policy, "a", 1, 9), 2);
+	mf_snapshot_policy_forget(policy, "a"); /* while the attempt is under way: it goes when that ends */
+	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
+	mf_snapshot_policy_forget(policy, "a");
+	mf_snapshot_policy_end(policy, "a");
+	assert_int_equal(commits_until_due(policy, "a", 1, 9), 3);
+	mf_snapshot_policy_forget(policy, "a"); /* and stays when it was recovered before the end */
+	mf_snapshot_policy_loaded(policy, "a", 5, 0, 0);
+	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
+	mf_snapshot_policy_end(policy, "a");
+	assert_int_equal(commits_until_due(policy, "a", 1, 9), 1);
+	mf_snapshot_policy_free(policy);
+}
+
 static void a_snapshot_by_hand_resets_the_counters_of_a_current_state(void **unused)
 {
 	(void)unused;
@@ -239,6 +262,7 @@ int main(void)
 		cmocka_unit_test(every_document_counts_for_itself),
 		cmocka_unit_test(what_comes_during_an_attempt_counts_for_the_next_one),
 		cmocka_unit_test(what_was_replayed_counts_after_a_restart),
+		cmocka_unit_test(a_document_that_was_let_go_is_counted_anew),
 		cmocka_unit_test(a_snapshot_by_hand_resets_the_counters_of_a_current_state),
 		cmocka_unit_test(time_is_measured_on_the_monotonic_clock),
 		cmocka_unit_test(adaptive_follows_the_rate_and_the_size),

@@ -103,6 +103,16 @@ static void a_map_finds_what_was_put_and_nothing_else(void **state)
 	for (int i = 0; i < 3000; i++)
 		assert_ptr_equal(mf_strmap_get(&map, keys[i]), &keys[i]);
 	assert_null(mf_strmap_get(&map, "key 3000"));
+	mf_strmap_remove(&map, "key 3000");
+	for (int round = 0; round < 3; round++) { /* every third goes, and comes again */
+		for (int i = round; i < 3000; i += 3)
+			mf_strmap_remove(&map, keys[i]);
+		assert_int_equal(map.count, 2000);
+		for (int i = 0; i < 3000; i++)
+			assert_ptr_equal(mf_strmap_get(&map, keys[i]), i % 3 == round ? NULL : (void *)&keys[i]);
+		for (int i = round; i < 3000; i += 3)
+			mf_strmap_put(&map, keys[i], &keys[i]);
+	}
 	mf_strmap_deinit(&map);
 	assert_int_equal(mf_strmap_reserve(&map, SIZE_MAX / 2), MF_ERR_NO_MEMORY);
 	mf_mem_fail_at(1, false);
