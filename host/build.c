@@ -98,10 +98,8 @@ static bool touches_stacks(const struct mf_walk *walk)
 }
 
 /* Invariant 3 of documents.h: start from the committed state whenever nothing is pending. */
-static bool find_heads(struct mf_walk *walk, bool need_quiet)
+static bool find_heads(struct mf_walk *walk, bool need_quiet, uint64_t generation)
 {
-	const struct mf_committer *committer = walk->runtime->committer;
-	uint64_t generation = committer->generation(committer->user);
 	for (size_t i = 0; i < walk->place_count; i++) {
 		struct mf_document *document = walk->places[i].document;
 		struct mf_state *committed = NULL;
@@ -122,7 +120,11 @@ static bool find_heads(struct mf_walk *walk, bool need_quiet)
 
 enum mf_status mf_walk_build(struct mf_walk *walk, enum mf_walk_step *out_step, struct mf_error *error)
 {
-	if (!find_heads(walk, touches_stacks(walk))) {
+	const struct mf_runtime *runtime = walk->runtime;
+	uint64_t generation = runtime->committer->generation(runtime->committer->user);
+	if (runtime->stop_at_failure && generation != runtime->first_generation)
+		return mf_error_set(error, MF_ERR_BUSY, "an earlier transaction could not be stored; nothing more is accepted until the runtime is opened anew");
+	if (!find_heads(walk, touches_stacks(walk), generation)) {
 		*out_step = MF_WALK_AGAIN_WHEN_QUIET;
 		return MF_OK;
 	}

@@ -49,6 +49,8 @@ static enum mf_status start_plugins(struct mf_runtime *runtime, const char *conf
 		return status;
 	runtime->started = true;
 	runtime->committer = mf_bus_committer(runtime->bus);
+	if (!runtime->read_only)
+		runtime->first_generation = runtime->committer->generation(runtime->committer->user);
 	if (runtime->committer->on_snapshot)
 		runtime->committer->on_snapshot(runtime->committer->user, publish_snapshot, runtime);
 	return MF_OK;
@@ -142,6 +144,7 @@ enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct 
 	pthread_mutex_init(&runtime->publish_lock, NULL);
 	runtime->generation = mf_fork_generation();
 	runtime->read_only = options->read_only;
+	runtime->stop_at_failure = options->stop_at_failure;
 	struct mf_error why = {0};
 	enum mf_status status = open_runtime(runtime, options, &why);
 	if (status != MF_OK) {

@@ -19,6 +19,8 @@ struct mf_runtime {
 	pthread_mutex_t publish_lock; /* events in LSN order, notices between them */
 	unsigned generation;          /* of forks: a child is not the writer */
 	bool read_only, started;
+	bool stop_at_failure;
+	uint64_t first_generation; /* the committer's, at the opening */
 	atomic_bool closed;
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };

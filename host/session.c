@@ -75,6 +75,7 @@ enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind k
 		.config_path = path,
 		.data_dir = args->data,
 		.mode = kind == MF_SESSION_NO_STORE ? "memory" : args->mode,
+		.stop_at_failure = true, /* the next line may mean something only after this one */
 		.read_only = kind != MF_SESSION_WRITE && kind != MF_SESSION_ACCEPT,
 		.accept_damage = kind == MF_SESSION_INSPECT || kind == MF_SESSION_ACCEPT,
 	};

@@ -29,6 +29,10 @@ struct mf_runtime_options {
 	bool read_only;          /* no lock, no writes: beside a writer in another process */
 	bool accept_damage;      /* see mf_sqlite_options */
 	const char *plugin_path; /* MF_PLUGIN_PATH instead of the environment's; NULL = the environment's */
+	/* For a stream whose later transactions mean something only after the earlier ones: once an accepted one could not be
+	 * stored, every later one is MF_ERR_BUSY, until the runtime is opened anew. Else what is submitted after the failure
+	 * builds on the committed state. */
+	bool stop_at_failure;
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);

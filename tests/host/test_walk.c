@@ -214,6 +214,30 @@ static void f03_what_was_built_on_a_failed_transaction_fails_with_it_and_leaves_
 	assert_int_equal(33, n_of("d"));
 }
 
+static void a_stream_ends_at_what_could_not_be_stored_when_that_is_asked_for(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	runtime.stop_at_failure = true;
+	runtime.first_generation = counting.generation(counting.user);
+	OK(commit_n("d", "first", 1, NULL));
+	moody_store_hold(store);
+	struct mf_ticket *ticket = submit("d", set_n("k2", 2));
+	moody_store_await_append(store);
+	struct mf_ticket *behind = submit("e", set_n("k3", 3));
+	moody_store_fail(store, MF_ERR_STORAGE_FULL, 1);
+	moody_store_let_go(store);
+	assert_int_equal(MF_ERR_STORAGE_FULL, outcome(ticket, NULL));
+	assert_int_not_equal(MF_OK, outcome(behind, NULL));
+	/* The store would take them now. */
+	assert_int_equal(MF_ERR_BUSY, commit_n("d", "k4", 4, &error));
+	assert_non_null(strstr(error.message, "an earlier transaction could not be stored"));
+	assert_int_equal(MF_ERR_BUSY, commit_n("new", "k5", 5, &error));
+	assert_int_equal(1, n_of("d"));
+	runtime.stop_at_failure = false;
+	OK(commit_n("d", "k4", 4, NULL));
+}
+
 static void after_an_unknown_outcome_nothing_more_is_taken_but_reads_go_on(void **unused)
 {
 	(void)unused;
@@ -745,6 +769,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_transaction_that_was_not_stored_can_be_handed_over_again),
 		TEST(f03_what_was_built_on_a_failed_transaction_fails_with_it_and_leaves_no_hole),
+		TEST(a_stream_ends_at_what_could_not_be_stored_when_that_is_asked_for),
 		TEST(after_an_unknown_outcome_nothing_more_is_taken_but_reads_go_on),
 		TEST(f04_nothing_is_visible_before_it_is_stored),
 		TEST(a_pending_key_is_waited_for_and_is_then_a_duplicate),
