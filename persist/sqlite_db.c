@@ -30,7 +30,7 @@ struct mf_stmt {
 
 /* ---- errors ---- */
 
-static bool out_of_space(int system_errno)
+bool mf_sql_out_of_space(int system_errno)
 {
 	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG; /* EFBIG: the process may write no larger files */
 }
@@ -48,7 +48,7 @@ static enum mf_status io_status(int extended, int system_errno)
 	default:
 		break;
 	}
-	if (out_of_space(system_errno))
+	if (mf_sql_out_of_space(system_errno))
 		return MF_ERR_STORAGE_FULL;
 	switch (extended) {
 	case SQLITE_IOERR_WRITE:
@@ -76,7 +76,7 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_MISUSE: return MF_ERR_INVALID;
 	case SQLITE_INTERRUPT: return MF_ERR_STATE;
 	case SQLITE_IOERR: return io_status(extended, system_errno);
-	default: return out_of_space(system_errno) ? MF_ERR_STORAGE_FULL : MF_ERR_IO;
+	default: return mf_sql_out_of_space(system_errno) ? MF_ERR_STORAGE_FULL : MF_ERR_IO;
 	}
 }
 
@@ -92,16 +92,21 @@ static const char *advice_for(enum mf_status status)
 	}
 }
 
+static int log_errno(struct mf_sql *sql)
+{
+	int code = 0;
+	if (sql->log)
+		sql->log->pMethods->xFileControl(sql->log, SQLITE_FCNTL_LAST_ERRNO, &code);
+	return code;
+}
+
 /* The errno behind the last error. SQLite keeps it for the connection, but not when COMMIT fails: then it is still
  * that of an older error, and the log's file has to be asked. */
 static int system_errno_of(struct mf_sql *sql, int extended)
 {
-	int code = 0;
 	if (!sql->committing)
 		return (extended & 0xff) == SQLITE_IOERR || (extended & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(sql->db) : 0;
-	if (extended == SQLITE_IOERR_WRITE && sql->log)
-		sql->log->pMethods->xFileControl(sql->log, SQLITE_FCNTL_LAST_ERRNO, &code);
-	return code;
+	return extended == SQLITE_IOERR_WRITE ? log_errno(sql) : 0;
 }
 
 /* The one translation of SQLite's errors. */
@@ -380,18 +385,16 @@ static bool surely_absent(struct mf_sql *sql)
 	int extended = sqlite3_extended_errcode(sql->db);
 	if ((extended & 0xff) == SQLITE_FULL || (extended & 0xff) == SQLITE_BUSY)
 		return true;
-	return extended == SQLITE_IOERR_WRITE && out_of_space(system_errno_of(sql, extended));
+	return extended == SQLITE_IOERR_WRITE && mf_sql_out_of_space(system_errno_of(sql, extended));
 }
 
 /* Pages that did not fit into the cache could not be written to the log, and SQLite may not have noticed. */
 static enum mf_status check_log(struct mf_sql *sql, struct mf_error *error)
 {
-	int rc = sql->log ? mf_log_failure(sql->log) : SQLITE_OK, code = 0;
+	int rc = sql->log ? mf_log_failure(sql->log) : SQLITE_OK;
 	if (rc == SQLITE_OK)
 		return MF_OK;
-	if ((rc & 0xff) == SQLITE_IOERR)
-		sql->log->pMethods->xFileControl(sql->log, SQLITE_FCNTL_LAST_ERRNO, &code);
-	enum mf_status status = status_of(rc, code);
+	enum mf_status status = status_of(rc, (rc & 0xff) == SQLITE_IOERR ? log_errno(sql) : 0);
 	return mf_error_set(error, status, "a part of the transaction could not be written: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(status));
 }
 

@@ -21,6 +21,9 @@
 struct mf_sql;
 struct mf_stmt;
 
+/* Does this errno say that there is no room: on the device, for the user, in the file? */
+bool mf_sql_out_of_space(int system_errno);
+
 enum mf_sql_mode { MF_SQL_READ, MF_SQL_WRITE, MF_SQL_CREATE };
 
 /* ---- life cycle ---- */

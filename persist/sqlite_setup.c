@@ -11,7 +11,7 @@
 enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path)
 {
 	int code = (int)-result;
-	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : code == ENOSPC || code == EDQUOT || code == EFBIG ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
+	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : mf_sql_out_of_space(code) ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
 	return mf_error_set(error, status, "cannot %s %.300s: %s", doing, path, strerror(code));
 }
 
