@@ -36,6 +36,22 @@ void kit_remove_dir(char *dir)
 	free(dir);
 }
 
+char *kit_dir;
+
+int kit_set_up(void **state)
+{
+	(void)state;
+	kit_dir = kit_make_dir();
+	return 0;
+}
+
+int kit_tear_down(void **state)
+{
+	(void)state;
+	kit_remove_dir(kit_dir);
+	return 0;
+}
+
 char *kit_path(const char *dir, const char *name)
 {
 	size_t size = strlen(dir) + strlen(name) + 2;

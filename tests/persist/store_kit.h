@@ -12,6 +12,9 @@
 
 /* ---- directories ---- */
 char *kit_make_dir(void);             /* under TMPDIR or /tmp; the caller gives it to kit_remove_dir */
+extern char *kit_dir; /* of the test that runs */
+int kit_set_up(void **state); /* fixtures for cmocka: a new kit_dir for each test */
+int kit_tear_down(void **state);
 void kit_remove_dir(char *dir);       /* with all that is in it; frees the string */
 char *kit_path(const char *dir, const char *name); /* to be freed */
 int64_t kit_file_size(const char *dir, const char *name); /* -1: there is none */

@@ -8,22 +8,6 @@
 
 #include "persist/env.h"
 
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = kit_make_dir();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	kit_remove_dir(dir);
-	return 0;
-}
-
 static void clocks_and_randomness_work(void **state)
 {
 	(void)state;
@@ -41,7 +25,7 @@ static void files_are_written_and_read_back(void **state)
 {
 	(void)state;
 	const struct mf_env *env = mf_env_os();
-	char *path = kit_path(dir, "file"), *sub = kit_path(dir, "sub"), *under = kit_path(dir, "sub/file");
+	char *path = kit_path(kit_dir, "file"), *sub = kit_path(kit_dir, "sub"), *under = kit_path(kit_dir, "sub/file");
 	assert_int_equal(env->open(env->user, path, O_RDONLY, 0), -ENOENT);
 	assert_int_equal(env->size(env->user, path), -ENOENT);
 	assert_int_equal(env->open(env->user, under, O_RDWR | O_CREAT, 0600), -ENOENT);
@@ -78,7 +62,7 @@ static void a_lock_is_refused_while_another_holds_it(void **state)
 {
 	(void)state;
 	const struct mf_env *env = mf_env_os();
-	char *path = kit_path(dir, "lock");
+	char *path = kit_path(kit_dir, "lock");
 	int first = env->open(env->user, path, O_RDWR | O_CREAT, 0600), second = env->open(env->user, path, O_RDWR, 0600);
 	assert_int_equal(env->lock(env->user, first), 0);
 	assert_int_equal(env->lock(env->user, second), -EWOULDBLOCK);
@@ -107,7 +91,7 @@ static void short_counts_are_completed(void **state)
 	struct mf_env env = *mf_env_os();
 	env.pread = few_pread;
 	env.pwrite = few_pwrite;
-	char *path = kit_path(dir, "short"), bytes[16];
+	char *path = kit_path(kit_dir, "short"), bytes[16];
 	int fd = env.open(env.user, path, O_RDWR | O_CREAT, 0600);
 	left = 100;
 	assert_int_equal(mf_env_write_all(&env, fd, "0123456789", 10, 0), 0);
@@ -127,5 +111,5 @@ int main(void)
 		cmocka_unit_test(a_lock_is_refused_while_another_holds_it),
 		cmocka_unit_test(short_counts_are_completed),
 	};
-	return cmocka_run_group_tests_name("env", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("env", tests, kit_set_up, kit_tear_down);
 }

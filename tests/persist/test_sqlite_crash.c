@@ -13,21 +13,10 @@
 
 #include "vfs_shim.h"
 
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = kit_make_dir();
-	return 0;
-}
-
 static int tear_down(void **state)
 {
-	(void)state;
 	vfs_shim_reset();
-	kit_remove_dir(dir);
-	return 0;
+	return kit_tear_down(state);
 }
 
 /* A key that tells its batch: "ROUND/BATCH/INDEX/SIZE". */
@@ -47,7 +36,7 @@ static void append_for_ever(int round, int acks)
 	struct mf_store *store;
 	struct mf_event events[7];
 	char keys[7][48];
-	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 30}, &store, NULL) != MF_OK)
+	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 30}, &store, NULL) != MF_OK)
 		_exit(1);
 	for (int batch = 0;; batch++) {
 		int64_t last;
@@ -115,13 +104,13 @@ static void kill_9_in_the_middle_of_appends_keeps_every_acknowledged_one(void **
 		assert_int_equal(waitpid(child, &result, 0), child);
 		if (!WIFSIGNALED(result))
 			fail_msg("the child ended with code %d", WEXITSTATUS(result));
-		struct mf_store *reader = kit_open_reader(dir);
+		struct mf_store *reader = kit_open_reader(kit_dir);
 		int64_t found = check_batches(reader);
 		kit_close(reader);
 		if (found < acked)
 			fail_msg("round %d: %d acknowledged, %d found", round, (int)acked, (int)found);
 	}
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 	kit_close(store);
@@ -134,7 +123,7 @@ static int live(const struct mf_env *env)
 	struct mf_event events[5];
 	char keys[5][48];
 	unsigned char *state = calloc(1, 1300000);
-	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 20, .env = env}, &store, NULL) != MF_OK)
+	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 20, .env = env}, &store, NULL) != MF_OK)
 		return 1;
 	for (int batch = 0; batch < 12; batch++) {
 		make_batch(events, keys, 0, batch, 5);
@@ -178,7 +167,7 @@ static void a_kill_at_any_write_or_sync_leaves_a_sound_store(void **state)
 	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
 		for (int64_t at = 1; killed_at(kinds[kind].file, kinds[kind].call, at); at += kinds[kind].step) {
 			kills++;
-			struct mf_store *store = kit_open(dir);
+			struct mf_store *store = kit_open(kit_dir);
 			struct kit_findings findings;
 			if (kit_verify(store, NULL, &findings) != MF_OK)
 				fail_msg("killed at %d/%d/%d: %s of '%s', LSN %d", (int)kinds[kind].file, (int)kinds[kind].call, (int)at, findings.what, findings.doc_id, (int)findings.lsn);
@@ -189,11 +178,11 @@ static void a_kill_at_any_write_or_sync_leaves_a_sound_store(void **state)
 			KIT_OK(store->ops->last_lsn(store, NULL, &last, &error), &error);
 			assert_int_equal(status, last > 18 ? MF_ERR_DUPLICATE_KEY : MF_OK);
 			kit_close(store);
-			kit_remove_dir(dir);
-			dir = kit_make_dir();
+			kit_remove_dir(kit_dir);
+			kit_dir = kit_make_dir();
 		}
-		kit_remove_dir(dir);
-		dir = kit_make_dir();
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
 	}
 	assert_true(kills > 60);
 }
@@ -204,7 +193,7 @@ static void work_and_die(int kind)
 	struct mf_store *store;
 	struct mf_error error;
 	struct mf_snapshot snapshot = {.doc_id = "d", .version = 1, .state_blob = (const unsigned char *)"abc", .state_len = 3};
-	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 20}, &store, &error) != MF_OK)
+	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 20}, &store, &error) != MF_OK)
 		_exit(1);
 	struct mf_store_stats stats;
 	if (mf_store_stats(store, &stats, &error) != MF_OK)
@@ -236,7 +225,7 @@ static void each_opening_after_a_kill_is_whole_at_once(void **state)
 		if (!WIFSIGNALED(result))
 			fail_msg("opening %d ended with code %d", (int)i, WEXITSTATUS(result));
 		events += kinds[i] == 0 ? 0 : kinds[i] == 1 ? 1 : 30;
-		struct mf_store *reader = kit_open_reader(dir);
+		struct mf_store *reader = kit_open_reader(kit_dir);
 		struct mf_store_stats stats;
 		struct mf_error error;
 		KIT_OK(mf_store_stats(reader, &stats, &error), &error);
@@ -253,7 +242,7 @@ static void each_opening_after_a_kill_is_whole_at_once(void **state)
 static int read_until_200(void)
 {
 	struct mf_store *store = NULL;
-	while (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .read_only = true}, &store, NULL) == MF_ERR_NOT_FOUND)
+	while (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true}, &store, NULL) == MF_ERR_NOT_FOUND)
 		;
 	if (!store)
 		return 1;
@@ -280,7 +269,7 @@ static void readers_in_other_processes_follow_the_writer_without_gaps(void **sta
 		if (children[i] == 0)
 			_exit(read_until_200());
 	}
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 25});
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 25});
 	struct mf_error error;
 	for (int i = 0; i < 200; i++) {
 		char key[16];
@@ -408,7 +397,7 @@ static void p12_threads_append_sync_checkpoint_compact_and_read_at_once(void **s
 	void *(*const work[])(void *) = {append_batches, append_batches, append_batches, sync_often, maintain_often, read_often, snapshot_and_compact, look_around};
 	enum { WORKERS = sizeof(work) / sizeof(work[0]) };
 	pthread_t threads[WORKERS];
-	struct crowd crowd = {.store = kit_open_with(&(struct mf_sqlite_options){.dir = dir, .checkpoint_pages = 10})};
+	struct crowd crowd = {.store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 10})};
 	for (int i = 0; i < WORKERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, work[i], &crowd), 0);
 	nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
@@ -423,14 +412,14 @@ static void p12_threads_append_sync_checkpoint_compact_and_read_at_once(void **s
 	KIT_OK(crowd.store->ops->last_lsn(crowd.store, NULL, &last, &error), &error);
 	assert_int_equal(last, atomic_load(&crowd.appended));
 	kit_close(crowd.store);
-	struct mf_store *again = kit_open(dir);
+	struct mf_store *again = kit_open(kit_dir);
 	assert_int_equal(kit_verify(again, NULL, &findings), MF_OK);
 	kit_close(again);
 }
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(kill_9_in_the_middle_of_appends_keeps_every_acknowledged_one),
 		T(a_kill_at_any_write_or_sync_leaves_a_sound_store),

@@ -14,26 +14,15 @@
 #include "persist/watermark.h"
 #include "vfs_shim.h"
 
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = kit_make_dir();
-	return 0;
-}
-
 static int tear_down(void **state)
 {
-	(void)state;
 	vfs_shim_reset();
-	kit_remove_dir(dir);
-	return 0;
+	return kit_tear_down(state);
 }
 
 static struct mf_store *open_shim(uint32_t checkpoint_pages)
 {
-	return kit_open_with(&(struct mf_sqlite_options){.dir = dir, .env = vfs_shim_env(), .checkpoint_pages = checkpoint_pages});
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = vfs_shim_env(), .checkpoint_pages = checkpoint_pages});
 }
 
 static enum mf_status try_append(struct mf_store *store, const char *doc_id, const char *key, struct mf_error *error)
@@ -65,7 +54,7 @@ static bool watermark_is_suspect(void)
 	struct mf_watermark mark;
 	enum mf_watermark_state found;
 	struct mf_error error;
-	char *path = kit_path(dir, "watermark");
+	char *path = kit_path(kit_dir, "watermark");
 	KIT_OK(mf_watermark_read(mf_env_os(), path, &mark, &found, &error), &error);
 	free(path);
 	assert_int_equal(found, MF_WATERMARK_GOOD);
@@ -99,7 +88,7 @@ static void p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells(void **sta
 		expect_poisoned(store, 5);
 		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
 		assert_true(watermark_is_suspect());
-		store = kit_open(dir);
+		store = kit_open(kit_dir);
 		size_t there = kit_count(store, "d", 0);
 		status = try_append(store, "d", "the one", &error);
 		assert_int_equal(status, there == 6 ? MF_ERR_DUPLICATE_KEY : MF_OK);
@@ -108,8 +97,8 @@ static void p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells(void **sta
 		struct kit_findings findings;
 		assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 		kit_close(store);
-		kit_remove_dir(dir);
-		dir = kit_make_dir();
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
 	}
 }
 
@@ -149,7 +138,7 @@ static void p9_a_full_disk_refuses_and_resumes_without_a_restart(void **state)
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 	kit_close(store);
-	store = kit_open(dir);
+	store = kit_open(kit_dir);
 	assert_int_equal(kit_count(store, NULL, 0), lsn);
 	kit_close(store);
 }
@@ -195,8 +184,8 @@ static void damage_in_an_interrupted_compaction_does_not_lock_the_store(void **s
 		vfs_shim_reset();
 	}
 	kit_close(store);
-	kit_sql(dir, "UPDATE events SET payload = zeroblob(40) WHERE lsn = 5");
-	store = kit_open(dir);
+	kit_sql(kit_dir, "UPDATE events SET payload = zeroblob(40) WHERE lsn = 5");
+	store = kit_open(kit_dir);
 	kit_append_many(store, "good", "more", 5);
 	assert_int_equal(kit_count(store, "good", 19), 6);
 	struct kit_findings findings;
@@ -228,7 +217,7 @@ static void a_failed_sync_is_final(void **state)
 	assert_int_equal(vfs_shim_count(SHIM_LOG, SHIM_SYNC), 1);
 	assert_int_equal(vfs_shim_count(SHIM_DB, SHIM_WRITE), 0);
 	assert_true(watermark_is_suspect());
-	store = kit_open(dir);
+	store = kit_open(kit_dir);
 	assert_int_equal(kit_count(store, "d", 0), 6);
 	assert_false(watermark_is_suspect());
 	kit_close(store);
@@ -258,7 +247,7 @@ static void the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too(voi
 	assert_int_equal(vfs_shim_failed(), 1);
 	expect_poisoned(store, 3);
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
-	store = kit_open(dir);
+	store = kit_open(kit_dir);
 	assert_true(kit_count(store, "d", 0) >= 3);
 	kit_close(store);
 }
@@ -287,11 +276,11 @@ static void a_failed_checkpoint_is_reported_not_swallowed(void **state)
 		}
 		assert_true(watermark_is_suspect());
 		vfs_shim_reset();
-		store = kit_open(dir);
+		store = kit_open(kit_dir);
 		assert_int_equal(kit_count(store, "d", 0), 3);
 		kit_close(store);
-		kit_remove_dir(dir);
-		dir = kit_make_dir();
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
 	}
 }
 
@@ -311,7 +300,7 @@ static void a_checkpoint_without_space_is_put_off(void **state)
 	vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_WRITE, .at = 1, .times = 1000, .rc = SQLITE_FULL});
 	KIT_OK(mf_store_close(store, &error), &error); /* everything is on the device, in the log */
 	vfs_shim_reset();
-	store = kit_open(dir);
+	store = kit_open(kit_dir);
 	assert_int_equal(kit_count(store, "d", 0), 5);
 	kit_close(store);
 }
@@ -379,7 +368,7 @@ static void a_read_error_in_an_append_leaves_the_store_usable(void **state)
 		kit_close(store);
 	}
 	assert_true(struck > 0);
-	store = kit_open(dir);
+	store = kit_open(kit_dir);
 	assert_int_equal(kit_count(store, "another", 0), 7);
 	kit_close(store);
 }
@@ -398,7 +387,7 @@ static void every_call_may_fail_while_opening_and_the_next_opening_works(void **
 		for (int64_t at = 1; at < 100; at++) {
 			struct mf_store *store = NULL;
 			struct mf_error error;
-			struct mf_sqlite_options write = {.dir = dir, .env = vfs_shim_env()};
+			struct mf_sqlite_options write = {.dir = kit_dir, .env = vfs_shim_env()};
 			vfs_shim_plan(&(struct shim_plan){.file = file, .call = kinds[kind % 4].call, .at = at, .times = 1, .rc = kinds[kind % 4].rc, .system_errno = EIO});
 			enum mf_status status = mf_store_open_sqlite(&write, &store, &error);
 			bool struck = vfs_shim_failed() > 0;
@@ -408,13 +397,13 @@ static void every_call_may_fail_while_opening_and_the_next_opening_works(void **
 				kit_close(store);
 			} else {
 				assert_int_equal(status, MF_ERR_IO);
-				kit_close(kit_open(dir));
+				kit_close(kit_open(kit_dir));
 			}
 			if (!struck)
 				break;
 			if (at % 3 == 0) { /* a new one, and an old one */
-				kit_remove_dir(dir);
-				dir = kit_make_dir();
+				kit_remove_dir(kit_dir);
+				kit_dir = kit_make_dir();
 			}
 		}
 	}
@@ -441,7 +430,7 @@ static void a_compaction_that_fails_anywhere_goes_on_later(void **state)
 		if (status != MF_OK)
 			assert_int_equal(status, unknown ? MF_ERR_UNKNOWN_OUTCOME : MF_ERR_STORAGE_FULL);
 		(void)mf_store_close(store, NULL);
-		store = kit_open(dir);
+		store = kit_open(kit_dir);
 		if (status == MF_OK || kit_count(store, "d", 0) < 60) {
 			assert_int_equal(kit_count(store, "d", 0), 10);
 			assert_int_equal(kit_count(store, NULL, 0), 20);
@@ -451,8 +440,8 @@ static void a_compaction_that_fails_anywhere_goes_on_later(void **state)
 		KIT_OK(mf_store_compact(store, "d", 50, &error), &error);
 		assert_int_equal(kit_count(store, "d", 50), 10);
 		kit_close(store);
-		kit_remove_dir(dir);
-		dir = kit_make_dir();
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
 		if (!struck)
 			break;
 		assert_true(at < 1000);
@@ -464,7 +453,7 @@ static void a_compaction_that_fails_anywhere_goes_on_later(void **state)
 static void fill_up(const char *name)
 {
 	char block[4096] = {1};
-	char *path = kit_path(dir, name);
+	char *path = kit_path(kit_dir, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	while (write(fd, block, sizeof(block)) > 0)
@@ -477,11 +466,11 @@ static void fill_up(const char *name)
 static void p9_a_really_full_file_system_refuses_and_resumes(void **state)
 {
 	(void)state;
-	if (geteuid() != 0 || mount("tmpfs", dir, "tmpfs", 0, "size=3m") != 0) {
+	if (geteuid() != 0 || mount("tmpfs", kit_dir, "tmpfs", 0, "size=3m") != 0) {
 		print_message("skipped: mounting a small tmpfs needs root\n");
 		skip();
 	}
-	char *inner = kit_path(dir, "data");
+	char *inner = kit_path(kit_dir, "data");
 	struct mf_store *store = kit_open(inner);
 	struct mf_error error;
 	kit_append_many(store, "d", "before", 20);
@@ -497,7 +486,7 @@ static void p9_a_really_full_file_system_refuses_and_resumes(void **state)
 	assert_int_equal(status, MF_ERR_STORAGE_FULL);
 	assert_int_equal(kit_count(store, "d", 0), stored);
 	assert_int_equal(try_append(store, "d", "again", &error), MF_ERR_STORAGE_FULL);
-	char *ballast = kit_path(dir, "ballast");
+	char *ballast = kit_path(kit_dir, "ballast");
 	assert_int_equal(unlink(ballast), 0);
 	assert_int_equal(kit_append(store, "d", key), stored + 1);
 	KIT_OK(mf_store_sync(store, NULL, &error), &error);
@@ -514,18 +503,18 @@ static void p9_a_really_full_file_system_refuses_and_resumes(void **state)
 	kit_close(store);
 	free(ballast);
 	free(inner);
-	assert_int_equal(umount(dir), 0);
+	assert_int_equal(umount(kit_dir), 0);
 }
 
 static int tear_down_mount(void **state)
 {
-	umount2(dir, MNT_DETACH);
+	umount2(kit_dir, MNT_DETACH);
 	return tear_down(state);
 }
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells),
 		T(p9_a_full_disk_refuses_and_resumes_without_a_restart),
@@ -540,7 +529,7 @@ int main(void)
 		T(a_read_error_in_an_append_leaves_the_store_usable),
 		T(every_call_may_fail_while_opening_and_the_next_opening_works),
 		T(a_compaction_that_fails_anywhere_goes_on_later),
-		cmocka_unit_test_setup_teardown(p9_a_really_full_file_system_refuses_and_resumes, set_up, tear_down_mount),
+		cmocka_unit_test_setup_teardown(p9_a_really_full_file_system_refuses_and_resumes, kit_set_up, tear_down_mount),
 	};
 	return cmocka_run_group_tests_name("sqlite faults", tests, NULL, NULL);
 }

@@ -16,30 +16,14 @@
 #include "persist/watermark.h"
 #include "vfs_shim.h"
 
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = kit_make_dir();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	kit_remove_dir(dir);
-	return 0;
-}
-
 static struct mf_sqlite_options options(void)
 {
-	return (struct mf_sqlite_options){.dir = dir};
+	return (struct mf_sqlite_options){.dir = kit_dir};
 }
 
 static struct mf_sqlite_options reading(void)
 {
-	return (struct mf_sqlite_options){.dir = dir, .read_only = true};
+	return (struct mf_sqlite_options){.dir = kit_dir, .read_only = true};
 }
 
 /* Runs work in a child that ends as if it were killed: no close, no exit handlers. */
@@ -60,7 +44,7 @@ static int64_t watermark_lsn(void)
 {
 	struct mf_watermark mark;
 	enum mf_watermark_state found;
-	char *path = kit_path(dir, "watermark");
+	char *path = kit_path(kit_dir, "watermark");
 	struct mf_error error;
 	KIT_OK(mf_watermark_read(mf_env_os(), path, &mark, &found, &error), &error);
 	assert_int_equal(found, MF_WATERMARK_GOOD);
@@ -73,7 +57,7 @@ static int64_t watermark_lsn(void)
 static void a_new_store_is_a_private_directory(void **state)
 {
 	(void)state;
-	char *inner = kit_path(dir, "data");
+	char *inner = kit_path(kit_dir, "data");
 	kit_close(kit_open(inner));
 	struct stat info;
 	assert_int_equal(stat(inner, &info), 0);
@@ -83,7 +67,7 @@ static void a_new_store_is_a_private_directory(void **state)
 	assert_int_equal(kit_file_size(inner, "watermark"), MF_WATERMARK_LEN);
 	assert_int_equal(kit_file_size(inner, "lock"), 0);
 	free(inner);
-	char *deep = kit_path(dir, "no/such");
+	char *deep = kit_path(kit_dir, "no/such");
 	struct mf_error error;
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = deep}, &error), MF_ERR_NOT_FOUND);
 	assert_non_null(strstr(error.message, deep));
@@ -95,9 +79,9 @@ static void a_new_store_is_a_private_directory(void **state)
 static void the_database_is_marked_as_ours(void **state)
 {
 	(void)state;
-	kit_close(kit_open(dir));
+	kit_close(kit_open(kit_dir));
 	unsigned char head[100];
-	char *path = kit_path(dir, "store.db");
+	char *path = kit_path(kit_dir, "store.db");
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
 	close(fd);
@@ -106,7 +90,7 @@ static void the_database_is_marked_as_ours(void **state)
 	assert_memory_equal(head + 68, "MFPE", 4);      /* application id */
 	assert_memory_equal(head + 60, "\0\0\0\1", 4);  /* user version */
 	assert_memory_equal(head + 18, "\2\2", 2);      /* write-ahead log */
-	kit_sql(dir, "INSERT INTO events VALUES (1, 1, 'd', 0, NULL, 'k', '{}', x'', 0, 1, 0, 0, 0); SELECT doc_id, upto_lsn, created_at, state_blob, version FROM snapshots");
+	kit_sql(kit_dir, "INSERT INTO events VALUES (1, 1, 'd', 0, NULL, 'k', '{}', x'', 0, 1, 0, 0, 0); SELECT doc_id, upto_lsn, created_at, state_blob, version FROM snapshots");
 }
 
 static void f1_reopening_goes_on_with_numbers_and_keys(void **state)
@@ -115,7 +99,7 @@ static void f1_reopening_goes_on_with_numbers_and_keys(void **state)
 	struct mf_store_stats stats;
 	struct mf_error error;
 	for (int64_t i = 1; i <= 4; i++) {
-		struct mf_store *store = kit_open(dir);
+		struct mf_store *store = kit_open(kit_dir);
 		char key[16];
 		snprintf(key, sizeof(key), "k%d", (int)i);
 		struct mf_event again = kit_event("d", "k1");
@@ -139,12 +123,12 @@ static void nobody_else_can_read_what_is_stored(void **state)
 	(void)state;
 	static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm", "watermark", "lock"};
 	mode_t before = umask(0);
-	struct mf_store *store = kit_open(dir); /* the directory was there before, and anybody may enter it */
+	struct mf_store *store = kit_open(kit_dir); /* the directory was there before, and anybody may enter it */
 	kit_append_many(store, "d", "k", 3);
 	umask(before);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct stat info;
-		char *path = kit_path(dir, names[i]);
+		char *path = kit_path(kit_dir, names[i]);
 		assert_int_equal(stat(path, &info), 0);
 		if (info.st_mode & 0077)
 			fail_msg("%s has mode %04o", names[i], (unsigned)(info.st_mode & 07777));
@@ -156,13 +140,13 @@ static void nobody_else_can_read_what_is_stored(void **state)
 static void an_interrupted_creation_is_finished_by_the_next_opening(void **state)
 {
 	(void)state;
-	char *path = kit_path(dir, "store.db");
+	char *path = kit_path(kit_dir, "store.db");
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
 	free(path);
-	kit_close(kit_open(dir));
-	char *other = kit_path(dir, "other");
+	kit_close(kit_open(kit_dir));
+	char *other = kit_path(kit_dir, "other");
 	assert_int_equal(mkdir(other, 0700), 0);
 	kit_sql(other, "PRAGMA journal_mode = WAL; CREATE TABLE t (x); DROP TABLE t; VACUUM");
 	kit_close(kit_open(other));
@@ -176,19 +160,19 @@ static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
 	(void)state;
 	struct mf_error error;
 	struct mf_sqlite_options write = options(), read = reading();
-	kit_sql(dir, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
-	int64_t size = kit_file_size(dir, "store.db");
+	kit_sql(kit_dir, "CREATE TABLE t (x); INSERT INTO t VALUES (1)");
+	int64_t size = kit_file_size(kit_dir, "store.db");
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_INVALID);
 	assert_non_null(strstr(error.message, "store.db"));
 	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_INVALID);
-	assert_int_equal(kit_file_size(dir, "store.db"), size);
-	assert_int_equal(kit_file_size(dir, "store.db-wal"), -1);
-	kit_poke(dir, "store.db", 0, "this is not a database at all", 29);
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), size);
+	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), -1);
+	kit_poke(kit_dir, "store.db", 0, "this is not a database at all", 29);
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "not a database"));
 	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "store.db"));
-	char *inner = kit_path(dir, "newer");
+	char *inner = kit_path(kit_dir, "newer");
 	kit_close(kit_open(inner));
 	kit_sql(inner, "PRAGMA user_version = 2");
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner}, &error), MF_ERR_INVALID);
@@ -205,9 +189,9 @@ static void reading_where_there_is_no_store_finds_none_and_makes_none(void **sta
 	struct mf_error error;
 	struct mf_sqlite_options read = reading();
 	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_NOT_FOUND);
-	assert_int_equal(kit_file_size(dir, "store.db"), -1);
-	assert_int_equal(kit_file_size(dir, "lock"), -1);
-	char *nowhere = kit_path(dir, "nowhere");
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), -1);
+	assert_int_equal(kit_file_size(kit_dir, "lock"), -1);
+	char *nowhere = kit_path(kit_dir, "nowhere");
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = nowhere, .read_only = true}, &error), MF_ERR_NOT_FOUND);
 	free(nowhere);
 }
@@ -219,9 +203,9 @@ static void p7_a_second_writer_is_locked_out(void **state)
 	(void)state;
 	struct mf_error error;
 	struct mf_sqlite_options write = options();
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_LOCKED);
-	assert_non_null(strstr(error.message, dir));
+	assert_non_null(strstr(error.message, kit_dir));
 	pid_t child = fork();
 	if (child == 0) {
 		struct mf_store *second;
@@ -232,13 +216,13 @@ static void p7_a_second_writer_is_locked_out(void **state)
 	assert_int_equal(result, 0);
 	kit_append(store, "d", "k");
 	kit_close(store);
-	kit_close(kit_open(dir));
+	kit_close(kit_open(kit_dir));
 }
 
 static void a_reader_beside_the_writer_sees_what_is_written_and_cannot_write(void **state)
 {
 	(void)state;
-	struct mf_store *writer = kit_open(dir), *reader = kit_open_reader(dir);
+	struct mf_store *writer = kit_open(kit_dir), *reader = kit_open_reader(kit_dir);
 	assert_int_equal(kit_count(reader, NULL, 0), 0);
 	kit_append_many(writer, "d", "k", 20);
 	kit_write_snapshot(writer, "d", 10, 100);
@@ -273,19 +257,19 @@ static void a_reader_beside_the_writer_sees_what_is_written_and_cannot_write(voi
 
 static void append_30_and_die(void)
 {
-	kit_append_many(kit_open(dir), "d", "k", 30);
+	kit_append_many(kit_open(kit_dir), "d", "k", 30);
 }
 
 static void a_reader_works_when_the_writer_was_killed_and_left_its_log(void **state)
 {
 	(void)state;
 	in_a_child_that_dies(append_30_and_die);
-	assert_true(kit_file_size(dir, "store.db-wal") > 0);
-	struct mf_store *reader = kit_open_reader(dir);
+	assert_true(kit_file_size(kit_dir, "store.db-wal") > 0);
+	struct mf_store *reader = kit_open_reader(kit_dir);
 	assert_int_equal(kit_count(reader, "d", 0), 30);
 	kit_close(reader);
-	assert_true(kit_file_size(dir, "store.db-wal") > 0);
-	struct mf_store *writer = kit_open(dir);
+	assert_true(kit_file_size(kit_dir, "store.db-wal") > 0);
+	struct mf_store *writer = kit_open(kit_dir);
 	assert_int_equal(kit_append(writer, "d", "next"), 31);
 	kit_close(writer);
 }
@@ -300,13 +284,13 @@ static void expect_loss(int64_t expected, int64_t found)
 		assert_int_equal(kit_open_fails(&both[i], &error), MF_ERR_CORRUPTED);
 		assert_int_equal(error.expected, expected);
 		assert_int_equal(error.found, found);
-		assert_non_null(strstr(error.message, dir));
+		assert_non_null(strstr(error.message, kit_dir));
 	}
 }
 
 static void remove_file(const char *name)
 {
-	char *path = kit_path(dir, name);
+	char *path = kit_path(kit_dir, name);
 	assert_int_equal(unlink(path), 0);
 	free(path);
 }
@@ -314,20 +298,20 @@ static void remove_file(const char *name)
 static void a_deleted_or_emptied_database_is_a_loss_and_nothing_is_made_anew(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 5);
 	kit_close(store);
-	kit_copy_file(dir, "store.db", "copy");
-	kit_truncate(dir, "store.db", 0);
+	kit_copy_file(kit_dir, "store.db", "copy");
+	kit_truncate(kit_dir, "store.db", 0);
 	expect_loss(5, 0);
-	assert_int_equal(kit_file_size(dir, "store.db"), 0);
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), 0);
 	remove_file("store.db");
 	expect_loss(5, 0);
-	assert_int_equal(kit_file_size(dir, "store.db"), -1);
-	kit_poke(dir, "watermark", 10, "x", 1); /* even a damaged watermark says that there was a store */
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), -1);
+	kit_poke(kit_dir, "watermark", 10, "x", 1); /* even a damaged watermark says that there was a store */
 	expect_loss(0, 0);
-	kit_copy_file(dir, "copy", "store.db");
-	store = kit_open(dir);
+	kit_copy_file(kit_dir, "copy", "store.db");
+	store = kit_open(kit_dir);
 	assert_int_equal(kit_count(store, "d", 0), 5);
 	kit_close(store);
 }
@@ -343,7 +327,7 @@ static void a_log_without_a_database_is_a_loss(void **state)
 
 static void append_sync_append_and_die(void)
 {
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "synced", 50);
 	if (mf_store_sync(store, NULL, NULL) != MF_OK)
 		_exit(1);
@@ -355,20 +339,20 @@ static void a_log_cut_below_the_watermark_is_a_loss_above_it_is_none(void **stat
 	(void)state;
 	in_a_child_that_dies(append_sync_append_and_die);
 	assert_int_equal(watermark_lsn(), 50);
-	int64_t size = kit_file_size(dir, "store.db-wal");
-	kit_truncate(dir, "store.db-wal", size - 10 * 4096);
-	struct mf_store *reader = kit_open_reader(dir);
+	int64_t size = kit_file_size(kit_dir, "store.db-wal");
+	kit_truncate(kit_dir, "store.db-wal", size - 10 * 4096);
+	struct mf_store *reader = kit_open_reader(kit_dir);
 	size_t left = kit_count(reader, "d", 0);
 	assert_true(left >= 50 && left < 100);
 	kit_close(reader);
-	kit_truncate(dir, "store.db-wal", size / 4);
+	kit_truncate(kit_dir, "store.db-wal", size / 4);
 	struct mf_error error;
 	struct mf_sqlite_options write = options();
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.expected, 50);
 	assert_true(error.found > 0 && error.found < 50);
 	expect_loss(50, error.found);
-	assert_int_equal(kit_file_size(dir, "store.db-wal"), size / 4);
+	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), size / 4);
 }
 
 static void a_flipped_bit_in_the_log_is_a_loss(void **state)
@@ -376,7 +360,7 @@ static void a_flipped_bit_in_the_log_is_a_loss(void **state)
 	(void)state;
 	in_a_child_that_dies(append_sync_append_and_die);
 	unsigned char flipped = 0x5a;
-	kit_poke(dir, "store.db-wal", 32 + 20 * 4120 + 777, &flipped, 1);
+	kit_poke(kit_dir, "store.db-wal", 32 + 20 * 4120 + 777, &flipped, 1);
 	struct mf_error error;
 	struct mf_sqlite_options write = options();
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
@@ -395,8 +379,8 @@ static void an_accepted_loss_never_gives_a_synced_number_again(void **state)
 {
 	(void)state;
 	in_a_child_that_dies(append_sync_append_and_die);
-	kit_truncate(dir, "store.db-wal", kit_file_size(dir, "store.db-wal") / 4);
-	struct mf_sqlite_options accept = {.dir = dir, .read_only = true, .accept_damage = true};
+	kit_truncate(kit_dir, "store.db-wal", kit_file_size(kit_dir, "store.db-wal") / 4);
+	struct mf_sqlite_options accept = {.dir = kit_dir, .read_only = true, .accept_damage = true};
 	struct mf_store *reader = kit_open_with(&accept);
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(reader, "watermark", &findings), MF_ERR_CORRUPTED);
@@ -413,7 +397,7 @@ static void an_accepted_loss_never_gives_a_synced_number_again(void **state)
 	assert_int_equal(kit_count(writer, NULL, 0), left + 1);
 	assert_int_equal(kit_count(writer, "d", 0), left + 1);
 	kit_close(writer);
-	writer = kit_open(dir);
+	writer = kit_open(kit_dir);
 	assert_int_equal(kit_verify(writer, NULL, &findings), MF_OK);
 	assert_int_equal(kit_append(writer, "d", "and on"), 52);
 	kit_close(writer);
@@ -423,23 +407,23 @@ static void a_damaged_or_missing_watermark_is_a_warning(void **state)
 {
 	(void)state;
 	struct kit_findings findings;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 5);
 	kit_close(store);
 	for (int round = 0; round < 2; round++) {
 		if (round == 0)
-			kit_poke(dir, "watermark", 9, "x", 1);
+			kit_poke(kit_dir, "watermark", 9, "x", 1);
 		else
 			remove_file("watermark");
-		store = kit_open_reader(dir);
+		store = kit_open_reader(kit_dir);
 		assert_int_equal(kit_verify(store, "watermark", &findings), MF_ERR_CORRUPTED);
 		assert_int_equal(findings.count, 1);
 		assert_int_equal(findings.of_kind, 1);
 		kit_close(store);
-		store = kit_open(dir);
+		store = kit_open(kit_dir);
 		assert_int_equal(kit_verify(store, "watermark", &findings), MF_ERR_CORRUPTED);
 		kit_close(store);
-		store = kit_open(dir);
+		store = kit_open(kit_dir);
 		assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 		kit_close(store);
 	}
@@ -448,11 +432,11 @@ static void a_damaged_or_missing_watermark_is_a_warning(void **state)
 static void an_opening_remembers_what_there_was_even_without_a_watermark(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 5);
 	kit_close(store);
-	kit_close(kit_open(dir));
-	kit_sql(dir, "DELETE FROM events WHERE lsn > 3");
+	kit_close(kit_open(kit_dir));
+	kit_sql(kit_dir, "DELETE FROM events WHERE lsn > 3");
 	remove_file("watermark");
 	expect_loss(5, 3);
 }
@@ -460,16 +444,16 @@ static void an_opening_remembers_what_there_was_even_without_a_watermark(void **
 static void after_a_failed_sync_the_next_opening_verifies_everything(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 5);
 	kit_close(store);
-	char *path = kit_path(dir, "watermark");
+	char *path = kit_path(kit_dir, "watermark");
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	struct mf_error error;
 	KIT_OK(mf_watermark_write(mf_env_os(), fd, &(struct mf_watermark){5, 1, true}, &error), &error);
-	kit_close(kit_open(dir));
-	kit_sql(dir, "UPDATE events SET ts = ts + 1 WHERE lsn = 2");
-	kit_close(kit_open(dir)); /* only the newest event is read at a usual opening */
+	kit_close(kit_open(kit_dir));
+	kit_sql(kit_dir, "UPDATE events SET ts = ts + 1 WHERE lsn = 2");
+	kit_close(kit_open(kit_dir)); /* only the newest event is read at a usual opening */
 	KIT_OK(mf_watermark_write(mf_env_os(), fd, &(struct mf_watermark){5, 3, true}, &error), &error);
 	struct mf_sqlite_options write = options();
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
@@ -481,10 +465,10 @@ static void after_a_failed_sync_the_next_opening_verifies_everything(void **stat
 static void a_damaged_newest_event_stops_the_opening(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 5);
 	kit_close(store);
-	kit_sql(dir, "UPDATE events SET actor = 'someone' WHERE lsn = 5");
+	kit_sql(kit_dir, "UPDATE events SET actor = 'someone' WHERE lsn = 5");
 	struct mf_error error;
 	struct mf_sqlite_options write = options();
 	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_CORRUPTED);
@@ -495,7 +479,7 @@ static void a_damaged_newest_event_stops_the_opening(void **state)
 
 static struct mf_store *open_shim(uint32_t checkpoint_pages)
 {
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = dir, .env = vfs_shim_env(), .checkpoint_pages = checkpoint_pages});
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = vfs_shim_env(), .checkpoint_pages = checkpoint_pages});
 	vfs_shim_reset();
 	return store;
 }
@@ -543,7 +527,7 @@ static void a_sync_of_nothing_new_does_nothing(void **state)
 static void the_watermark_follows_each_sync(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	struct mf_error error;
 	assert_int_equal(watermark_lsn(), 0);
 	kit_append_many(store, "d", "a", 3);
@@ -575,7 +559,7 @@ static void maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew(vo
 		kit_append(store, "d", key);
 		KIT_OK(store->ops->maintain(store, &error), &error);
 		assert_true(log_pages(store) < 40);
-		int64_t size = kit_file_size(dir, "store.db-wal");
+		int64_t size = kit_file_size(kit_dir, "store.db-wal");
 		longest = size > longest ? size : longest;
 	}
 	assert_true(vfs_shim_count(SHIM_DB, SHIM_SYNC) > 5);
@@ -584,7 +568,7 @@ static void maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew(vo
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 	kit_close(store);
-	assert_int_equal(kit_file_size(dir, "store.db-wal"), 0);
+	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), 0);
 }
 
 struct hold {
@@ -635,7 +619,7 @@ static void a_reader_that_stays_delays_the_checkpoint_and_no_commit(void **state
 static void p10_compaction_makes_the_file_smaller(void **state)
 {
 	(void)state;
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	struct mf_error error;
 	struct mf_store_stats before, after;
 	struct mf_event events[100];
@@ -655,14 +639,14 @@ static void p10_compaction_makes_the_file_smaller(void **state)
 	KIT_OK(mf_store_stats(store, &before, &error), &error);
 	KIT_OK(mf_store_compact(store, "d", 1990, &error), &error);
 	KIT_OK(mf_store_stats(store, &after, &error), &error);
-	assert_true(kit_file_size(dir, "store.db") < 1000000);
+	assert_true(kit_file_size(kit_dir, "store.db") < 1000000);
 	assert_true(after.bytes < before.bytes / 5);
 	assert_int_equal(kit_count(store, "d", 1990), 10);
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 	kit_append(store, "d", "next");
 	kit_close(store);
-	assert_true(kit_file_size(dir, "store.db") < 1000000);
+	assert_true(kit_file_size(kit_dir, "store.db") < 1000000);
 }
 
 /* ---- failures of the environment ---- */
@@ -672,7 +656,7 @@ static void open_with_failure(uint64_t n, bool read_only)
 	struct mf_store *store = NULL;
 	struct mf_error error;
 	mf_mem_fail_at(n, false);
-	enum mf_status status = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .read_only = read_only}, &store, &error);
+	enum mf_status status = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = read_only}, &store, &error);
 	mf_mem_fail_at(0, false);
 	if (status == MF_OK)
 		kit_close(store);
@@ -683,7 +667,7 @@ static void open_with_failure(uint64_t n, bool read_only)
 static void every_allocation_may_fail_while_opening(void **state)
 {
 	(void)state;
-	char *inner = kit_path(dir, "counted");
+	char *inner = kit_path(kit_dir, "counted");
 	mf_mem_fail_at(0, false);
 	struct mf_store *store = kit_open(inner);
 	uint64_t allocations = mf_mem_count();
@@ -694,7 +678,7 @@ static void every_allocation_may_fail_while_opening(void **state)
 		open_with_failure(n, false);
 		open_with_failure(n, true);
 	}
-	kit_close(kit_open(dir));
+	kit_close(kit_open(kit_dir));
 }
 
 static int call, failing;
@@ -750,7 +734,7 @@ static void every_call_to_the_environment_may_fail_while_opening(void **state)
 	env.random = env_random;
 	env.size = env_size;
 	env.pread = env_pread;
-	char *inner = kit_path(dir, "inner");
+	char *inner = kit_path(kit_dir, "inner");
 	struct mf_sqlite_options write = {.dir = inner, .env = &env};
 	for (failing = 1;; failing++) {
 		struct mf_store *store = NULL;
@@ -781,7 +765,7 @@ static void a_watermark_that_cannot_be_written_fails_no_sync(void **state)
 	(void)state;
 	struct mf_env env = *mf_env_os();
 	env.pwrite = no_pwrite;
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = dir, .env = &env});
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
 	struct mf_error error;
 	int64_t synced;
 	kit_append(store, "d", "k");
@@ -795,7 +779,7 @@ static void a_watermark_that_cannot_be_written_fails_no_sync(void **state)
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(a_new_store_is_a_private_directory),
 		T(the_database_is_marked_as_ours),

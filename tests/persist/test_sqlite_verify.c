@@ -7,26 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = kit_make_dir();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	kit_remove_dir(dir);
-	return 0;
-}
-
 /* Two documents interleaved, one compacted up to 41, snapshots inline and in chunks. */
 static void make_store(void)
 {
-	struct mf_store *store = kit_open(dir);
+	struct mf_store *store = kit_open(kit_dir);
 	struct mf_error error;
 	for (int i = 0; i < 100; i++) {
 		char key[32];
@@ -42,7 +26,7 @@ static void make_store(void)
 
 static struct mf_store *open_damaged(void)
 {
-	return kit_open_with(&(struct mf_sqlite_options){.dir = dir, .read_only = true, .accept_damage = true});
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
 }
 
 /* ---- one kind of damage, one finding ---- */
@@ -78,12 +62,12 @@ static void each_kind_of_damage_has_its_finding(void **state)
 		{"UPDATE epochs SET first_lsn = 2", "database", "", 2},
 	};
 	make_store();
-	kit_copy_file(dir, "store.db", "good");
+	kit_copy_file(kit_dir, "store.db", "good");
 	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
 		const struct damage *damage = &damages[i];
 		struct kit_findings findings;
-		kit_copy_file(dir, "good", "store.db");
-		kit_sql(dir, damage->sql);
+		kit_copy_file(kit_dir, "good", "store.db");
+		kit_sql(kit_dir, damage->sql);
 		struct mf_store *store = open_damaged();
 		assert_int_equal(kit_verify(store, damage->kind, &findings), MF_ERR_CORRUPTED);
 		if (findings.of_kind == 0)
@@ -100,7 +84,7 @@ static void several_damages_are_all_told(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "UPDATE events SET payload = x'00' WHERE lsn IN (50, 60, 70); UPDATE snapshots SET version = 9");
+	kit_sql(kit_dir, "UPDATE events SET payload = x'00' WHERE lsn IN (50, 60, 70); UPDATE snapshots SET version = 9");
 	struct mf_store *store = open_damaged();
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, "event", &findings), MF_ERR_CORRUPTED);
@@ -115,8 +99,8 @@ static void f22_a_damaged_event_is_never_read_as_a_sound_one(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "UPDATE events SET meta = '{\"a\":1}' WHERE lsn = 60");
-	struct mf_store *store = kit_open_reader(dir);
+	kit_sql(kit_dir, "UPDATE events SET meta = '{\"a\":1}' WHERE lsn = 60");
+	struct mf_store *store = kit_open_reader(kit_dir);
 	struct mf_event_list list;
 	struct mf_error error;
 	assert_int_equal(mf_store_load_since(store, "odd", 0, 100, &list, &error), MF_ERR_CORRUPTED);
@@ -135,8 +119,8 @@ static void a_missing_event_is_noticed_by_every_reading(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "DELETE FROM events WHERE lsn = 60");
-	struct mf_store *store = kit_open_reader(dir);
+	kit_sql(kit_dir, "DELETE FROM events WHERE lsn = 60");
+	struct mf_store *store = kit_open_reader(kit_dir);
 	struct mf_event_list list;
 	struct mf_error error;
 	assert_int_equal(mf_store_load_since(store, "odd", 0, 100, &list, &error), MF_ERR_CORRUPTED);
@@ -155,8 +139,8 @@ static void f15_a_damaged_snapshot_is_named_so_that_the_one_before_can_be_asked_
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "UPDATE snapshot_chunks SET bytes = zeroblob(length(bytes)) WHERE chunk = 0");
-	struct mf_store *store = kit_open_reader(dir);
+	kit_sql(kit_dir, "UPDATE snapshot_chunks SET bytes = zeroblob(length(bytes)) WHERE chunk = 0");
+	struct mf_store *store = kit_open_reader(kit_dir);
 	struct mf_snapshot snapshot;
 	struct mf_error error;
 	assert_int_equal(mf_store_latest_snapshot(store, "even", INT64_MAX, &snapshot, &error), MF_ERR_CORRUPTED);
@@ -171,8 +155,8 @@ static void a_damaged_key_of_a_compacted_event_is_an_error(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "UPDATE compacted_keys SET content_hash = x'00112233445566778899aabbccddeeff'");
-	struct mf_store *store = kit_open_reader(dir);
+	kit_sql(kit_dir, "UPDATE compacted_keys SET content_hash = x'00112233445566778899aabbccddeeff'");
+	struct mf_store *store = kit_open_reader(kit_dir);
 	struct mf_key_info info;
 	struct mf_error error;
 	assert_int_equal(store->ops->find_key(store, "key-0-00000000", &info, &error), MF_ERR_CORRUPTED);
@@ -183,8 +167,8 @@ static void compaction_stops_at_a_damaged_event(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(dir, "UPDATE events SET actor = 'x' WHERE lsn = 20");
-	struct mf_store *store = kit_open(dir);
+	kit_sql(kit_dir, "UPDATE events SET actor = 'x' WHERE lsn = 20");
+	struct mf_store *store = kit_open(kit_dir);
 	struct mf_error error;
 	assert_int_equal(mf_store_compact(store, "odd", 50, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 20);
@@ -249,18 +233,18 @@ static void no_flipped_bit_is_silent(void **state)
 	int count = cases ? atoi(cases) : 300, found = 0;
 	uint64_t good = 0;
 	make_store();
-	struct mf_store *store = kit_open_reader(dir);
+	struct mf_store *store = kit_open_reader(kit_dir);
 	assert_true(read_all(store, &good));
 	kit_close(store);
-	kit_copy_file(dir, "store.db", "good");
-	int64_t size = kit_file_size(dir, "store.db");
+	kit_copy_file(kit_dir, "store.db", "good");
+	int64_t size = kit_file_size(kit_dir, "store.db");
 	/* The 1.2 MB of the large snapshot would take nearly all the hits: half of them go to the first pages. */
 	for (int i = 0; i < count; i++) {
 		uint64_t before = random_state;
 		int64_t at = (int64_t)(next_random() % (uint64_t)(i % 2 ? size : 14 * 4096));
 		unsigned char byte, bit = (unsigned char)(1u << (next_random() % 8));
-		char *path = kit_path(dir, "store.db");
-		kit_copy_file(dir, "good", "store.db");
+		char *path = kit_path(kit_dir, "store.db");
+		kit_copy_file(kit_dir, "good", "store.db");
 		int fd = open(path, O_RDWR | O_CLOEXEC);
 		assert_int_equal(pread(fd, &byte, 1, at), 1);
 		byte ^= bit;
@@ -268,7 +252,7 @@ static void no_flipped_bit_is_silent(void **state)
 		close(fd);
 		free(path);
 		struct mf_error error;
-		if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir, .read_only = true, .accept_damage = true}, &store, &error) != MF_OK) {
+		if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true}, &store, &error) != MF_OK) {
 			found++;
 			continue;
 		}
@@ -286,7 +270,7 @@ static void no_flipped_bit_is_silent(void **state)
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(each_kind_of_damage_has_its_finding),
 		T(several_damages_are_all_told),
