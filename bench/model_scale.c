@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <moduforge/doc.h>
+
+#include "bench/samples.h"
 
 #define SMALL 1000
 #define RATIO_MAX 5.0
@@ -154,13 +155,6 @@ static const struct kind kinds[] = {
 
 /* ---- measuring ---- */
 
-static double now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double time_one(const struct kind *kind, const struct mf_doc *doc, size_t size)
 {
 	struct mf_edit *edit;
@@ -179,18 +173,6 @@ static double time_one(const struct kind *kind, const struct mf_doc *doc, size_t
 	mf_fragment_unref(sample.fragment);
 	mf_value_unref(sample.value);
 	return elapsed;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-	return (left > right) - (left < right);
-}
-
-static double median(double *samples, size_t count)
-{
-	qsort(samples, count, sizeof(*samples), compare);
-	return samples[count / 2];
 }
 
 static bool measure(const struct kind *kind, const struct mf_doc *small, const struct mf_doc *large, size_t nodes, size_t count)

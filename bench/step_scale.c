@@ -13,9 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <moduforge/plugin.h>
+
+#include "bench/samples.h"
 
 #define SMALL 1000
 #define RATIO_MAX 5.0
@@ -151,13 +152,6 @@ static struct mf_step *make_step(const struct mf_step_registry *registry, const 
 
 /* ---- measuring ---- */
 
-static double now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double sample(const struct mf_step_registry *registry, const struct kind *kind, const struct field *field)
 {
 	struct mf_step *step = make_step(registry, kind, field), *inverse;
@@ -173,18 +167,6 @@ static double sample(const struct mf_step_registry *registry, const struct kind 
 	mf_step_unref(step);
 	mf_doc_unref(after);
 	return elapsed;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-	return (left > right) - (left < right);
-}
-
-static double median(double *samples, size_t count)
-{
-	qsort(samples, count, sizeof(*samples), compare);
-	return samples[count / 2];
 }
 
 static bool measure(const struct mf_step_registry *registry, const struct kind *kind, const struct field *small, const struct field *large, size_t count)
