@@ -38,6 +38,8 @@ static void fail(struct mf_plugin_set *set, struct mf_entry *entry, const struct
 	entry->is_fatal = is_fatal || entry->configured->required || why->status == MF_ERR_NO_MEMORY;
 	if (entry->is_fatal && set->first_failure == set->count)
 		set->first_failure = (size_t)(entry - set->entries);
+	if (!entry->is_fatal)
+		mf_logf(&set->host.logger, MF_LOG_WARNING, "a plugin that is not required was skipped: %s", entry->failure.message);
 }
 
 static void fail_status(struct mf_plugin_set *set, struct mf_entry *entry, enum mf_status status, struct mf_error *why, bool is_fatal)
@@ -307,7 +309,7 @@ enum mf_status mf_plugin_set_load(const struct mf_plugin_set_options *options, s
 	struct mf_plugin_set *set = mf_calloc(1, sizeof(*set));
 	if (!set)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the plugins");
-	set->host = (struct mf_registrar_host){.bus = bus, .steps = registry, .read_only = options->read_only};
+	set->host = (struct mf_registrar_host){.bus = bus, .steps = registry, .read_only = options->read_only, .logger = options->logger};
 	struct overrides overrides;
 	enum mf_status status = overrides_init(&overrides, options, error);
 	if (status == MF_OK)

@@ -26,6 +26,7 @@ struct mf_plugin_set_options {
 	const struct mf_plugin_override *overrides;
 	size_t override_count;
 	bool read_only;
+	struct mf_logger logger;
 };
 
 /* Parse to freeze. The registry is filled and frozen, guards and followers are on the bus. Configuration errors are

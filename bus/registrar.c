@@ -148,3 +148,8 @@ bool mf_registrar_read_only(const struct mf_registrar *registrar)
 {
 	return registrar->host->read_only;
 }
+
+struct mf_logger mf_registrar_logger(const struct mf_registrar *registrar)
+{
+	return registrar->host->logger;
+}

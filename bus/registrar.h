@@ -21,6 +21,7 @@ struct mf_registrar_host {
 	const struct mf_committer *committer;
 	const struct mf_registrar *committer_owner;
 	const char *default_doc_id;
+	struct mf_logger logger;
 };
 
 struct mf_registration {

@@ -33,6 +33,7 @@ static enum mf_status load_plugins(struct mf_runtime *runtime, const struct mf_r
 			.overrides = overrides.list,
 			.override_count = overrides.count,
 			.read_only = options->read_only,
+			.logger = {options->log, options->log_user},
 		};
 		status = mf_plugin_set_load(&set_options, runtime->bus, runtime->registry, &runtime->plugins, error);
 	}

@@ -1,8 +1,9 @@
 #include <moduforge/status.h>
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "model/message.h"
 
 const char *mf_status_name(enum mf_status status)
 {
@@ -27,8 +28,6 @@ const char *mf_status_name(enum mf_status status)
 	return "MF_ERR_UNKNOWN";
 }
 
-/* A message is one line of text: control characters (from hostile ids, say) become '?',
- * and a cut never leaves half a UTF-8 sequence behind. */
 static void tidy(char *message)
 {
 	size_t len = strlen(message);
@@ -44,6 +43,12 @@ static void tidy(char *message)
 			*c = '?';
 }
 
+void mf_message_format(char message[MF_ERROR_MESSAGE_SIZE], const char *format, va_list args)
+{
+	vsnprintf(message, MF_ERROR_MESSAGE_SIZE, format, args);
+	tidy(message);
+}
+
 enum mf_status mf_error_set(struct mf_error *error, enum mf_status status, const char *format, ...)
 {
 	if (!error)
@@ -52,9 +57,8 @@ enum mf_status mf_error_set(struct mf_error *error, enum mf_status status, const
 	error->status = status;
 	va_list args;
 	va_start(args, format);
-	vsnprintf(error->message, sizeof(error->message), format, args);
+	mf_message_format(error->message, format, args);
 	va_end(args);
-	tidy(error->message);
 	return status;
 }
 

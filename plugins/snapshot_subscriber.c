@@ -273,6 +273,7 @@ static enum mf_status init(void *user, struct mf_registrar *registrar, struct mf
 	struct instance *instance = user;
 	instance->registry = mf_registrar_steps(registrar);
 	instance->read_only = mf_registrar_read_only(registrar);
+	instance->options.logger = mf_registrar_logger(registrar);
 	instance->committer = instance->read_only ? read_functions : write_functions;
 	instance->committer.user = instance;
 	return mf_register_committer(registrar, &instance->committer, instance->default_doc_id, error);
@@ -287,6 +288,7 @@ static enum mf_status open_store(const struct instance *instance, struct mf_stor
 		.read_only = instance->read_only,
 		.accept_damage = instance->accept_damage,
 		.checkpoint_pages = instance->checkpoint_pages,
+		.logger = instance->options.logger,
 	};
 	return mf_store_open_sqlite(&sqlite, out, error);
 }

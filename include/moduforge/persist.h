@@ -16,6 +16,7 @@
 #pragma once
 
 #include <moduforge/committer.h>
+#include <moduforge/log.h>
 #include <moduforge/store.h>
 
 #ifdef __cplusplus
@@ -45,6 +46,7 @@ struct mf_persist_options {
 	uint32_t history_limit;                 /* 1000 */
 	uint32_t recovery_batch;                /* 1000 events a page */
 	const struct mf_env *env;               /* opaque; NULL */
+	struct mf_logger logger;                /* silent */
 };
 MF_API void mf_persist_options_init(struct mf_persist_options *options); /* the defaults above */
 

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <moduforge/bus.h>
+#include <moduforge/log.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -70,6 +71,8 @@ MF_API MF_MUST_CHECK enum mf_status mf_register_committer(struct mf_registrar *r
 /* The host's registry of step types; complete once start is called. */
 MF_API const struct mf_step_registry *mf_registrar_steps(const struct mf_registrar *registrar);
 MF_API bool mf_registrar_read_only(const struct mf_registrar *registrar); /* the host only wants to read */
+/* The host's, for mf_logf: to be copied, and used from init until stop has returned, from any thread. Silent when the host is. */
+MF_API struct mf_logger mf_registrar_logger(const struct mf_registrar *registrar);
 
 /* ---- the plugin ---- */
 struct mf_plugin {

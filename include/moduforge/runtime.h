@@ -14,6 +14,7 @@
 #pragma once
 
 #include <moduforge/bus.h>
+#include <moduforge/log.h>
 #include <moduforge/persist.h>
 
 #ifdef __cplusplus
@@ -33,6 +34,8 @@ struct mf_runtime_options {
 	 * stored, every later one is MF_ERR_BUSY, until the runtime is opened anew. Else what is submitted after the failure
 	 * builds on the committed state. */
 	bool stop_at_failure;
+	mf_log *log; /* what a person should hear of (log.h); NULL = silent */
+	void *log_user;
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);

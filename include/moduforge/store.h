@@ -18,6 +18,7 @@
 #pragma once
 
 #include <moduforge/event.h>
+#include <moduforge/log.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -118,6 +119,7 @@ struct mf_sqlite_options {
 	bool accept_damage;      /* open a store below its watermark all the same: to verify or salvage it; not read_only: the loss is accepted, and recorded */
 	uint32_t checkpoint_pages; /* checkpoint when the log has this many pages; 0 = 1000 */
 	const struct mf_env *env;
+	struct mf_logger logger; /* silent by default */
 };
 /* MF_ERR_LOCKED: another writer. MF_ERR_CORRUPTED {expected, found}: less in it than its watermark says.
  * MF_ERR_NOT_FOUND: read_only and there is no store. MF_ERR_INVALID: not a store of ours, or of a newer version. */

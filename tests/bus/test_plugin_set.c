@@ -552,6 +552,24 @@ static void an_optional_plugin_whose_init_fails_is_taken_back_and_the_others_go_
 	assert_string_equal(info_of(host, "b").state, "started");
 }
 
+static void note_warning(void *user, enum mf_log_level level, const char *message)
+{
+	char *heard = user;
+	assert_int_equal(level, MF_LOG_WARNING);
+	strncat(heard, message, 1023 - strlen(heard));
+	strncat(heard, "\n", 1023 - strlen(heard));
+}
+
+static void what_is_skipped_is_told_to_the_logger(void **state)
+{
+	struct host *host = *state;
+	char heard[1024] = "";
+	host->options.logger = (struct mf_logger){note_warning, heard};
+	must_load(host, "{'name': 'a', 'required': false, 'config': {'init': 1}}, {'name': 'needs_a', 'required': false}, {'name': 'b', 'config': {'step': 'one', 'committer': true}}");
+	assert_string_equal(heard, "a plugin that is not required was skipped: plugin a: init failed with MF_ERR_INVALID and gave no reason\n"
+				   "a plugin that is not required was skipped: plugin needs_a requires plugin a, which was not loaded: plugin a: init failed with MF_ERR_INVALID and gave no reason\n");
+}
+
 static void a_failing_create_leaves_no_instance_to_destroy(void **state)
 {
 	struct host *host = *state;
@@ -832,6 +850,7 @@ int main(void)
 		T(an_override_that_no_plugin_takes_or_that_is_wrong_is_refused),
 		T(a_failing_init_takes_back_everything_and_ends_the_load_in_reverse),
 		T(an_optional_plugin_whose_init_fails_is_taken_back_and_the_others_go_on),
+		T(what_is_skipped_is_told_to_the_logger),
 		T(a_failing_create_leaves_no_instance_to_destroy),
 		T(an_unknown_status_is_a_plugin_error),
 		T(a_step_type_of_another_plugin_is_refused_and_the_first_keeps_working),
