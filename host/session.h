@@ -4,7 +4,7 @@
 
 #include <moduforge/runtime.h>
 
-#include "host/args.h"
+#include "host/options.h"
 #include "host/output.h"
 
 enum mf_session_kind {

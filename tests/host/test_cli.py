@@ -695,8 +695,10 @@ def help_and_version_are_there(work):
         result = mf(*args, config=None, cwd=work)
         assert result.returncode == 0 and b"usage: mf" in result.stdout and result.stderr == b"", result
     text = mf("help", config=None).stdout.decode()
-    for word in ["run", "state", "recover", "log", "snapshots", "docs", "verify", "compact", "plugin list", "--config", "--data", "--mode", "--accept-loss"]:
+    for word in ["run", "state", "recover", "log", "snapshots", "docs", "verify", "compact", "plugin list", "--config", "--data"]:
         assert word in text
+    for command, option in [("run", "--mode"), ("run", "--input"), ("verify", "--accept-loss"), ("state", "--at-lsn"), ("log", "--since"), ("docs", "--data")]:
+        assert option in mf("help", command, config=None).stdout.decode()
     assert re.fullmatch(rb"mf \d+\.\d+\.\d+\n", mf("--version", config=None).stdout)
 
 

@@ -1,0 +1,133 @@
+/* cmd_help.c - `mf help`: the tables as text for people, at most 80 columns wide. */
+#include "host/commands.h"
+#include "host/synopsis.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WIDTH 80
+
+/* Characters, not bytes; they are all one column wide here. */
+static int columns(const char *text, size_t len)
+{
+	int count = 0;
+	for (size_t i = 0; i < len; i++)
+		count += ((unsigned char)text[i] & 0xC0) != 0x80;
+	return count;
+}
+
+/* Words, broken so that they stay right of indent; begins at column at. A newline of the text is a paragraph. */
+static void print_wrapped(const char *text, int indent, int at)
+{
+	bool first = true;
+	while (*text) {
+		size_t len = strcspn(text, " \n");
+		int width = columns(text, len);
+		if (!first && at + 1 + width > WIDTH) {
+			printf("\n%*s", indent, "");
+			at = indent;
+		} else if (!first) {
+			putchar(' ');
+			at++;
+		}
+		fwrite(text, 1, len, stdout);
+		at += width;
+		first = false;
+		text += len;
+		if (*text == '\n') {
+			printf("\n\n%*s", indent, "");
+			at = indent;
+			first = true;
+		}
+		text += *text != '\0';
+	}
+	putchar('\n');
+}
+
+/* ---- a command ---- */
+static void print_word(void *user, const struct mf_synopsis_word *word)
+{
+	char text[64];
+	int *at = user;
+	const char *name = word->option ? word->option->name : word->operand->name;
+	const char *value = word->option ? word->option->value : NULL;
+	int len = snprintf(text, sizeof(text), "%s%s%s%s%s", word->optional ? "[" : "", name, value ? " " : "", value ? value : "", word->optional ? "]" : "");
+	if (*at + 1 + len > WIDTH) {
+		printf("\n          ");
+		*at = 10;
+	}
+	printf(" %s", text);
+	*at += 1 + len;
+}
+
+static void print_synopsis(const struct mf_command *command)
+{
+	int at = printf("usage: mf %s", command->name);
+	mf_synopsis_each(command, print_word, &at);
+	putchar('\n');
+}
+
+static void print_entry(const char *name, const char *value, const char *help)
+{
+	char left[64];
+	snprintf(left, sizeof(left), "%s%s%s", name, value ? " " : "", value ? value : "");
+	int at = printf("  %-17s  ", left);
+	print_wrapped(help, 21, at);
+}
+
+static void print_options(unsigned bits)
+{
+	for (const struct mf_option *option = mf_options; option->name; option++)
+		if (bits & option->bit)
+			print_entry(option->name, option->value, option->help);
+}
+
+static void print_command(const struct mf_command *command)
+{
+	print_synopsis(command);
+	printf("\n%s.\n", command->help);
+	if (command->detail) {
+		putchar('\n');
+		print_wrapped(command->detail, 0, 0);
+	}
+	puts("\noptions:");
+	for (const struct mf_operand *operand = command->operands; operand->name; operand++)
+		print_entry(operand->name, NULL, operand->help);
+	print_options(command->options | MF_ARGS_COMMON);
+	if (command->examples[0].command)
+		puts("\nexamples:");
+	for (const struct mf_example *example = command->examples; example->command; example++)
+		printf("  # %s\n  %s\n", example->about, example->command);
+}
+
+/* ---- all of them ---- */
+static void print_commands(void)
+{
+	const char *group = "";
+	for (const struct mf_command *command = mf_commands; command->name; command++) {
+		if (strcmp(group, command->group) != 0)
+			printf("\n%s\n", command->group);
+		group = command->group;
+		printf("  %-13s", command->name);
+		print_wrapped(command->help, 15, 15);
+	}
+}
+
+static void print_program(void)
+{
+	puts("usage: mf COMMAND [OPTIONS]");
+	print_commands();
+	puts("\noptions of every command:");
+	print_options(MF_ARGS_COMMON);
+	puts("\n'mf help COMMAND' tells the options of a command, with examples; 'mf --version' the version.");
+	puts("exit: 0 done; 1 something failed, or damage was found; 2 wrong usage or configuration; 3 storage error");
+}
+
+enum mf_exit mf_cmd_help(const struct mf_args *args)
+{
+	if (args->operands[0])
+		print_command(mf_args_command(args->operands));
+	else
+		print_program();
+	return MF_EXIT_OK;
+}

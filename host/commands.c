@@ -1,0 +1,103 @@
+/* commands.c - one row a command; docs/cli.md describes their formats. */
+#include "host/commands.h"
+
+const struct mf_command mf_commands[] = {
+	{
+		.name = "run",
+		.options = MF_ARG_INPUT | MF_ARG_ACKS | MF_ARG_MODE,
+		.run = mf_cmd_run,
+		.group = "Write",
+		.help = "Commit transactions, one JSON object a line; answer each line",
+		.detail = "A line is {\"doc\":\"d\",\"key\":\"k\",\"steps\":[{\"type_id\":…,\"data\":{…}}]}, or {\"doc\":\"d\",\"op\":\"undo\"}; "
+			  "op is undo, redo, snapshot or compact. The store is made where there is none.\n"
+			  "An answer is printed only once the line is stored as the commit mode promises. A line with a key may be sent again after any failure: "
+			  "it is stored once. The first storage error stops the run.",
+		.examples = {{"mf run --data shop --input lines.json", "commit the lines of a file"},
+			     {"echo '{\"doc\":\"d\",\"op\":\"undo\"}' | mf run --data shop", "undo the last change of a document"}},
+	},
+	{
+		.name = "compact",
+		.options = MF_ARG_DOC,
+		.run = mf_cmd_compact,
+		.group = "Write",
+		.help = "Delete events that snapshots have made unnecessary",
+		.detail = "Only events up to the oldest of the newest keep_snapshots snapshots are deleted; with fewer snapshots nothing is. "
+			  "Keys stay known, and undo stays as deep as it was. Without --doc all documents are compacted.",
+		.examples = {{"mf compact --data shop", "compact every document"}},
+	},
+	{
+		.name = "docs",
+		.run = mf_cmd_docs,
+		.group = "Read",
+		.help = "List the documents",
+		.detail = "With the LSN of the last event, and how many events and snapshots are stored.",
+		.examples = {{"mf docs --data shop", "see what there is"}},
+	},
+	{
+		.name = "state",
+		.options = MF_ARG_DOC | MF_ARG_AT_LSN | MF_ARG_DIGEST,
+		.needs = MF_ARG_DOC,
+		.run = mf_cmd_state,
+		.group = "Read",
+		.help = "Print a document as canonical JSON",
+		.detail = "With --at-lsn as it was after that event: any moment whose events are still stored. Equal trees have equal digests.",
+		.examples = {{"mf state --data shop --doc d", "the document as it is"},
+			     {"mf state --data shop --doc d --at-lsn 40", "as it was after event 40"}},
+	},
+	{
+		.name = "log",
+		.options = MF_ARG_DOC | MF_ARG_SINCE | MF_ARG_LIMIT,
+		.needs = MF_ARG_DOC,
+		.run = mf_cmd_log,
+		.group = "Read",
+		.help = "Print a document's events, decoded",
+		.detail = "In the order of their LSNs: who did what and when, with every step. Events that compaction has deleted are not there.",
+		.examples = {{"mf log --data shop --doc d --since 40", "what came after event 40"}},
+	},
+	{
+		.name = "snapshots",
+		.options = MF_ARG_DOC,
+		.run = mf_cmd_snapshots,
+		.group = "Read",
+		.help = "List the snapshots",
+		.detail = "Newest first within a document.",
+		.examples = {{"mf snapshots --data shop --doc d", "those of one document"}},
+	},
+	{
+		.name = "verify",
+		.options = MF_ARG_ACCEPT_LOSS,
+		.run = mf_cmd_verify,
+		.group = "Check and repair",
+		.help = "Check everything that is stored",
+		.detail = "Checksums, the chain of each document, indexes and keys against the events, the watermark; then every event and every "
+			  "snapshot is decoded. Exit 1 when something is found. Without --accept-loss nothing is changed.\n"
+			  "A store that has lost synced events can be read and written again only after the loss was accepted. Restore a backup rather, if there is one.",
+		.examples = {{"mf verify --data shop", "say whether all is well"}},
+	},
+	{
+		.name = "recover",
+		.options = MF_ARG_DOC,
+		.run = mf_cmd_recover,
+		.group = "Check and repair",
+		.help = "Recover every document, or one, and tell how",
+		.detail = "From which snapshot, with how many events, in what time, to what digest. Nothing is changed.",
+		.examples = {{"mf recover --data shop", "how long would an opening take?"}},
+	},
+	{
+		.name = "plugin list",
+		.run = mf_cmd_plugin_list,
+		.group = "About the program",
+		.help = "List the plugins that the configuration loads",
+		.detail = "And those that were skipped, with the reason. No store is opened.",
+		.examples = {{"mf plugin list --config plugins.json", "what a configuration brings"}},
+	},
+	{
+		.name = "help",
+		.run = mf_cmd_help,
+		.group = "About the program",
+		.help = "Explain the program, or a command",
+		.operands = {{"COMMAND", MF_WORD_COMMAND, true, "the command to explain, of one word or two"}},
+		.examples = {{"mf help log", "the options of mf log"}},
+	},
+	{0},
+};
