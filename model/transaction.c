@@ -1,9 +1,11 @@
 #include "model/transaction.h"
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "model/json_format.h"
 #include "model/mem.h"
 #include "model/utf8.h"
 
@@ -179,6 +181,20 @@ enum mf_status mf_transaction_add_json(struct mf_transaction *transaction, const
 	status = mf_transaction_add(transaction, step);
 	mf_step_unref(step);
 	return status == MF_OK ? MF_OK : mf_error_set(error, status, "step '%s': out of memory", type_id);
+}
+
+enum mf_status mf_transaction_add_format(struct mf_transaction *transaction, const struct mf_step_registry *registry,
+					 const char *type_id, struct mf_error *error, const char *format, ...)
+{
+	struct mf_buffer json = {0};
+	va_list arguments;
+	va_start(arguments, format);
+	enum mf_status status = mf_json_format(&json, error, format, arguments);
+	va_end(arguments);
+	if (status == MF_OK)
+		status = mf_transaction_add_json(transaction, registry, type_id, (const char *)json.bytes, error);
+	mf_buffer_deinit(&json);
+	return status;
 }
 
 /* ---- queries ---- */

@@ -31,6 +31,11 @@ MF_API MF_MUST_CHECK enum mf_status mf_transaction_add(struct mf_transaction *tr
 /* type_id and JSON data in one call. */
 MF_API MF_MUST_CHECK enum mf_status mf_transaction_add_json(struct mf_transaction *transaction, const struct mf_step_registry *registry,
 							    const char *type_id, const char *json, struct mf_error *error);
+/* The same, for what comes from outside: in the format %s stands for a whole JSON string, which is quoted and escaped, so that
+ * no text of a user becomes structure; %lld for a long long; %% for a percent sign. Anything else is MF_ERR_INVALID.
+ *   mf_transaction_add_format(tr, steps, "delete_node", &error, "{\"id\":%s}", id); */
+MF_API MF_MUST_CHECK enum mf_status mf_transaction_add_format(struct mf_transaction *transaction, const struct mf_step_registry *registry,
+							      const char *type_id, struct mf_error *error, const char *format, ...) MF_PRINTF(5, 6);
 
 MF_API uint64_t mf_transaction_id(const struct mf_transaction *transaction); /* 0 until the library has given one; then unique for life */
 MF_API enum mf_action mf_transaction_action(const struct mf_transaction *transaction);

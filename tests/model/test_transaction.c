@@ -137,6 +137,44 @@ static void a_bad_step_adds_nothing(void **state)
 	mf_step_registry_free(registry);
 }
 
+/* Text of a user cannot close its quotes and add a member. */
+static void what_comes_from_outside_stays_a_string(void **state)
+{
+	(void)state;
+	struct mf_step_registry *registry = small_steps_registry();
+	struct mf_transaction *transaction = new_transaction();
+	struct mf_value *data;
+	char *json;
+	static const char *const hostile = "a\",\"key\":\"\\\n%s\x01";
+	assert_int_equal(mf_transaction_add_format(transaction, registry, "test_set", NULL, "{\"id\":%s,\"key\":\"100%%\",\"value\":[%s,%lld]}", "root", hostile,
+						   -9223372036854775807LL), MF_OK);
+	const struct mf_step *step = mf_transaction_step(transaction, 0);
+	assert_int_equal(step->type->to_value(step, &data), MF_OK);
+	assert_int_equal(mf_value_to_json(data, &json, NULL), MF_OK);
+	assert_string_equal(json, "{\"id\":\"root\",\"key\":\"100%\",\"value\":[\"a\\\",\\\"key\\\":\\\"\\\\\\n%s\\u0001\",-9223372036854775807]}");
+	mf_free(json);
+	mf_value_unref(data);
+	mf_transaction_free(transaction);
+	mf_step_registry_free(registry);
+}
+
+static void a_format_that_says_something_else_adds_nothing(void **state)
+{
+	(void)state;
+	struct mf_step_registry *registry = small_steps_registry();
+	struct mf_transaction *transaction = new_transaction();
+	struct mf_error error = {0};
+	const char *volatile nothing = NULL;
+	assert_int_equal(mf_transaction_add_format(transaction, registry, "test_set", &error, "{\"id\":%d}", 1), MF_ERR_INVALID);
+	assert_string_equal(error.message, "the format may have %s, %lld and %%, not %d}");
+	assert_int_equal(mf_transaction_add_format(transaction, registry, "test_set", &error, "{\"id\":%s}", nothing), MF_ERR_INVALID);
+	assert_int_equal(mf_transaction_add_format(transaction, registry, "test_set", &error, "{\"id\":\"%s\"}", "root"), MF_ERR_INVALID); /* quoted twice */
+	assert_int_equal(mf_transaction_add_format(transaction, registry, "test_set", &error, "{\"id\":%s}", "\xff"), MF_ERR_INVALID);
+	assert_int_equal(mf_transaction_step_count(transaction), 0);
+	mf_transaction_free(transaction);
+	mf_step_registry_free(registry);
+}
+
 static void a_sealed_transaction_does_not_change(void **state)
 {
 	(void)state;
@@ -189,6 +227,8 @@ static enum mf_status fill(const struct mf_step_registry *registry, struct mf_er
 	for (int i = 0; status == MF_OK && i < 6; i++)
 		status = mf_transaction_add_json(transaction, registry, "test_set", SET_DATA, error);
 	if (status == MF_OK)
+		status = mf_transaction_add_format(transaction, registry, "test_set", error, "{\"id\":%s,\"key\":\"a\",\"value\":1}", "root");
+	if (status == MF_OK)
 		status = mf_transaction_assign_key(transaction, "other");
 	mf_transaction_free(transaction);
 	return status;
@@ -221,6 +261,8 @@ int main(void)
 		cmocka_unit_test(steps_keep_their_order),
 		cmocka_unit_test(a_step_is_shared_not_taken),
 		cmocka_unit_test(a_bad_step_adds_nothing),
+		cmocka_unit_test(what_comes_from_outside_stays_a_string),
+		cmocka_unit_test(a_format_that_says_something_else_adds_nothing),
 		cmocka_unit_test(a_sealed_transaction_does_not_change),
 		cmocka_unit_test(a_transaction_lives_as_long_as_somebody_has_it),
 		cmocka_unit_test(every_failed_allocation_is_reported),
