@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +53,17 @@ static enum mf_status opened_new(const char *path, const struct stat *info, stru
 	memcpy(opened->path, path, len + 1);
 	*out = opened;
 	return MF_OK;
+}
+
+/* ---- where plugins are installed ---- */
+const char *mf_plugin_installed_dir(char buffer[PATH_MAX])
+{
+	Dl_info info;
+	char self[PATH_MAX];
+	if (!dladdr(&opened_mutex, &info) || !realpath(info.dli_fname, self))
+		return MF_PLUGIN_DIR;
+	int dir_len = (int)(strrchr(self, '/') - self), len = snprintf(buffer, PATH_MAX, "%.*s/moduforge", dir_len, self);
+	return len < PATH_MAX && access(buffer, F_OK) == 0 ? buffer : MF_PLUGIN_DIR;
 }
 
 /* ---- check ---- */

@@ -13,6 +13,7 @@
  * Thread: any. */
 #pragma once
 
+#include <limits.h>
 #include <moduforge/plugin.h>
 #include <sys/types.h>
 
@@ -24,6 +25,10 @@ struct mf_plugin_file {
 	dev_t dev;
 	ino_t ino;
 };
+
+/* The folder `moduforge` beside the library itself, so that an installation finds its plugins wherever it was put or moved; where there
+ * is none (a build tree, a program that holds the library) the folder that the build was configured for. */
+const char *mf_plugin_installed_dir(char buffer[PATH_MAX]);
 
 /* Errors are MF_ERR_PLUGIN (MF_ERR_NO_MEMORY): a sentence with rule and file; the caller puts the plugin's name before it. */
 enum mf_status mf_plugin_file_check(const char *path, bool strict_paths, struct mf_plugin_file *out, struct mf_error *error);

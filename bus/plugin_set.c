@@ -106,11 +106,12 @@ static enum mf_status refuse_same_file(const struct mf_plugin_set *set, const st
 
 static void find_files(struct mf_plugin_set *set, const char *plugin_path)
 {
+	char installed_dir[PATH_MAX];
 	const struct mf_plugin_search search = {
 		.plugin_path = plugin_path ? plugin_path : secure_getenv("MF_PLUGIN_PATH"),
 		.dirs = set->file.plugin_dirs,
 		.dir_count = set->file.plugin_dir_count,
-		.installed_dir = MF_PLUGIN_DIR,
+		.installed_dir = mf_plugin_installed_dir(installed_dir),
 	};
 	for (size_t i = 0; i < set->count; i++) {
 		struct mf_error error = {0};

@@ -24,14 +24,15 @@ enum mf_exit mf_fail(enum mf_status status, const struct mf_error *error)
 }
 
 /* ---- plugins.json ---- */
-static bool in_folder(char path[PATH_MAX], const char *folder, size_t folder_len)
+static bool in_folder(char path[PATH_MAX], const char *folder, size_t folder_len, const char *name)
 {
-	int len = snprintf(path, PATH_MAX, "%.*s/plugins.json", (int)folder_len, folder);
+	int len = snprintf(path, PATH_MAX, "%.*s/%s", (int)folder_len, folder, name);
 	return len > 0 && len < PATH_MAX && access(path, F_OK) == 0;
 }
 
-/* The folder of the executable and the one above: in a build tree one of them has the file. */
-static bool in_build_tree(char path[PATH_MAX])
+/* The folder of the executable and the one above: in a build tree one of them has the file. The one above is also the prefix
+ * of an installation, wherever that was moved. */
+static bool near_program(char path[PATH_MAX])
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -43,7 +44,7 @@ static bool in_build_tree(char path[PATH_MAX])
 		if (len <= 1)
 			return false;
 		len--;
-		if (in_folder(path, self, (size_t)len))
+		if (in_folder(path, self, (size_t)len, "plugins.json") || (up == 1 && in_folder(path, self, (size_t)len, "etc/moduforge/plugins.json")))
 			return true;
 	}
 	return false;
@@ -56,7 +57,7 @@ static enum mf_status find_config(const struct mf_args *args, char path[PATH_MAX
 			return MF_OK;
 		return mf_error_set(error, MF_ERR_INVALID, "the path given with --config is too long");
 	}
-	if (in_folder(path, ".", 1) || in_build_tree(path))
+	if (in_folder(path, ".", 1, "plugins.json") || near_program(path))
 		return MF_OK;
 	snprintf(path, PATH_MAX, "%s", MF_INSTALLED_CONFIG);
 	if (access(path, F_OK) == 0)
