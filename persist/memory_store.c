@@ -449,8 +449,11 @@ static enum mf_status memory_close(struct mf_store *base, struct mf_error *error
 			free_document(store->documents.slots[i].value);
 	for (size_t i = 0; i < store->keys.capacity; i++)
 		mf_free(store->keys.slots[i].value);
+	for (size_t i = 0; i < store->followers.capacity; i++)
+		mf_free(store->followers.slots[i].value);
 	mf_strmap_deinit(&store->documents);
 	mf_strmap_deinit(&store->keys);
+	mf_strmap_deinit(&store->followers);
 	pthread_mutex_destroy(&store->lock);
 	mf_free(store);
 	return MF_OK;
@@ -475,6 +478,10 @@ static const struct mf_store_ops memory_ops = {
 	.verify = memory_verify,
 	.stats = memory_stats,
 	.close = memory_close,
+	.load_checkpoint = mf_memory_load_checkpoint,
+	.save_checkpoint = mf_memory_save_checkpoint,
+	.checkpoints = mf_memory_checkpoints,
+	.epoch_end = mf_memory_epoch_end,
 };
 
 enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **out, struct mf_error *error)
@@ -492,6 +499,7 @@ enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **
 	}
 	mf_strmap_init(&store->documents, store->seed);
 	mf_strmap_init(&store->keys, store->seed);
+	mf_strmap_init(&store->followers, store->seed);
 	pthread_mutex_init(&store->lock, NULL);
 	*out = &store->base;
 	return MF_OK;

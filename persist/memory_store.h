@@ -1,4 +1,4 @@
-/* memory_store.h - the inside of the store without a disk, shared by memory_store.c and memory_snapshots.c.
+/* memory_store.h - the inside of the store without a disk, shared by memory_store.c, memory_snapshots.c and memory_followers.c.
  *
  * Invariants
  * 1. log[lsn - 1] is the event with that LSN, or NULL once compacted; a document's events are a subset, in order.
@@ -42,6 +42,11 @@ struct mf_memory_doc {
 	char doc_id[];
 };
 
+struct mf_memory_checkpoint {
+	int64_t epoch, lsn;
+	char name[];
+};
+
 struct mf_memory {
 	struct mf_store base;
 	const struct mf_env *env;
@@ -51,7 +56,7 @@ struct mf_memory {
 	size_t last, capacity; /* last: newest LSN */
 	size_t compacted;
 	int64_t bytes;
-	struct mf_strmap documents, keys;
+	struct mf_strmap documents, keys, followers;
 	uint64_t seed;
 };
 
@@ -75,3 +80,9 @@ enum mf_status mf_memory_chunk(struct mf_store *store, const char *doc_id, int64
 enum mf_status mf_memory_finish(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);
 enum mf_status mf_memory_latest(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
 enum mf_status mf_memory_snapshots(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error);
+
+/* ---- memory_followers.c ---- */
+enum mf_status mf_memory_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);
+enum mf_status mf_memory_save_checkpoint(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error);
+enum mf_status mf_memory_checkpoints(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error);
+enum mf_status mf_memory_epoch_end(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);

@@ -292,6 +292,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	}
 	if (status == MF_OK)
 		status = open_watermark(store, error);
+	if (status == MF_OK)
+		status = mf_sqlite_prepare_writer(store, error);
 	store->epoch = presence.watermark.epoch; /* a failure from here on writes the watermark */
 	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn);
 	if (status == MF_OK)

@@ -14,7 +14,7 @@
 #pragma once
 
 #define MF_SQLITE_APPLICATION_ID 0x4d465045 /* "MFPE" */
-#define MF_SQLITE_VERSION 1
+#define MF_SQLITE_VERSION 2
 
 #define MF_SQLITE_SCHEMA \
 	"CREATE TABLE events (" \
@@ -69,6 +69,14 @@
 	" idempotency_key TEXT NOT NULL UNIQUE," \
 	" content_hash BLOB NOT NULL," \
 	" checksum INTEGER NOT NULL);"
+
+/* What came with version 2; an older store gets it when it is opened for writing. */
+#define MF_SQLITE_ADDITIONS \
+	"CREATE TABLE IF NOT EXISTS followers (" \
+	" name TEXT NOT NULL PRIMARY KEY," \
+	" epoch INTEGER NOT NULL," \
+	" lsn INTEGER NOT NULL," \
+	" checksum INTEGER NOT NULL) WITHOUT ROWID;"
 
 /* The columns of an event, in the order in which statements read and write them. */
 #define MF_SQLITE_EVENT_COLUMNS \

@@ -133,18 +133,21 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 	return result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", store->dir) : MF_OK;
 }
 
-/* Under synchronous=FULL: under NORMAL a power cut can lose the tables themselves. */
-static enum mf_status create_schema(struct mf_sqlite *store, struct mf_error *error)
+/* All tables, or those that an older store lacks. Under synchronous=FULL: under NORMAL a power cut can lose the tables
+ * themselves. */
+static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_identity identity, struct mf_error *error)
 {
-	char identity[96];
+	char marks[96];
 	int64_t done;
-	snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
+	snprintf(marks, sizeof(marks), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
 	enum mf_status status = mf_sql_begin(store->writer, error);
 	if (status != MF_OK)
 		return status;
-	status = mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error);
+	status = identity == MF_SQLITE_EMPTY ? mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error) : MF_OK;
 	if (status == MF_OK)
-		status = mf_sql_exec(store->writer, identity, error);
+		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
+	if (status == MF_OK)
+		status = mf_sql_exec(store->writer, marks, error);
 	if (status == MF_OK)
 		status = mf_sql_commit(store->writer, error);
 	else
@@ -162,13 +165,20 @@ enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool 
 		status = mf_sqlite_identify(store, store->writer, had_watermark, &identity, error);
 	if (status == MF_OK)
 		status = set_writer_pragmas(store->writer, error);
-	if (status == MF_OK && identity == MF_SQLITE_EMPTY)
-		status = create_schema(store, error);
+	return status == MF_OK && identity == MF_SQLITE_EMPTY ? create_schema(store, identity, error) : status;
+}
+
+enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error *error)
+{
+	int64_t version = 0, added = 0;
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA user_version", &version, error);
+	if (status == MF_OK)
+		status = mf_sql_number(store->writer, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &added, error);
+	if (status == MF_OK && (version < MF_SQLITE_VERSION || added == 0))
+		status = create_schema(store, MF_SQLITE_OURS, error);
 	if (status == MF_OK)
 		status = set_synchronous(store->writer, "NORMAL", "1", error);
-	if (status == MF_OK)
-		status = prepare_all(store->writer, write_texts, store->write, MF_WRITE_STMTS, error);
-	return status;
+	return status == MF_OK ? prepare_all(store->writer, write_texts, store->write, MF_WRITE_STMTS, error) : status;
 }
 
 enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error)

@@ -300,4 +300,8 @@ const struct mf_store_ops mf_sqlite_ops = {
 	.verify = mf_sqlite_verify,
 	.stats = sqlite_stats,
 	.close = sqlite_close,
+	.load_checkpoint = mf_sqlite_load_checkpoint,
+	.save_checkpoint = mf_sqlite_save_checkpoint,
+	.checkpoints = mf_sqlite_checkpoints,
+	.epoch_end = mf_sqlite_epoch_end,
 };

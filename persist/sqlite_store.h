@@ -156,6 +156,13 @@ enum mf_status mf_sqlite_compact(struct mf_store *store, const char *doc_id, int
 uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done);
 enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error);
 
+/* ---- sqlite_followers.c ---- */
+uint32_t mf_sqlite_checkpoint_checksum(const struct mf_checkpoint *checkpoint);
+enum mf_status mf_sqlite_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);
+enum mf_status mf_sqlite_save_checkpoint(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error);
+enum mf_status mf_sqlite_checkpoints(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error);
+enum mf_status mf_sqlite_epoch_end(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
+
 /* ---- sqlite_verify.c ---- */
 enum mf_status mf_sqlite_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 
@@ -165,6 +172,8 @@ enum mf_sqlite_identity { MF_SQLITE_OURS, MF_SQLITE_EMPTY };
  * that there was a store (error is not set). */
 enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error);
 enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error); /* creates the schema if need be */
+/* Once nothing speaks against writing: adds what an older store lacks, and makes the writer ready. */
+enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error *error);
 /* Another connection for reading; the store has one, and what takes long opens its own. */
 enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
 enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error);

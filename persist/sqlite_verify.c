@@ -352,6 +352,13 @@ static void check_epoch(struct walk *walk, struct mf_stmt *stmt)
 		report(walk, "database", NULL, first, "the record of epoch %lld does not fit its checksum", (long long)epoch);
 }
 
+static void check_follower(struct walk *walk, struct mf_stmt *stmt)
+{
+	const struct mf_checkpoint checkpoint = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)};
+	if (!checkpoint.name || mf_stmt_int(stmt, 3) != mf_sqlite_checkpoint_checksum(&checkpoint))
+		report(walk, "follower", NULL, checkpoint.lsn, "the checkpoint of follower '%.100s' does not fit its checksum: it will be told everything again", checkpoint.name ? checkpoint.name : "");
+}
+
 static enum mf_status check_rows(struct walk *walk, const char *text, void (*check)(struct walk *walk, struct mf_stmt *stmt))
 {
 	struct mf_stmt *stmt = NULL;
@@ -365,6 +372,15 @@ static enum mf_status check_rows(struct walk *walk, const char *text, void (*che
 	}
 	mf_stmt_free(stmt);
 	return status == MF_OK ? MF_OK : failed(walk, status, "database", NULL, 0);
+}
+
+static enum mf_status check_followers(struct walk *walk)
+{
+	int64_t there = 0; /* not in a store of version 1 that is only read */
+	enum mf_status status = mf_sql_number(walk->sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, &walk->error);
+	if (status != MF_OK)
+		return failed(walk, status, "database", NULL, 0);
+	return there ? check_rows(walk, "SELECT name, epoch, lsn, checksum FROM followers", check_follower) : MF_OK;
 }
 
 static void check_quick(struct walk *walk, struct mf_stmt *stmt)
@@ -403,7 +419,7 @@ static enum mf_status walk_all(struct walk *walk)
 		status = check_rows(walk, COMPACTIONS, check_compaction);
 	if (status == MF_OK)
 		status = check_rows(walk, "SELECT epoch, first_lsn, lost_from, checksum FROM epochs", check_epoch);
-	return status;
+	return status == MF_OK ? check_followers(walk) : status;
 }
 
 enum mf_status mf_sqlite_verify(struct mf_store *base, mf_damage_visit *visit, void *user, struct mf_error *error)

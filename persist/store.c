@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/utf8.h"
 #include "persist/checksum.h"
 #include "persist/page_pool.h"
 
@@ -117,6 +118,52 @@ enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out
 {
 	REQUIRE(store, stats);
 	return store->ops->stats(store, out, error);
+}
+
+/* ---- checkpoints: what backends of an older interface do not know ---- */
+#define REQUIRE_NEW(store, op) \
+	do { \
+		if ((store)->ops->size < offsetof(struct mf_store_ops, op) + sizeof((store)->ops->op)) \
+			return mf_error_set(error, MF_ERR_INVALID, "the store '%s' has no %s", (store)->ops->name, #op); \
+		REQUIRE(store, op); \
+	} while (0)
+
+static enum mf_status check_follower(const char *name, struct mf_error *error)
+{
+	size_t len = name ? strnlen(name, MF_ID_MAX + 1) : 0;
+	if (len == 0 || len > MF_ID_MAX || !mf_utf8_valid(name, len))
+		return mf_error_set(error, MF_ERR_INVALID, "the name of a follower must be 1 to %d bytes of UTF-8", MF_ID_MAX);
+	return MF_OK;
+}
+
+enum mf_status mf_store_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error)
+{
+	REQUIRE_NEW(store, load_checkpoint);
+	enum mf_status status = check_follower(name, error);
+	return status == MF_OK ? store->ops->load_checkpoint(store, name, out, error) : status;
+}
+
+enum mf_status mf_store_save_checkpoint(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error)
+{
+	REQUIRE_NEW(store, save_checkpoint);
+	enum mf_status status = check_follower(checkpoint->name, error);
+	if (status != MF_OK)
+		return status;
+	if (checkpoint->lsn < 0 || checkpoint->epoch < 0)
+		return mf_error_set(error, MF_ERR_INVALID, "follower '%.100s': LSN %lld of epoch %lld is no checkpoint", checkpoint->name, (long long)checkpoint->lsn, (long long)checkpoint->epoch);
+	return store->ops->save_checkpoint(store, checkpoint, error);
+}
+
+enum mf_status mf_store_checkpoints(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
+{
+	REQUIRE_NEW(store, checkpoints);
+	return store->ops->checkpoints(store, visit, user, error);
+}
+
+enum mf_status mf_store_epoch_end(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	REQUIRE_NEW(store, epoch_end);
+	return store->ops->epoch_end(store, epoch, out_lsn, error);
 }
 
 enum mf_status mf_store_close(struct mf_store *store, struct mf_error *error)

@@ -56,9 +56,16 @@ struct mf_store_stats {
 	int64_t log_pages;    /* of the write-ahead log that are not yet checkpointed */
 };
 
+/* How far a follower has come: it has seen every event up to lsn that the store held in epoch. */
+struct mf_checkpoint {
+	const char *name; /* of the follower, 1 to MF_ID_MAX bytes */
+	int64_t epoch, lsn;
+};
+typedef bool mf_checkpoint_visit(void *user, const struct mf_checkpoint *checkpoint);
+
 /* One finding of verify. */
 struct mf_damage {
-	const char *what;     /* "event", "snapshot", "key", "index", "chain", "watermark", "database" */
+	const char *what;     /* "event", "snapshot", "key", "index", "chain", "watermark", "follower", "database" */
 	const char *doc_id;   /* or NULL */
 	int64_t lsn;          /* or 0 */
 	const char *message;
@@ -95,6 +102,15 @@ struct mf_store_ops {
 	enum mf_status (*verify)(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*stats)(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
 	enum mf_status (*close)(struct mf_store *store, struct mf_error *error); /* frees the store whatever it returns */
+	/* The checkpoint that a follower of that name has saved; out's name is the caller's. MF_ERR_NOT_FOUND: none.
+	 * MF_ERR_CORRUPTED: it does not fit its checksum. */
+	enum mf_status (*load_checkpoint)(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);
+	/* Replaces it, in a short transaction without a sync of its own: one that is lost in a crash is only older. */
+	enum mf_status (*save_checkpoint)(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error);
+	enum mf_status (*checkpoints)(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error); /* in order of name */
+	/* The last LSN that was given before an opening newer than epoch: what came behind it in epoch was lost in a crash.
+	 * INT64_MAX: there is no newer one. */
+	enum mf_status (*epoch_end)(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
 };
 struct mf_store {
 	const struct mf_store_ops *ops;
@@ -110,6 +126,11 @@ MF_API MF_MUST_CHECK enum mf_status mf_store_write_snapshot(struct mf_store *sto
 MF_API MF_MUST_CHECK enum mf_status mf_store_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
+/* MF_ERR_INVALID also for a backend that keeps no checkpoints. */
+MF_API MF_MUST_CHECK enum mf_status mf_store_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_store_save_checkpoint(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_store_checkpoints(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_store_epoch_end(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
 MF_API enum mf_status mf_store_close(struct mf_store *store, struct mf_error *error); /* NULL is fine */
 
 /* ---- backends ---- */

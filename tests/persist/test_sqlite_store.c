@@ -88,7 +88,7 @@ static void the_database_is_marked_as_ours(void **state)
 	free(path);
 	assert_memory_equal(head, "SQLite format 3", 16);
 	assert_memory_equal(head + 68, "MFPE", 4);      /* application id */
-	assert_memory_equal(head + 60, "\0\0\0\1", 4);  /* user version */
+	assert_memory_equal(head + 60, "\0\0\0\2", 4);  /* user version */
 	assert_memory_equal(head + 18, "\2\2", 2);      /* write-ahead log */
 	kit_sql(kit_dir, "INSERT INTO events VALUES (1, 1, 'd', 0, NULL, 'k', '{}', x'', 0, 1, 0, 0, 0); SELECT doc_id, upto_lsn, created_at, state_blob, version FROM snapshots");
 }
@@ -174,13 +174,84 @@ static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
 	assert_non_null(strstr(error.message, "store.db"));
 	char *inner = kit_path(kit_dir, "newer");
 	kit_close(kit_open(inner));
-	kit_sql(inner, "PRAGMA user_version = 2");
+	kit_sql(inner, "PRAGMA user_version = 3");
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner}, &error), MF_ERR_INVALID);
 	assert_non_null(strstr(error.message, "newer version"));
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner, .read_only = true}, &error), MF_ERR_INVALID);
 	kit_sql(inner, "PRAGMA user_version = 1; DROP TABLE snapshots");
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner}, &error), MF_ERR_CORRUPTED);
 	free(inner);
+}
+
+static void a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_checkpoint checkpoint;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append(store, "d", "k");
+	kit_close(store);
+	kit_sql(kit_dir, "DROP TABLE followers; PRAGMA user_version = 1");
+	store = kit_open_reader(kit_dir);
+	assert_int_equal(mf_store_load_checkpoint(store, "f", &checkpoint, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(kit_count(store, NULL, 0), 1);
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+	unsigned char head[64];
+	store = kit_open(kit_dir);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 2, 1}, &error), &error);
+	assert_int_equal(kit_append(store, "d", "l"), 2);
+	kit_close(store);
+	char *path = kit_path(kit_dir, "store.db");
+	FILE *file = fopen(path, "rb");
+	free(path);
+	assert_non_null(file);
+	assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
+	fclose(file);
+	assert_memory_equal(head + 60, "\0\0\0\2", 4);
+	store = kit_open(kit_dir);
+	KIT_OK(mf_store_load_checkpoint(store, "f", &checkpoint, &error), &error);
+	assert_int_equal(checkpoint.lsn, 1);
+	kit_close(store);
+}
+
+static void an_epoch_ends_where_the_next_one_begins(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	int64_t lsn;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "first", 3);
+	kit_close(store);
+	kit_close(kit_open(kit_dir)); /* an epoch without an event */
+	store = kit_open(kit_dir);
+	kit_append_many(store, "d", "third", 2);
+	KIT_OK(mf_store_epoch_end(store, 1, &lsn, &error), &error);
+	assert_int_equal(lsn, 3);
+	KIT_OK(mf_store_epoch_end(store, 2, &lsn, &error), &error);
+	assert_int_equal(lsn, 3);
+	KIT_OK(mf_store_epoch_end(store, 3, &lsn, &error), &error);
+	assert_true(lsn == INT64_MAX);
+	kit_close(store);
+}
+
+static void a_damaged_checkpoint_is_found(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_checkpoint checkpoint;
+	struct kit_findings findings;
+	struct mf_store *store = kit_open(kit_dir);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 1, 5}, &error), &error);
+	kit_close(store);
+	kit_sql(kit_dir, "UPDATE followers SET lsn = 6");
+	store = kit_open(kit_dir);
+	assert_int_equal(mf_store_load_checkpoint(store, "f", &checkpoint, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "'f'"));
+	assert_int_equal(kit_verify(store, "follower", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.of_kind, 1);
+	kit_close(store);
 }
 
 static void reading_where_there_is_no_store_finds_none_and_makes_none(void **state)
@@ -787,6 +858,9 @@ int main(void)
 		T(nobody_else_can_read_what_is_stored),
 		T(an_interrupted_creation_is_finished_by_the_next_opening),
 		T(a_foreign_or_newer_database_is_refused_and_left_alone),
+		T(a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written),
+		T(an_epoch_ends_where_the_next_one_begins),
+		T(a_damaged_checkpoint_is_found),
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
 		T(p7_a_second_writer_is_locked_out),
 		T(a_reader_beside_the_writer_sees_what_is_written_and_cannot_write),

@@ -799,6 +799,77 @@ static void ignore_damage(void *user, const struct mf_damage *damage)
 }
 
 /* One call of each kind; the first that failed decides. */
+/* ---- checkpoints of followers ---- */
+
+static bool list_checkpoint(void *user, const struct mf_checkpoint *checkpoint)
+{
+	char *text = user;
+	size_t len = strlen(text);
+	snprintf(text + len, 200 - len, "%s:%d:%d ", checkpoint->name, (int)checkpoint->epoch, (int)checkpoint->lsn);
+	return strcmp(checkpoint->name, "last") != 0;
+}
+
+static void a_checkpoint_is_kept_under_its_name_and_replaced(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	struct mf_checkpoint checkpoint = {"b", 1, 7};
+	char text[200] = "";
+	assert_int_equal(mf_store_load_checkpoint(store, "b", &checkpoint, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(checkpoint.lsn, 7);
+	KIT_OK(mf_store_save_checkpoint(store, &checkpoint, &error), &error);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"last", 1, 0}, &error), &error);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"other", 1, 2}, &error), &error);
+	checkpoint.lsn = 9;
+	KIT_OK(mf_store_save_checkpoint(store, &checkpoint, &error), &error);
+	checkpoint = (struct mf_checkpoint){0};
+	KIT_OK(mf_store_load_checkpoint(store, "b", &checkpoint, &error), &error);
+	assert_int_equal(checkpoint.epoch, 1);
+	assert_int_equal(checkpoint.lsn, 9);
+	assert_string_equal(checkpoint.name, "b");
+	KIT_OK(mf_store_checkpoints(store, list_checkpoint, text, &error), &error);
+	assert_string_equal(text, "b:1:9 last:1:0 ");
+}
+
+static void a_checkpoint_without_a_name_or_a_place_is_refused(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	char long_name[MF_ID_MAX + 2];
+	memset(long_name, 'n', sizeof(long_name));
+	long_name[MF_ID_MAX + 1] = '\0';
+	const struct mf_checkpoint wrong[] = {{"", 1, 1}, {NULL, 1, 1}, {long_name, 1, 1}, {"\xff", 1, 1}, {"n", 1, -1}, {"n", -1, 1}};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(mf_store_save_checkpoint(store, &wrong[i], &error), MF_ERR_INVALID);
+	struct mf_checkpoint out;
+	assert_int_equal(mf_store_load_checkpoint(store, "", &out, &error), MF_ERR_INVALID);
+}
+
+static void a_store_of_an_older_interface_has_no_checkpoints(void **state)
+{
+	struct mf_store_ops older = *store_of(state)->ops;
+	struct mf_store store = {.ops = &older};
+	struct mf_checkpoint out;
+	struct mf_error error;
+	int64_t lsn;
+	older.size = offsetof(struct mf_store_ops, load_checkpoint);
+	assert_int_equal(mf_store_load_checkpoint(&store, "n", &out, &error), MF_ERR_INVALID);
+	assert_int_equal(mf_store_epoch_end(&store, 1, &lsn, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "epoch_end"));
+}
+
+static void the_epoch_of_now_has_no_end(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	int64_t lsn = 0;
+	kit_append(store, "d", "k");
+	KIT_OK(mf_store_epoch_end(store, 1, &lsn, &error), &error);
+	assert_true(lsn == INT64_MAX);
+	KIT_OK(mf_store_epoch_end(store, 0, &lsn, &error), &error);
+	assert_int_equal(lsn, 0);
+}
+
 static enum mf_status do_all(struct mf_store *store, int round, struct mf_error *error)
 {
 	char keys[3][32];
@@ -834,6 +905,17 @@ static enum mf_status do_all(struct mf_store *store, int round, struct mf_error 
 		return status;
 	if ((status = mf_store_stats(store, &stats, error)) != MF_OK)
 		return status;
+	if ((status = mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 1, last}, error)) != MF_OK)
+		return status;
+	struct mf_checkpoint checkpoint;
+	char listed[200] = "";
+	if ((status = mf_store_load_checkpoint(store, "f", &checkpoint, error)) != MF_OK)
+		return status;
+	if ((status = mf_store_checkpoints(store, list_checkpoint, listed, error)) != MF_OK)
+		return status;
+	if ((status = mf_store_epoch_end(store, 1, &last, error)) != MF_OK)
+		return status;
+	last = snapshot.upto_lsn;
 	if ((status = mf_store_verify(store, ignore_damage, NULL, error)) != MF_OK)
 		return status;
 	return mf_store_compact(store, "d", last, error);
@@ -891,6 +973,10 @@ int main(void)
 		T(a_document_whose_events_are_all_compacted_goes_on_where_it_was),
 		T(compaction_wants_a_snapshot_to_compact_to),
 		T(stats_count_what_is_there),
+		T(a_checkpoint_is_kept_under_its_name_and_replaced),
+		T(a_checkpoint_without_a_name_or_a_place_is_refused),
+		T(a_store_of_an_older_interface_has_no_checkpoints),
+		T(the_epoch_of_now_has_no_end),
 		T(many_threads_get_numbers_without_gaps_and_whole_chains),
 		T(a_child_of_fork_is_refused),
 		T(every_allocation_may_fail),

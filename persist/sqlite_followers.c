@@ -1,0 +1,142 @@
+/* How far followers have come, and where epochs end: what a follower that begins again asks for.
+ *
+ * Saving goes through the writer, between commits, and is not synced: it lies in the log behind the events that it
+ * speaks of, so it can be lost together with the newest of them, but cannot outlive them. */
+#include "persist/sqlite_store.h"
+
+#include <string.h>
+
+#include "persist/checksum.h"
+
+uint32_t mf_sqlite_checkpoint_checksum(const struct mf_checkpoint *checkpoint)
+{
+	const int64_t numbers[] = {checkpoint->epoch, checkpoint->lsn};
+	return mf_row_checksum(numbers, 2, checkpoint->name, NULL, 0);
+}
+
+/* ---- saving ---- */
+
+static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	const struct mf_checkpoint *checkpoint = user;
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(store->writer, "INSERT OR REPLACE INTO followers (name, epoch, lsn, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, checkpoint->name, strlen(checkpoint->name));
+	mf_stmt_bind_int(stmt, 2, checkpoint->epoch);
+	mf_stmt_bind_int(stmt, 3, checkpoint->lsn);
+	mf_stmt_bind_int(stmt, 4, mf_sqlite_checkpoint_checksum(checkpoint));
+	status = mf_stmt_run(stmt, error);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sqlite_save_checkpoint(struct mf_store *base, const struct mf_checkpoint *checkpoint, struct mf_error *error)
+{
+	struct mf_checkpoint copy = *checkpoint;
+	return mf_sqlite_transact(mf_sqlite_of(base), write_row, &copy, error);
+}
+
+/* ---- loading ---- */
+
+static enum mf_status read_row(struct mf_stmt *stmt, struct mf_checkpoint *out, struct mf_error *error)
+{
+	*out = (struct mf_checkpoint){mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)};
+	if (mf_stmt_no_memory(stmt))
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading a follower's checkpoint");
+	if (out->name && out->epoch >= 0 && out->lsn >= 0 && mf_stmt_int(stmt, 3) == mf_sqlite_checkpoint_checksum(out))
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_CORRUPTED, "the checkpoint of follower '%.200s' does not fit its checksum; run 'mf verify'", out->name ? out->name : "");
+}
+
+/* Rows of the table from a name on, on a connection of its own: the visitor may call the store. */
+static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, name, strlen(name));
+	for (bool go_on = true; go_on;) {
+		bool row;
+		struct mf_checkpoint checkpoint;
+		status = mf_stmt_step(stmt, &row, error);
+		if (status != MF_OK || !row)
+			break;
+		status = read_row(stmt, &checkpoint, error);
+		go_on = status == MF_OK && visit(user, &checkpoint);
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
+{
+	struct mf_sql *sql;
+	int64_t there = 0; /* not in a store of version 1 that is only read */
+	enum mf_status status = mf_sqlite_check_owner(store, error);
+	if (status == MF_OK)
+		status = mf_sqlite_open_reader(store, &sql, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
+	if (status == MF_OK && there)
+		status = visit_rows(sql, text, name, visit, user, error);
+	mf_sql_close(sql, NULL);
+	return status;
+}
+
+struct found {
+	bool yes;
+	struct mf_checkpoint *out;
+};
+
+static bool take(void *user, const struct mf_checkpoint *checkpoint)
+{
+	struct found *found = user;
+	found->yes = true;
+	found->out->epoch = checkpoint->epoch;
+	found->out->lsn = checkpoint->lsn;
+	return false;
+}
+
+enum mf_status mf_sqlite_load_checkpoint(struct mf_store *base, const char *name, struct mf_checkpoint *out, struct mf_error *error)
+{
+	struct mf_checkpoint loaded = {.name = name};
+	struct found found = {.out = &loaded};
+	enum mf_status status = read_rows(mf_sqlite_of(base), "SELECT name, epoch, lsn, checksum FROM followers WHERE name = ?1", name, take, &found, error);
+	if (status == MF_OK && !found.yes)
+		return mf_error_set(error, MF_ERR_NOT_FOUND, "no follower '%.200s' has saved a checkpoint", name);
+	if (status == MF_OK)
+		*out = loaded;
+	return status;
+}
+
+enum mf_status mf_sqlite_checkpoints(struct mf_store *base, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
+{
+	return read_rows(mf_sqlite_of(base), "SELECT name, epoch, lsn, checksum FROM followers WHERE name >= ?1 ORDER BY name", "", visit, user, error);
+}
+
+/* ---- epochs ---- */
+
+enum mf_status mf_sqlite_epoch_end(struct mf_store *base, int64_t epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	struct mf_sqlite *store = mf_sqlite_of(base);
+	struct mf_stmt *stmt = NULL;
+	enum mf_status status = mf_sqlite_check_owner(store, error);
+	if (status != MF_OK)
+		return status;
+	pthread_mutex_lock(&store->read_lock);
+	status = mf_sql_prepare(store->reader, "SELECT min(first_lsn) FROM epochs WHERE epoch > ?1 HAVING count(*) > 0", &stmt, error);
+	if (status == MF_OK) {
+		bool row;
+		mf_stmt_bind_int(stmt, 1, epoch);
+		status = mf_stmt_step(stmt, &row, error);
+		if (status == MF_OK)
+			*out_lsn = row ? mf_stmt_int(stmt, 0) - 1 : INT64_MAX;
+		mf_stmt_free(stmt);
+	}
+	pthread_mutex_unlock(&store->read_lock);
+	return status;
+}
