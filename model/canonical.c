@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "model/field.h"
 #include "model/json_write.h"
 
 /* One list that is being written. */
@@ -104,6 +105,13 @@ enum mf_status mf_doc_digest(const struct mf_doc *doc, struct mf_digest *out)
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
 	memcpy(out->bytes, canonical.digest, sizeof(out->bytes));
 	return MF_OK;
+}
+
+void mf_digest_of_bytes(const void *bytes, size_t len, struct mf_digest *out)
+{
+	XXH128_canonical_t canonical;
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, len));
+	memcpy(out->bytes, canonical.digest, sizeof(out->bytes));
 }
 
 void mf_digest_hex(const struct mf_digest *digest, char out[MF_DIGEST_HEX + 1])

@@ -20,3 +20,16 @@ MF_MUST_CHECK enum mf_status mf_unpack_doc(struct mf_unpack *in, struct mf_doc *
 /* MF_ERR_UNKNOWN_STEP when the stacks need a type that the registry does not have, or another version of it.
  * registry NULL: document and LSN only, the stacks are passed over and empty (where their step types are gone). */
 MF_MUST_CHECK enum mf_status mf_unpack_state(struct mf_unpack *in, const struct mf_step_registry *registry, size_t history_limit, struct mf_state **out, struct mf_error *error);
+
+/* ---- the fields of a state, behind it (pack_fields.c) ---- */
+/* Nothing for a state without fields. What a field's encode says. */
+MF_MUST_CHECK enum mf_status mf_pack_fields(struct mf_buffer *out, const struct mf_state *state, struct mf_error *error);
+/* Whatever a field lacks: */
+enum mf_fields_policy {
+	MF_FIELDS_COMPLETE,  /* is MF_ERR_UNKNOWN_STEP (it is not there, or in a version that its decode does not read) or MF_ERR_CORRUPTED */
+	MF_FIELDS_ANEW,      /* the field begins anew from the document */
+};
+/* Into a private state that mf_unpack_state has just made, all that is left of in. A field that registry does not have is
+ * passed over; registry NULL: all of them are. What became of them: mf_state_fields_note. */
+MF_MUST_CHECK enum mf_status mf_unpack_fields(struct mf_unpack *in, const struct mf_step_registry *registry, enum mf_fields_policy policy, struct mf_state *state,
+					      struct mf_error *error);

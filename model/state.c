@@ -51,6 +51,7 @@ void mf_state_unref(struct mf_state *state)
 		return;
 	mf_stack_unref(&state->undo);
 	mf_stack_unref(&state->redo);
+	mf_fields_unref(state->fields);
 	mf_doc_unref(state->doc);
 	mf_free(state);
 }
@@ -79,6 +80,11 @@ size_t mf_state_redo_depth(const struct mf_state *state)
 size_t mf_state_history_limit(const struct mf_state *state)
 {
 	return state->history_limit;
+}
+
+struct mf_fields_note mf_state_fields_note(const struct mf_state *state)
+{
+	return state->fields_note;
 }
 
 static void write_once(_Atomic int64_t *field, int64_t lsn)
@@ -200,6 +206,14 @@ static enum mf_status follow(const struct mf_state *state, struct mf_doc *doc, s
 	return MF_OK;
 }
 
+/* The fields of the state before, taken on by one event. */
+static enum mf_status change_fields(const struct mf_fields *fields, const struct mf_transaction *transaction, const struct mf_doc *old_doc,
+				    const struct mf_doc *new_doc, struct mf_fields **out, struct mf_error *error)
+{
+	const struct mf_field_change change = {.transaction = transaction, .old_doc = old_doc, .new_doc = new_doc};
+	return mf_fields_apply(fields, &change, out, error);
+}
+
 enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_transaction *transaction, struct mf_state **out, struct mf_error *error)
 {
 	struct mf_edit *edit;
@@ -218,6 +232,13 @@ enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_tran
 		mf_entry_unref(entry);
 		return no_memory(error);
 	}
+	if (state->fields)
+		status = change_fields(state->fields, transaction, state->doc, doc, &next->fields, error);
+	if (status != MF_OK) {
+		mf_entry_unref(entry);
+		mf_state_unref(next);
+		return status;
+	}
 	enum mf_action action = mf_transaction_action(transaction);
 	next->pushed = action == MF_ACTION_APPLY && next->history_limit > 0;
 	move_history(next, action, pop, entry);
@@ -229,6 +250,7 @@ enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_tran
 struct mf_replayer {
 	struct mf_state *state; /* without a document: that is the edit */
 	struct mf_edit *edit;
+	struct mf_doc *doc; /* before the event; NULL: there are no fields, which alone want to see it */
 };
 
 enum mf_status mf_replayer_new(const struct mf_state *from, struct mf_replayer **out)
@@ -241,6 +263,8 @@ enum mf_status mf_replayer_new(const struct mf_state *from, struct mf_replayer *
 		return MF_ERR_NO_MEMORY;
 	}
 	atomic_init(&replayer->state->lsn, mf_state_lsn(from));
+	replayer->state->fields = mf_fields_ref(from->fields);
+	replayer->doc = from->fields ? mf_doc_ref(from->doc) : NULL;
 	*out = replayer;
 	return MF_OK;
 }
@@ -250,6 +274,7 @@ void mf_replayer_free(struct mf_replayer *replayer)
 	if (!replayer)
 		return;
 	mf_edit_drop(replayer->edit);
+	mf_doc_unref(replayer->doc);
 	mf_state_unref(replayer->state);
 	mf_free(replayer);
 }
@@ -259,6 +284,34 @@ int64_t mf_replayer_lsn(const struct mf_replayer *replayer)
 	return mf_state_lsn(replayer->state);
 }
 
+/* Fields see each event's document, so each event has an edit of its own. */
+static enum mf_status replay_fields(struct mf_replayer *replayer, const struct mf_transaction *transaction, struct mf_error *error)
+{
+	struct mf_edit *edit = replayer->edit;
+	struct mf_doc *doc;
+	struct mf_fields *fields;
+	replayer->edit = NULL;
+	if (mf_edit_finish(edit, &doc) != MF_OK)
+		return no_memory(error);
+	enum mf_status status = mf_edit_begin(doc, &replayer->edit);
+	if (status == MF_OK)
+		status = change_fields(replayer->state->fields, transaction, replayer->doc, doc, &fields, error);
+	else
+		no_memory(error);
+	if (status != MF_OK) {
+		mf_doc_unref(doc);
+		status = status == MF_ERR_NO_MEMORY ? status : MF_ERR_PLUGIN; /* it was accepted before: the field is not what it was */
+		if (error)
+			error->status = status;
+		return status;
+	}
+	mf_fields_unref(replayer->state->fields);
+	mf_doc_unref(replayer->doc);
+	replayer->state->fields = fields;
+	replayer->doc = doc;
+	return MF_OK;
+}
+
 enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_transaction *transaction, int64_t lsn, struct mf_error *error)
 {
 	struct mf_entry *entry;
@@ -266,6 +319,12 @@ enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_t
 	enum mf_status status = change(replayer->state, transaction, true, lsn, replayer->edit, &entry, &pop, error);
 	if (status != MF_OK)
 		return status;
+	if (replayer->doc)
+		status = replay_fields(replayer, transaction, error);
+	if (status != MF_OK) {
+		mf_entry_unref(entry);
+		return status;
+	}
 	move_history(replayer->state, mf_transaction_action(transaction), pop, entry);
 	atomic_store_explicit(&replayer->state->lsn, lsn, memory_order_relaxed);
 	return MF_OK;

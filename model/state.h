@@ -6,6 +6,7 @@
  *    undo entry, before it. */
 #pragma once
 
+#include "model/field.h"
 #include "model/history.h"
 
 struct mf_state {
@@ -15,6 +16,8 @@ struct mf_state {
 	struct mf_doc *doc;
 	size_t history_limit;
 	struct mf_stack undo, redo;
+	struct mf_fields *fields; /* NULL: there are none */
+	struct mf_fields_note fields_note; /* of the unpacking that made it */
 };
 
 /* A private state with empty stacks, to be filled in; takes doc on success and on failure. */

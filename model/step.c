@@ -1,32 +1,14 @@
 /* step.c - reference counts of steps, and the registry of their types.
  *
  * The registry is an array sorted by the bytes of type_id: a few dozen types at most, looked up
- * once a step, so a binary search over one small block beats anything that hashes.
- *
- * Invariants
- * 1. items[0..count) is sorted by type_id and holds no id twice.
- * 2. Every type in it is complete: all functions are there.
- * 3. A frozen registry never changes, so readers need no lock. */
-#include <moduforge/step.h>
+ * once a step, so a binary search over one small block beats anything that hashes. */
+#include "model/step.h"
 
 #include <string.h>
 
 #include "model/mem.h"
 #include "model/node.h"
 #include "model/utf8.h"
-
-#define TYPE_ID_MAX 255
-
-struct item {
-	const struct mf_step_type *type;
-	size_t id_len;
-};
-
-struct mf_step_registry {
-	struct item *items;
-	size_t count, capacity;
-	bool frozen;
-};
 
 /* ---- steps ---- */
 void mf_step_init(struct mf_step *step, const struct mf_step_type *type)
@@ -63,10 +45,11 @@ void mf_step_registry_free(struct mf_step_registry *registry)
 	if (!registry)
 		return;
 	mf_free(registry->items);
+	mf_free((void *)registry->fields);
 	mf_free(registry);
 }
 
-static int compare(const struct item *item, const char *id, size_t len)
+static int compare(const struct mf_step_item *item, const char *id, size_t len)
 {
 	size_t common = item->id_len < len ? item->id_len : len;
 	int order = memcmp(item->type->type_id, id, common);
@@ -113,9 +96,9 @@ static enum mf_status check_type(const struct mf_step_type *type, struct mf_erro
 	size_t least = offsetof(struct mf_step_type, free) + sizeof(type->free);
 	if (!type || type->size < least)
 		return mf_error_set(error, MF_ERR_INVALID, "step type: its description is %zu bytes, at least %zu are needed; rebuild the plugin against this library's headers", type ? type->size : 0, least);
-	size_t len = type->type_id ? strnlen(type->type_id, TYPE_ID_MAX + 1) : 0;
-	if (len == 0 || len > TYPE_ID_MAX || !mf_utf8_valid(type->type_id, len))
-		return mf_error_set(error, MF_ERR_INVALID, "step type: its type_id must be 1 to %d bytes of UTF-8", TYPE_ID_MAX);
+	size_t len = type->type_id ? strnlen(type->type_id, MF_TYPE_ID_MAX + 1) : 0;
+	if (len == 0 || len > MF_TYPE_ID_MAX || !mf_utf8_valid(type->type_id, len))
+		return mf_error_set(error, MF_ERR_INVALID, "step type: its type_id must be 1 to %d bytes of UTF-8", MF_TYPE_ID_MAX);
 	const char *missing = missing_function(type);
 	if (missing)
 		return mf_error_set(error, MF_ERR_INVALID, "step type '%s': its function '%s' is missing", type->type_id, missing);
@@ -127,7 +110,7 @@ static enum mf_status make_room(struct mf_step_registry *registry)
 	if (registry->count < registry->capacity)
 		return MF_OK;
 	size_t capacity = registry->capacity ? registry->capacity * 2 : 16;
-	struct item *items = mf_realloc(registry->items, capacity * sizeof(*items));
+	struct mf_step_item *items = mf_realloc(registry->items, capacity * sizeof(*items));
 	if (!items)
 		return MF_ERR_NO_MEMORY;
 	registry->items = items;
@@ -151,7 +134,7 @@ enum mf_status mf_step_registry_add(struct mf_step_registry *registry, const str
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "step type '%s': out of memory", type->type_id);
 
 	memmove(registry->items + at + 1, registry->items + at, (registry->count - at) * sizeof(*registry->items));
-	registry->items[at] = (struct item){.type = type, .id_len = len};
+	registry->items[at] = (struct mf_step_item){.type = type, .id_len = len};
 	registry->count++;
 	return MF_OK;
 }

@@ -16,7 +16,8 @@ void mf_transaction_set_action(struct mf_transaction *transaction, enum mf_actio
  *
  * A stored event is a fact, and its steps are all there, so an undo or redo is also accepted when its stack is
  * empty (the entry was dropped here, because the history limit is smaller than it was then). A stack that is not
- * empty must fit, as ever: MF_ERR_STATE. After a failed apply only free is left. */
+ * empty must fit, as ever: MF_ERR_STATE. A state field that refuses the event is MF_ERR_PLUGIN. After a failed apply
+ * only free is left. */
 struct mf_replayer;
 MF_MUST_CHECK enum mf_status mf_replayer_new(const struct mf_state *from, struct mf_replayer **out);
 MF_MUST_CHECK enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_transaction *transaction, int64_t lsn, struct mf_error *error);

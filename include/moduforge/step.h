@@ -60,7 +60,7 @@ MF_API void mf_step_init(struct mf_step *step, const struct mf_step_type *type);
 MF_API struct mf_step *mf_step_ref(const struct mf_step *step);
 MF_API void mf_step_unref(struct mf_step *step); /* NULL is fine */
 
-/* ---- registry ---- */
+/* ---- registry: of step types, and of state fields (field.h) ---- */
 MF_API MF_MUST_CHECK enum mf_status mf_step_registry_new(struct mf_step_registry **out);
 MF_API void mf_step_registry_free(struct mf_step_registry *registry);
 /* MF_ERR_INVALID for a type_id that is taken (the first keeps working), an incomplete type, or after the freeze. */
