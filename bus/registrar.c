@@ -21,19 +21,26 @@ void mf_registrar_unsubscribe(struct mf_registrar *registrar)
 {
 	for (size_t i = registrar->count; i > 0; i--) {
 		struct mf_registration *item = &registrar->items[i - 1];
-		if (!item->step_type && item->subscriber)
+		if (item->subscriber)
 			(void)!mf_bus_unsubscribe(registrar->host->bus, item->subscriber, NULL);
 		item->subscriber = 0;
 	}
+}
+
+static void take_from_registry(struct mf_step_registry *registry, const struct mf_registration *item)
+{
+	if (item->step_type)
+		mf_step_registry_remove(registry, item->step_type);
+	if (item->state_field)
+		mf_step_registry_remove_field(registry, item->state_field);
 }
 
 void mf_registrar_take_back(struct mf_registrar *registrar)
 {
 	struct mf_registrar_host *host = registrar->host;
 	mf_registrar_unsubscribe(registrar);
-	for (size_t i = registrar->count; i > 0; i--)
-		if (registrar->items[i - 1].step_type && !host->frozen)
-			mf_step_registry_remove(host->steps, registrar->items[i - 1].step_type);
+	for (size_t i = registrar->count; i > 0 && !host->frozen; i--)
+		take_from_registry(host->steps, &registrar->items[i - 1]);
 	if (!host->frozen)
 		registrar->count = 0;
 	if (host->committer_owner == registrar) {
@@ -65,7 +72,7 @@ static enum mf_status prepare_more(struct mf_registrar *registrar, const char *w
 {
 	enum mf_status status = prepare(registrar, error);
 	if (status == MF_OK && registrar->host->steps_only)
-		return mf_error_set(error, MF_ERR_STATE, "%s was registered where only step types are taken; load this plugin through plugins.json", what);
+		return mf_error_set(error, MF_ERR_STATE, "%s was registered where only step types and state fields are taken; load this plugin through plugins.json", what);
 	return status;
 }
 
@@ -89,6 +96,29 @@ enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struc
 	status = mf_step_registry_add(registrar->host->steps, type, error);
 	if (status == MF_OK)
 		registrar->items[registrar->count++] = (struct mf_registration){.step_type = type};
+	return status;
+}
+
+static const struct mf_registrar *owner_of_field(const struct mf_registrar_host *host, const char *key)
+{
+	for (const struct mf_registrar *registrar = host->registrars; registrar; registrar = registrar->next)
+		for (size_t i = 0; i < registrar->count; i++)
+			if (registrar->items[i].state_field && strcmp(registrar->items[i].state_field->key, key) == 0)
+				return registrar;
+	return NULL;
+}
+
+enum mf_status mf_register_state_field(struct mf_registrar *registrar, const struct mf_state_field *field, struct mf_error *error)
+{
+	enum mf_status status = prepare(registrar, error);
+	if (status != MF_OK)
+		return status;
+	const struct mf_registrar *owner = field && field->size >= sizeof(*field) && field->key ? owner_of_field(registrar->host, field->key) : NULL;
+	if (owner)
+		return mf_error_set(error, MF_ERR_INVALID, "the state field %s is taken by plugin %s, which keeps it", field->key, owner->plugin);
+	status = mf_step_registry_add_field(registrar->host->steps, field, error);
+	if (status == MF_OK)
+		registrar->items[registrar->count++] = (struct mf_registration){.state_field = field};
 	return status;
 }
 

@@ -3,7 +3,7 @@
  * Invariants
  * 1. Registering works only while the registrar is open, which is during init; at any other time it is MF_ERR_STATE.
  * 2. Everything that a plugin registered is in its list: taking back is one loop, newest first.
- * 3. A host has at most one committer; two plugins never bring the same step type.
+ * 3. A host has at most one committer; two plugins never bring the same step type or state field.
  *
  * Thread: one. */
 #pragma once
@@ -15,8 +15,8 @@ struct mf_registrar_host {
 	struct mf_bus *bus;
 	struct mf_step_registry *steps;
 	bool read_only;
-	bool steps_only; /* there is no bus: only step types are taken */
-	bool frozen; /* step types stay from now on */
+	bool steps_only; /* there is no bus: only what goes into the registry is taken */
+	bool frozen; /* step types and state fields stay from now on */
 	struct mf_registrar *registrars; /* to name the owner of what is taken */
 	const struct mf_committer *committer;
 	const struct mf_registrar *committer_owner;
@@ -25,7 +25,8 @@ struct mf_registrar_host {
 };
 
 struct mf_registration {
-	const struct mf_step_type *step_type; /* NULL: a guard or follower */
+	const struct mf_step_type *step_type;
+	const struct mf_state_field *state_field; /* both NULL: a guard or follower */
 	uint64_t subscriber;
 };
 
@@ -43,5 +44,5 @@ void mf_registrar_init(struct mf_registrar *registrar, struct mf_registrar_host 
 void mf_registrar_deinit(struct mf_registrar *registrar); /* everything must have been taken back */
 /* Guards and followers leave the bus; returns when no call to them is in flight. */
 void mf_registrar_unsubscribe(struct mf_registrar *registrar);
-/* All of it; step types only before the freeze. */
+/* All of it; step types and state fields only before the freeze. */
 void mf_registrar_take_back(struct mf_registrar *registrar);

@@ -8,7 +8,7 @@
  *
  * Life, all in one thread:  create -> init -> [freeze] -> start -> ... -> stop -> destroy
  *   create   allocate the instance; read the configuration. No thread, no file, no registration.
- *   init     register what the plugin brings: step types, guards, followers, the committer.
+ *   init     register what the plugin brings: step types, state fields, guards, followers, the committer.
  *            Registering at any other time is MF_ERR_STATE. No thread, no file.
  *   start    open files, start threads. Committers are started first.
  *   stop     give them back; called only after a successful start. Deliveries have ended. MF_ERR_TIMEOUT: a thread of
@@ -23,6 +23,7 @@
 #pragma once
 
 #include <moduforge/bus.h>
+#include <moduforge/field.h>
 #include <moduforge/log.h>
 
 #ifdef __cplusplus
@@ -66,9 +67,10 @@ struct mf_registrar;
 MF_API MF_MUST_CHECK enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struct mf_step_type *type, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_register_guard(struct mf_registrar *registrar, mf_guard *guard, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_register_follower(struct mf_registrar *registrar, uint32_t topics, mf_follower *handler, void *user, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_register_state_field(struct mf_registrar *registrar, const struct mf_state_field *field, struct mf_error *error);
 /* The committer's functions are called only between start and stop. default_doc_id is borrowed (a config string). */
 MF_API MF_MUST_CHECK enum mf_status mf_register_committer(struct mf_registrar *registrar, const struct mf_committer *committer, const char *default_doc_id, struct mf_error *error);
-/* The host's registry of step types; complete once start is called. */
+/* The host's registry of step types and state fields; complete once start is called. */
 MF_API const struct mf_step_registry *mf_registrar_steps(const struct mf_registrar *registrar);
 MF_API bool mf_registrar_read_only(const struct mf_registrar *registrar); /* the host only wants to read */
 /* The host's, for mf_logf: to be copied, and used from init until stop has returned, from any thread. Silent when the host is. */
@@ -96,11 +98,11 @@ typedef const struct mf_plugin *mf_plugin_entry(void);
 MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
 
 /* ---- for a program that has no plugins.json ---- */
-/* The step types of one plugin file, DIR/NAME.so, into a registry that is not frozen yet. The file is checked as the
+/* The step types and state fields of one plugin file, DIR/NAME.so, into a registry that is not frozen yet. The file is checked as the
  * loader checks it (strict path policy); then create, with the default of every option, and init run. start and
  * requires_plugins are not looked at. The instance stays for the life of the process; the registry may be freed.
  * MF_ERR_PLUGIN: a check failed. MF_ERR_STATE: it registers a guard, a follower or a committer. MF_ERR_INVALID: a step
- * type is taken, the registry is frozen, or an option has no default. Or what create or init says. After a failure the
+ * type or field is taken, the registry is frozen, or an option has no default. Or what create or init says. After a failure the
  * registry is as before. Thread: the one that fills the registry. */
 MF_API MF_MUST_CHECK enum mf_status mf_step_registry_load(struct mf_step_registry *registry, const char *path, struct mf_error *error);
 

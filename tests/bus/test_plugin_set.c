@@ -593,6 +593,24 @@ static void a_step_type_of_another_plugin_is_refused_and_the_first_keeps_working
 	assert_non_null(mf_step_registry_find(host->steps, "one", 3));
 }
 
+static void a_state_field_of_another_plugin_is_refused_and_the_first_keeps_working(void **state)
+{
+	struct host *host = *state;
+	refused(host, "{'name': 'a', 'config': {'field': 'one'}}, {'name': 'b', 'config': {'field': 'one'}}", MF_ERR_INVALID,
+		"plugin b: init: the state field one is taken by plugin a, which keeps it");
+	must_load(host, "{'name': 'a', 'config': {'field': 'one'}}, {'name': 'b', 'required': false, 'config': {'field': 'one'}}");
+	assert_int_equal(mf_step_registry_field_count(host->steps), 1);
+	assert_string_equal(mf_step_registry_field(host->steps, 0)->key, "one");
+}
+
+static void the_state_fields_of_a_plugin_whose_init_fails_are_taken_back(void **state)
+{
+	struct host *host = *state;
+	must_load(host, "{'name': 'a', 'required': false, 'config': {'field': 'one', 'init': 5}}, {'name': 'b', 'config': {'field': 'one'}}, {'name': 'c', 'config': {'field': 'another'}}");
+	assert_int_equal(mf_step_registry_field_count(host->steps), 2);
+	assert_string_equal(mf_step_registry_field(host->steps, 1)->key, "one");
+}
+
 static void a_second_committer_is_refused_and_names_the_first(void **state)
 {
 	struct host *host = *state;
@@ -607,7 +625,7 @@ static void registering_outside_of_init_is_a_state_error(void **state)
 	must_load(host, "{'name': 'a', 'config': {'late': true, 'step': 'one'}}");
 	calls[0] = '\0';
 	must_start(host);
-	assert_string_equal(calls, "a:start a:late=5 a:late=5 a:late=5 a:late=5 ");
+	assert_string_equal(calls, "a:start a:late=5 a:late=5 a:late=5 a:late=5 a:late=5 ");
 	assert_int_equal(subscribers(host), 0);
 }
 
@@ -746,6 +764,7 @@ static void the_step_types_of_a_file_come_without_a_configuration_and_stay(void 
 	assert_string_equal(type->type_id, "only_step");
 	assert_int_equal(mf_step_registry_load(host->steps, host->scratch->path, &host->error), MF_OK); /* once more, for another registry */
 	assert_int_equal(mf_step_registry_count(host->steps), 1);
+	assert_int_equal(mf_step_registry_field_count(host->steps), 1);
 	assert_null(strstr(calls, "destroy"));
 }
 
@@ -767,7 +786,7 @@ static void what_is_no_step_type_is_refused_where_only_those_are_taken(void **st
 		char file[40];
 		snprintf(file, sizeof(file), "%s.so", plugins[i]);
 		assert_int_equal(load_steps(host, file, file), MF_ERR_STATE);
-		says(&host->error, "where only step types are taken");
+		says(&host->error, "where only step types and state fields are taken");
 		assert_int_equal(mf_step_registry_count(host->steps), 0);
 		assert_non_null(strstr(calls, "destroy"));
 	}
@@ -810,6 +829,7 @@ static void every_allocation_that_fails_in_loading_step_types_is_reported_and_le
 		status = mf_step_registry_load(host->steps, host->scratch->path, &host->error);
 		mf_mem_fail_at(0, false);
 		assert_int_equal(mf_step_registry_count(host->steps), status == MF_OK);
+		assert_int_equal(mf_step_registry_field_count(host->steps), status == MF_OK);
 		if (status != MF_OK)
 			assert_int_equal(status, MF_ERR_NO_MEMORY);
 	} while (status != MF_OK);
@@ -854,6 +874,8 @@ int main(void)
 		T(a_failing_create_leaves_no_instance_to_destroy),
 		T(an_unknown_status_is_a_plugin_error),
 		T(a_step_type_of_another_plugin_is_refused_and_the_first_keeps_working),
+		T(a_state_field_of_another_plugin_is_refused_and_the_first_keeps_working),
+		T(the_state_fields_of_a_plugin_whose_init_fails_are_taken_back),
 		T(a_second_committer_is_refused_and_names_the_first),
 		T(registering_outside_of_init_is_a_state_error),
 		T(the_smallest_plugin_lives_with_init_alone),
