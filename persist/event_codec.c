@@ -9,6 +9,7 @@
 #include "model/transaction.h"
 #include "model/utf8.h"
 #include "persist/record.h"
+#include <moduforge/field.h>
 
 #define FIRST_CAPACITY 512 /* most events fit without growing */
 #define NO_TEXT SIZE_MAX
@@ -220,5 +221,5 @@ enum mf_status mf_event_decode(const struct mf_event *event, const struct mf_ste
 
 enum mf_status mf_event_decode_for_replay(const struct mf_event *event, const struct mf_step_registry *registry, struct mf_transaction **out, struct mf_error *error)
 {
-	return decode(event, registry, false, out, error);
+	return decode(event, registry, mf_step_registry_field_count(registry) > 0, out, error); /* a field may read the texts */
 }

@@ -20,6 +20,7 @@
 #include "model/transaction.h"
 #include "persist/env.h"
 #include "persist/record.h"
+#include <moduforge/field.h>
 
 #define LADDER_MAX 8
 #define ATTEMPTS 3
@@ -115,8 +116,8 @@ static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 		if (status != MF_OK)
 			return status;
 	}
-	enum mf_status status = mf_state_new(replay->options->history_limit, &replay->state);
-	return status == MF_OK ? MF_OK : mf_error_set(error, status, "document '%.100s': no memory for a new state", replay->doc_id);
+	enum mf_status status = mf_state_new_with_fields(replay->registry, replay->options->history_limit, &replay->state, error);
+	return status == MF_OK ? MF_OK : mf_error_prefix(error, status, "document '%.100s'", replay->doc_id);
 }
 
 /* ---- the events ---- */
@@ -161,7 +162,7 @@ static enum mf_status apply_event(struct replay *replay, struct mf_replayer *rep
 	status = mf_replayer_apply(replayer, transaction, event->lsn, &reason);
 	mf_transaction_free(transaction);
 	if (status != MF_OK) {
-		status = status == MF_ERR_NO_MEMORY ? status : MF_ERR_CORRUPTED;
+		status = status == MF_ERR_NO_MEMORY || status == MF_ERR_PLUGIN ? status : MF_ERR_CORRUPTED;
 		mf_error_set(error, status, "document '%.100s', LSN %lld: the stored steps cannot be applied: %.300s", replay->doc_id, (long long)event->lsn,
 			     reason.status ? reason.message : mf_status_name(status));
 		if (error)

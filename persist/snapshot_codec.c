@@ -66,7 +66,7 @@ static enum mf_status compress_body(struct mf_buffer *blob, int level)
 	return status;
 }
 
-static enum mf_status fill_blob(struct mf_buffer *blob, const struct mf_state *state, const struct mf_persist_options *options)
+static enum mf_status fill_blob(struct mf_buffer *blob, const struct mf_state *state, const struct mf_persist_options *options, struct mf_error *error)
 {
 	static const unsigned char header[HEADER_LEN] = {'M', 'F', 'S', 'N', VERSION};
 	struct mf_digest digest;
@@ -75,6 +75,8 @@ static enum mf_status fill_blob(struct mf_buffer *blob, const struct mf_state *s
 		status = mf_buffer_append(blob, header, sizeof(header));
 	if (status == MF_OK)
 		status = mf_pack_state(blob, state);
+	if (status == MF_OK)
+		status = mf_pack_fields(blob, state, error);
 	if (status != MF_OK)
 		return status;
 	if (blob->len - HEADER_LEN > RAW_MAX)
@@ -93,18 +95,20 @@ enum mf_status mf_snapshot_encode(const char *doc_id, const struct mf_state *sta
 {
 	struct mf_persist_options defaults;
 	struct mf_buffer blob = {0};
+	struct mf_error reason = {0};
 	mf_persist_options_init(&defaults);
 	if (!options)
 		options = &defaults;
 	if (mf_state_lsn(state) < 0)
 		return mf_error_set(error, MF_ERR_STATE, "document '%.100s': a snapshot is taken of committed states only", doc_id);
-	enum mf_status status = fill_blob(&blob, state, options);
+	enum mf_status status = fill_blob(&blob, state, options, &reason);
 	size_t len = blob.len;
 	if (status == MF_OK)
 		status = mf_buffer_append(&blob, doc_id, strlen(doc_id) + 1);
 	if (status != MF_OK) {
 		mf_buffer_deinit(&blob);
-		return mf_error_set(error, status, "document '%.100s': the snapshot at LSN %lld could not be made (%s)", doc_id, (long long)mf_state_lsn(state), mf_status_name(status));
+		return mf_error_set(error, status, "document '%.100s': the snapshot at LSN %lld could not be made (%.300s)", doc_id, (long long)mf_state_lsn(state),
+				    reason.status ? reason.message : mf_status_name(status));
 	}
 	const struct mf_env *env = options->env ? options->env : mf_env_os();
 	*out = (struct mf_snapshot){
@@ -186,6 +190,8 @@ static enum mf_status decode(const struct mf_snapshot *snapshot, const struct mf
 	if (status != MF_OK)
 		return status;
 	status = mf_unpack_state(&body, registry, history_limit, &state, error);
+	if (status == MF_OK)
+		status = mf_unpack_fields(&body, registry, MF_FIELDS_COMPLETE, state, error);
 	if (status == MF_OK)
 		status = check_state(snapshot, &body, state, error);
 	mf_free(memory);
