@@ -174,24 +174,49 @@ static enum mf_status check_node(const struct mf_fragment_builder *builder, cons
 	return MF_OK;
 }
 
-enum mf_status mf_fragment_builder_open(struct mf_fragment_builder *builder, const struct mf_bytes *id, const struct mf_bytes *type, struct mf_error *error)
+/* Takes the references in parts, on success and on failure. */
+static enum mf_status push_checked(struct mf_fragment_builder *builder, const struct mf_node_parts *parts, struct mf_error *error)
+{
+	size_t *slot = slot_of(builder, parts->id->bytes, parts->id->len, parts->id->hash);
+	if (*slot) {
+		mf_error_set(error, MF_ERR_INVALID, "node id \"%.*s\" occurs twice", MF_SHOW(parts->id->bytes, parts->id->len));
+		parts_unref(parts);
+		return MF_ERR_INVALID;
+	}
+	mf_fragment_builder_push(builder, parts);
+	*slot = builder->fragment->count;
+	return MF_OK;
+}
+
+static enum mf_status make_room(struct mf_fragment_builder *builder, const struct mf_bytes *id, const struct mf_bytes *type, struct mf_error *error)
 {
 	enum mf_status status = check_node(builder, id, type, error);
 	if (status)
 		return status;
-	if (!mf_fragment_builder_reserve(builder, 1) || !reserve_slot(builder))
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a node");
-	size_t *slot = slot_of(builder, id->bytes, id->len, mf_str_hash(id->bytes, id->len));
-	if (*slot)
-		return mf_error_set(error, MF_ERR_INVALID, "node id \"%.*s\" occurs twice", MF_SHOW(id->bytes, id->len));
+	return mf_fragment_builder_reserve(builder, 1) && reserve_slot(builder) ? MF_OK : mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a node");
+}
+
+enum mf_status mf_fragment_builder_open(struct mf_fragment_builder *builder, const struct mf_bytes *id, const struct mf_bytes *type, struct mf_error *error)
+{
+	enum mf_status status = make_room(builder, id, type, error);
+	if (status)
+		return status;
 	struct mf_node_parts parts = {.id = mf_str_new(id->bytes, id->len), .type = shared_type(builder, type)};
 	if (!parts.id || !parts.type) {
 		parts_unref(&parts);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a node");
 	}
-	mf_fragment_builder_push(builder, &parts);
-	*slot = builder->fragment->count;
-	return MF_OK;
+	return push_checked(builder, &parts, error);
+}
+
+enum mf_status mf_fragment_builder_share(struct mf_fragment_builder *builder, const struct mf_node_parts *parts, struct mf_error *error)
+{
+	const struct mf_bytes id = {parts->id->bytes, parts->id->len}, type = {parts->type->bytes, parts->type->len};
+	enum mf_status status = make_room(builder, &id, &type, error);
+	if (status)
+		return status;
+	const struct mf_node_parts own = {mf_str_ref(parts->id), mf_str_ref(parts->type), mf_tree_ref(parts->attrs), mf_tree_ref(parts->marks)};
+	return push_checked(builder, &own, error);
 }
 
 static struct mf_node_parts *last_parts(struct mf_fragment_builder *builder)

@@ -54,6 +54,8 @@ void mf_fragment_builder_init(struct mf_fragment_builder *builder);
 void mf_fragment_builder_deinit(struct mf_fragment_builder *builder);
 /* A node under the innermost open one; the first is the top, and there is only one top. */
 MF_MUST_CHECK enum mf_status mf_fragment_builder_open(struct mf_fragment_builder *builder, const struct mf_bytes *id, const struct mf_bytes *type, struct mf_error *error);
+/* The same with parts that exist already; takes references of its own. Id, depth and top are checked as for open. */
+MF_MUST_CHECK enum mf_status mf_fragment_builder_share(struct mf_fragment_builder *builder, const struct mf_node_parts *parts, struct mf_error *error);
 /* Of the node opened last, before its first child. A repeated key or type is MF_ERR_INVALID. Takes a reference of its own. */
 MF_MUST_CHECK enum mf_status mf_fragment_builder_attr(struct mf_fragment_builder *builder, const char *key, size_t key_len, const struct mf_value *value, struct mf_error *error);
 MF_MUST_CHECK enum mf_status mf_fragment_builder_mark(struct mf_fragment_builder *builder, const char *type, size_t type_len, const struct mf_value *attrs, struct mf_error *error);

@@ -10,6 +10,8 @@
 #include <moduforge/pack.h>
 #include <moduforge/transaction.h>
 
+struct mf_tree;
+MF_MUST_CHECK enum mf_status mf_pack_members(struct mf_buffer *out, const struct mf_tree *members); /* attributes or marks, as a map */
 MF_MUST_CHECK enum mf_status mf_pack_doc(struct mf_buffer *out, const struct mf_doc *doc);
 #define MF_PACK_STATE_FORMAT 1 /* the first number in a packed state */
 #define MF_PACK_STATE_ITEMS 6
@@ -17,8 +19,15 @@ MF_MUST_CHECK enum mf_status mf_pack_doc(struct mf_buffer *out, const struct mf_
 MF_MUST_CHECK enum mf_status mf_pack_state(struct mf_buffer *out, const struct mf_state *state);
 
 MF_MUST_CHECK enum mf_status mf_unpack_doc(struct mf_unpack *in, struct mf_doc **out);
-/* MF_ERR_UNKNOWN_STEP when the stacks need a type that the registry does not have, or another version of it.
- * registry NULL: document and LSN only, the stacks are passed over and empty (where their step types are gone). */
+
+struct mf_state_reading {
+	const struct mf_step_registry *registry; /* NULL: document and LSN only, the stacks are passed over and empty (where their step types are gone) */
+	size_t history_limit;
+	bool drop_unreadable; /* an entry whose step type is not here ends its stack, instead of the reading */
+	size_t dropped;       /* out: entries that were dropped for that; counts on */
+};
+MF_MUST_CHECK enum mf_status mf_unpack_state_with(struct mf_unpack *in, struct mf_state_reading *how, struct mf_state **out, struct mf_error *error);
+/* MF_ERR_UNKNOWN_STEP when the stacks need a type that the registry does not have, or another version of it. */
 MF_MUST_CHECK enum mf_status mf_unpack_state(struct mf_unpack *in, const struct mf_step_registry *registry, size_t history_limit, struct mf_state **out, struct mf_error *error);
 
 /* ---- the fields of a state, behind it (pack_fields.c) ---- */

@@ -33,12 +33,12 @@ static bool write_member(void *user, const char *key, size_t key_len, const stru
 	return writer->status == MF_OK;
 }
 
-static void write_members(struct writer *writer, const struct mf_tree *attrs)
+enum mf_status mf_pack_members(struct mf_buffer *out, const struct mf_tree *members)
 {
-	if (writer->status == MF_OK)
-		writer->status = mf_pack_map(writer->out, (uint32_t)mf_tree_count(attrs));
-	if (writer->status == MF_OK)
-		mf_attrs_visit(attrs, write_member, writer);
+	struct writer writer = {.out = out, .status = mf_pack_map(out, (uint32_t)mf_tree_count(members))};
+	if (writer.status == MF_OK)
+		mf_attrs_visit(members, write_member, &writer);
+	return writer.status;
 }
 
 static void write_node(struct writer *writer, const struct mf_node_parts *parts, size_t child_count)
@@ -47,8 +47,10 @@ static void write_node(struct writer *writer, const struct mf_node_parts *parts,
 		writer->status = mf_pack_str(writer->out, parts->id->bytes, parts->id->len);
 	if (writer->status == MF_OK)
 		writer->status = mf_pack_str(writer->out, parts->type->bytes, parts->type->len);
-	write_members(writer, parts->attrs);
-	write_members(writer, parts->marks);
+	if (writer->status == MF_OK)
+		writer->status = mf_pack_members(writer->out, parts->attrs);
+	if (writer->status == MF_OK)
+		writer->status = mf_pack_members(writer->out, parts->marks);
 	if (writer->status == MF_OK)
 		writer->status = mf_pack_uint(writer->out, child_count);
 }

@@ -111,5 +111,12 @@ bool mf_seq_next(struct mf_seq_iter *iter, struct mf_seq_entry *out); /* false a
 /* A change at the place that was sought comes soon: begin to fetch what copying its path will count. */
 void mf_seq_expect_change(const struct mf_seq_iter *iter, const struct mf_seq_items *items);
 
+/* ---- against an older version, seq_diff.c: O(changes * log n) ---- */
+/* In order: a block that both versions have (entry NULL), or one entry of a block that only root has (shared NULL).
+ * Any status but MF_OK ends the walk, and is its result. */
+typedef enum mf_status mf_seq_piece_visit(void *user, const struct mf_seq *shared, const struct mf_seq_entry *entry);
+MF_MUST_CHECK enum mf_status mf_seq_diff(const struct mf_seq *old, const struct mf_seq *root, mf_seq_piece_visit *visit, void *user);
+uint64_t mf_seq_first_sort(const struct mf_seq *block); /* of a block, which is never empty */
+
 /* ---- for tests ---- */
 bool mf_seq_is_valid(const struct mf_seq_items *items, const struct mf_seq *root); /* invariants 1 to 3 */

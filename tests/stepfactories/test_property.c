@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "model/pack.h"
+#include "model/delta.h"
 #include "model/transaction.h"
 
 #define HISTORY_LIMIT 50
@@ -33,11 +33,16 @@ static void check_same_doc(const struct mf_doc *doc, const struct mf_doc *wanted
 	fail_msg("equal trees have different digests");
 }
 
+#define CHAIN_MAX 8
+
 struct run {
 	struct random random;
 	int64_t lsn;
 	struct mf_state *state;
 	uint64_t refused, by_type[7];
+	struct mf_state *base, *newest;     /* base as it was read back; newest: up to where the differences go */
+	struct mf_buffer chain[CHAIN_MAX];
+	size_t chain_len;
 };
 
 /* The state becomes next, as after a commit. */
@@ -180,6 +185,70 @@ static void snapshot_and_restore(struct run *run)
 	run->state = state;
 }
 
+static void forget_chain(struct run *run)
+{
+	mf_state_unref(run->base);
+	mf_state_unref(run->newest);
+	run->base = run->newest = NULL;
+	while (run->chain_len > 0)
+		mf_buffer_deinit(&run->chain[--run->chain_len]);
+}
+
+static void begin_chain(struct run *run)
+{
+	struct mf_buffer bytes = {0};
+	forget_chain(run);
+	assert_int_equal(mf_pack_state(&bytes, run->state), MF_OK);
+	run->base = restored(&bytes);
+	run->newest = mf_state_ref(run->state);
+	mf_buffer_deinit(&bytes);
+}
+
+static struct mf_state *follow_chain(const struct run *run)
+{
+	struct mf_state_reading how = {.registry = builtin_steps(), .history_limit = HISTORY_LIMIT};
+	struct mf_patch *patch;
+	struct mf_state *state;
+	struct mf_error error = {0};
+	assert_int_equal(mf_patch_new(run->base, &how, &patch), MF_OK);
+	for (size_t i = 0; i < run->chain_len; i++) {
+		struct mf_unpack in = {.at = run->chain[i].bytes, .end = run->chain[i].bytes + run->chain[i].len};
+		if (mf_patch_add(patch, &in, &error) != MF_OK)
+			fail_msg("%s", error.message);
+		assert_ptr_equal(in.at, in.end);
+	}
+	if (mf_patch_finish(patch, &state, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	mf_patch_free(patch);
+	assert_int_equal(how.dropped, 0);
+	return state;
+}
+
+/* One difference more; the base with all of them must be the state, to the byte. */
+static void extend_chain(struct run *run)
+{
+	struct mf_buffer wanted = {0}, is = {0};
+	bool fits = false;
+	if (!run->base || run->chain_len == CHAIN_MAX)
+		begin_chain(run);
+	if (mf_state_lsn(run->newest) == mf_state_lsn(run->state))
+		return;
+	assert_int_equal(mf_pack_delta(&run->chain[run->chain_len], run->newest, run->state, SIZE_MAX / 2, &fits), MF_OK);
+	assert_true(fits);
+	run->chain_len++;
+	struct mf_state *state = follow_chain(run);
+	check_same_doc(mf_state_doc(state), mf_state_doc(run->state));
+	assert_int_equal(mf_pack_state(&wanted, run->state), MF_OK);
+	assert_int_equal(mf_pack_state(&is, state), MF_OK);
+	assert_int_equal(is.len, wanted.len);
+	assert_memory_equal(is.bytes, wanted.bytes, wanted.len);
+	mf_buffer_deinit(&wanted);
+	mf_buffer_deinit(&is);
+	mf_state_unref(state);
+	mf_state_unref(run->newest);
+	run->newest = mf_state_ref(run->state);
+}
+
 /* All the way back and forth again, over stacks that went through a snapshot. */
 static void undo_and_redo_everything(struct run *run)
 {
@@ -207,11 +276,14 @@ static void f12_random_transactions_are_undone_stored_and_restored_exactly(void 
 	assert_int_equal(mf_state_new(HISTORY_LIMIT, &run.state), MF_OK);
 	for (uint64_t i = 1; i <= count; i++) {
 		one_transaction(&run);
+		if (random_below(&run.random, 8) == 0)
+			extend_chain(&run);
 		if (i % 100 == 0)
 			snapshot_and_restore(&run);
 		if (i % 1000 == 0)
 			undo_and_redo_everything(&run);
 	}
+	forget_chain(&run);
 	print_message("# %llu refused\n", (unsigned long long)run.refused);
 	for (size_t type = 0; count >= 1000 && type < COUNT(run.by_type); type++)
 		assert_true(run.by_type[type] > count / 100);

@@ -1,0 +1,446 @@
+/* Differences of two states, and states put together from them. Random ones: tests/stepfactories/test_property.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "model/delta.h"
+#include "model/mem.h"
+#include "model/transaction.h"
+#include "model/tree.h"
+#include "small_steps.h"
+
+#define LIMIT 10
+
+static struct mf_buffer difference(const struct mf_state *base, const struct mf_state *state)
+{
+	struct mf_buffer buffer = {0};
+	bool fits = false;
+	assert_int_equal(mf_pack_delta(&buffer, base, state, 1u << 30, &fits), MF_OK);
+	assert_true(fits);
+	return buffer;
+}
+
+static enum mf_status patched(const struct mf_state *base, const struct mf_buffer *delta, struct mf_state_reading *how, struct mf_state **out, struct mf_error *error)
+{
+	struct mf_patch *patch;
+	struct mf_unpack in = {.at = delta->bytes, .end = delta->bytes + delta->len};
+	enum mf_status status = mf_patch_new(base, how, &patch);
+	if (status != MF_OK)
+		return status;
+	status = mf_patch_add(patch, &in, error);
+	if (status == MF_OK && in.at != in.end)
+		status = MF_ERR_CORRUPTED;
+	if (status == MF_OK)
+		status = mf_patch_finish(patch, out, error);
+	mf_patch_free(patch);
+	return status;
+}
+
+static enum mf_status apply(const struct mf_state *base, const struct mf_buffer *delta, struct mf_state **out, struct mf_error *error)
+{
+	struct mf_state_reading how = {.registry = small_registry, .history_limit = LIMIT};
+	return patched(base, delta, &how, out, error);
+}
+
+/* As a snapshot does: written, forgotten, read. */
+static struct mf_state *reread(const struct mf_state *state)
+{
+	struct mf_buffer buffer = {0};
+	struct mf_state *back;
+	assert_int_equal(mf_pack_state(&buffer, state), MF_OK);
+	struct mf_unpack in = {.at = buffer.bytes, .end = buffer.bytes + buffer.len};
+	assert_int_equal(mf_unpack_state(&in, small_registry, LIMIT, &back, NULL), MF_OK);
+	mf_buffer_deinit(&buffer);
+	return back;
+}
+
+static void assert_same(const struct mf_state *a, const struct mf_state *b)
+{
+	struct mf_buffer first = {0}, second = {0};
+	assert_int_equal(mf_pack_state(&first, a), MF_OK);
+	assert_int_equal(mf_pack_state(&second, b), MF_OK);
+	assert_int_equal(first.len, second.len);
+	assert_memory_equal(first.bytes, second.bytes, first.len);
+	mf_buffer_deinit(&first);
+	mf_buffer_deinit(&second);
+}
+
+/* The difference on a base that was read back makes the state; its length. */
+static size_t check(const struct mf_state *base, const struct mf_state *state)
+{
+	struct mf_buffer delta = difference(base, state);
+	struct mf_state *read = reread(base), *made;
+	struct mf_error error = {0};
+	if (apply(read, &delta, &made, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	assert_same(made, state);
+	size_t len = delta.len;
+	mf_state_unref(made);
+	mf_state_unref(read);
+	mf_buffer_deinit(&delta);
+	return len;
+}
+
+/* A root with so many children, "c0" and on, each with one of its own; LSN 1. */
+static struct mf_state *wide_state(int children)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	for (int i = 0; i < children; i++)
+		small_steps_add(transaction, small_registry, "test_insert",
+				"{\"parent\":\"root\",\"node\":{\"id\":\"c%d\",\"type\":\"item\",\"children\":[{\"id\":\"g%d\",\"type\":\"item\",\"attrs\":{\"k\":%d}}]}}", i, i, i);
+	struct mf_state *state = small_steps_commit(small_state_new(LIMIT), transaction, 1);
+	return state;
+}
+
+static void add(struct mf_transaction *transaction, const char *type, const char *json)
+{
+	small_steps_add(transaction, small_registry, type, "%s", json);
+}
+
+static struct mf_state *after(const struct mf_state *state, const char *type, const char *json)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	add(transaction, type, json);
+	return small_steps_commit(mf_state_ref(state), transaction, mf_state_lsn(state) + 1);
+}
+
+static void a_difference_is_as_large_as_the_change_not_as_the_document(void **unused)
+{
+	(void)unused;
+	size_t small[4], large[4];
+	for (int n = 0; n < 2; n++) {
+		struct mf_state *base = wide_state(n ? 5000 : 50), *state;
+		size_t *len = n ? large : small;
+		state = after(base, "test_set", "{\"id\":\"c7\",\"key\":\"a\",\"value\":1}");
+		len[0] = check(base, state);
+		mf_state_unref(state);
+		state = after(base, "test_insert", "{\"parent\":\"root\",\"index\":30,\"node\":{\"id\":\"new\",\"type\":\"item\"}}");
+		len[1] = check(base, state);
+		mf_state_unref(state);
+		state = after(base, "test_remove", "{\"id\":\"c20\"}");
+		len[2] = check(base, state);
+		mf_state_unref(state);
+		state = after(base, "test_insert", "{\"parent\":\"g40\",\"node\":{\"id\":\"deep\",\"type\":\"item\"}}");
+		len[3] = check(base, state);
+		mf_state_unref(state);
+		mf_state_unref(base);
+	}
+	for (int i = 0; i < 4; i++) {
+		assert_true(small[i] < 200);
+		assert_true(large[i] <= small[i] + 16);
+	}
+}
+
+static void a_node_that_goes_and_comes_back_is_told_whole(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = wide_state(20), *gone = after(base, "test_remove", "{\"id\":\"c3\"}");
+	struct mf_state *back = after(gone, "test_insert", "{\"parent\":\"c4\",\"node\":{\"id\":\"c3\",\"type\":\"other\"}}");
+	check(base, back);
+	check(gone, back);
+	check(base, gone);
+	mf_state_unref(back);
+	mf_state_unref(gone);
+	mf_state_unref(base);
+}
+
+static void stacks_are_told_by_what_was_popped_and_pushed(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_state_new(LIMIT), *state;
+	int64_t lsn = 0;
+	for (int i = 1; i <= 2 * LIMIT + 3; i++)
+		base = small_set_number(base, i, ++lsn);
+	size_t one = check(base, state = small_set_number(mf_state_ref(base), 99, lsn + 1));
+	assert_true(one < 120); /* LIMIT entries would be more */
+	for (int i = 0; i < 4; i++) {
+		state = small_undo(state, mf_state_lsn(state) + 1);
+		check(base, state);
+	}
+	for (int i = 0; i < 2; i++) {
+		state = small_redo(state, mf_state_lsn(state) + 1);
+		check(base, state);
+	}
+	mf_state_unref(base);
+	base = mf_state_ref(state);
+	state = small_set_number(state, 5, mf_state_lsn(state) + 1); /* the redo stack goes */
+	check(base, state);
+	while (mf_state_undo_depth(state) > 0)
+		state = small_undo(state, mf_state_lsn(state) + 1);
+	check(base, state);
+	for (int i = 0; i < 3 * LIMIT; i++)
+		state = small_set_number(state, i, mf_state_lsn(state) + 1);
+	check(base, state);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static void a_difference_longer_than_wanted_is_given_up(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_set_number(small_state_new(LIMIT), 1, 1);
+	struct mf_transaction *transaction = small_transaction_new();
+	for (int i = 0; i < 200; i++)
+		small_steps_add(transaction, small_registry, "test_insert", "{\"parent\":\"root\",\"node\":{\"id\":\"c%d\",\"type\":\"item\"}}", i);
+	struct mf_state *state = small_steps_commit(mf_state_ref(base), transaction, 2);
+	struct mf_buffer buffer = {0};
+	bool fits = true;
+	assert_int_equal(mf_pack_delta(&buffer, base, state, 500, &fits), MF_OK);
+	assert_false(fits);
+	assert_true(buffer.len < 700);
+	mf_buffer_deinit(&buffer);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static void states_that_do_not_follow_have_no_difference(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_set_number(small_state_new(LIMIT), 1, 1), *state = small_set_number(mf_state_ref(base), 2, 2);
+	struct mf_buffer buffer = {0};
+	bool fits;
+	assert_int_equal(mf_pack_delta(&buffer, state, base, 1000, &fits), MF_ERR_STATE);
+	assert_int_equal(mf_pack_delta(&buffer, base, base, 1000, &fits), MF_ERR_STATE);
+	mf_buffer_deinit(&buffer);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static void a_difference_fits_its_base_only(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = wide_state(10), *state = after(base, "test_remove", "{\"id\":\"c3\"}"), *later = after(state, "test_remove", "{\"id\":\"c4\"}"), *made;
+	struct mf_buffer delta = difference(state, later);
+	struct mf_error error = {0};
+	assert_int_equal(apply(base, &delta, &made, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "head"));
+	mf_buffer_deinit(&delta);
+	mf_state_unref(later);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+/* ---- entries that cannot be read ---- */
+
+static struct mf_step_registry *only_set(void)
+{
+	struct mf_step_registry *registry;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	assert_int_equal(mf_step_registry_add(registry, small_steps_set(), NULL), MF_OK);
+	return registry;
+}
+
+static void p5_the_stacks_end_above_what_cannot_be_read(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_set_number(small_state_new(LIMIT), 1, 1), *made = NULL;
+	struct mf_state *state = after(base, "test_insert", "{\"parent\":\"root\",\"node\":{\"id\":\"a\",\"type\":\"item\"}}"); /* its inverse: test_remove */
+	state = small_set_number(small_set_number(state, 2, 3), 3, 4);
+	struct mf_buffer delta = difference(base, state), whole = {0};
+	struct mf_digest digest = small_steps_digest(state);
+	struct mf_step_registry *registry = only_set();
+	struct mf_state_reading strict = {.registry = registry, .history_limit = LIMIT}, lenient = {.registry = registry, .history_limit = LIMIT, .drop_unreadable = true};
+	struct mf_error error = {0};
+	assert_int_equal(patched(base, &delta, &strict, &made, &error), MF_ERR_UNKNOWN_STEP);
+	assert_non_null(strstr(error.message, "test_remove"));
+	assert_int_equal(patched(base, &delta, &lenient, &made, &error), MF_OK);
+	small_assert_digest(made, &digest);
+	assert_int_equal(mf_state_undo_depth(made), 2);
+	assert_int_equal(lenient.dropped, 2);
+	mf_state_unref(made);
+
+	assert_int_equal(mf_pack_state(&whole, state), MF_OK);
+	struct mf_unpack in = {.at = whole.bytes, .end = whole.bytes + whole.len};
+	lenient.dropped = 0;
+	assert_int_equal(mf_unpack_state_with(&in, &lenient, &made, &error), MF_OK);
+	small_assert_digest(made, &digest);
+	assert_int_equal(mf_state_undo_depth(made), 2);
+	assert_int_equal(lenient.dropped, 2);
+	made = small_undo(small_undo(made, 5), 6);
+	assert_int_equal(small_number_in(made), 1);
+	mf_state_unref(made);
+	mf_buffer_deinit(&whole);
+	mf_buffer_deinit(&delta);
+	mf_step_registry_free(registry);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+/* ---- damage ---- */
+
+static void rich_pair(struct mf_state **out_base, struct mf_state **out_state)
+{
+	struct mf_state *base = small_undo(small_set_number(wide_state(6), 1, 2), 3);
+	struct mf_transaction *transaction = small_transaction_new();
+	add(transaction, "test_remove", "{\"id\":\"c2\"}");
+	add(transaction, "test_set", "{\"id\":\"c1\",\"key\":\"k\",\"value\":[1,{\"a\":null}]}");
+	add(transaction, "test_insert", "{\"parent\":\"root\",\"index\":1,\"node\":{\"id\":\"n\",\"type\":\"item\",\"marks\":[{\"type\":\"m\"}],\"children\":[{\"id\":\"o\",\"type\":\"item\"}]}}");
+	*out_base = base;
+	*out_state = small_undo(small_set_number(small_steps_commit(mf_state_ref(base), transaction, 4), 7, 5), 6);
+}
+
+static void every_prefix_of_a_difference_is_corrupted(void **unused)
+{
+	(void)unused;
+	struct mf_state *base, *state, *made;
+	rich_pair(&base, &state);
+	check(base, state);
+	struct mf_buffer delta = difference(base, state);
+	for (size_t len = 0; len < delta.len; len++) {
+		struct mf_buffer cut = {.bytes = mf_memdup(delta.bytes, len ? len : 1), .len = len};
+		assert_int_equal(apply(base, &cut, &made, NULL), MF_ERR_CORRUPTED);
+		mf_buffer_deinit(&cut);
+	}
+	mf_buffer_deinit(&delta);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+static void flipped_bits_give_an_error_or_a_sound_state(void **unused)
+{
+	(void)unused;
+	struct mf_state *base, *state, *made;
+	rich_pair(&base, &state);
+	struct mf_buffer delta = difference(base, state);
+	uint64_t seed = 4711;
+	unsigned refused = 0, made_count = 0;
+	for (unsigned i = 0; i < 20000; i++) {
+		struct mf_buffer copy = {.bytes = mf_memdup(delta.bytes, delta.len), .len = delta.len};
+		for (unsigned flips = 1 + i % 3; flips > 0; flips--)
+			copy.bytes[next_random(&seed) % copy.len] ^= (unsigned char)(1u << (next_random(&seed) % 8));
+		struct mf_error error = {0};
+		enum mf_status status = apply(base, &copy, &made, &error);
+		if (status == MF_OK) {
+			struct mf_state *again = reread(made);
+			assert_same(again, made);
+			mf_state_unref(again);
+			mf_state_unref(made);
+			made_count++;
+		} else {
+			assert_true(status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_STEP);
+			refused++;
+		}
+		mf_buffer_deinit(&copy);
+	}
+	assert_true(refused > 1000 && made_count > 1000);
+	mf_buffer_deinit(&delta);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+#define HEAD "\x97\x01\x01\x02\x90"                  /* from LSN 1 to 2, no step types */
+#define STACKS "\x93\x00\x01\x90\x93\x00\x00\x90"
+#define ITEM "\x93\xa4item\x80\x80"
+#define HOSTILE(text) assert_hostile(text, sizeof(text) - 1)
+
+static enum mf_status apply_bytes(const char *text, size_t len)
+{
+	struct mf_state *base = wide_state(3), *made = NULL;
+	struct mf_buffer delta = {.bytes = mf_memdup(text, len), .len = len};
+	enum mf_status status = apply(base, &delta, &made, NULL);
+	mf_buffer_deinit(&delta);
+	mf_state_unref(made);
+	mf_state_unref(base);
+	return status;
+}
+
+static void assert_hostile(const char *text, size_t len)
+{
+	assert_int_equal(apply_bytes(text, len), MF_ERR_CORRUPTED);
+}
+
+/* The base is root with c0, c1, c2 and below them g0, g1, g2: 7 nodes. */
+static void differences_that_make_no_tree_are_corrupted(void **unused)
+{
+	(void)unused;
+	static const char good[] = HEAD "\x94\x08\xa1x" ITEM "\x90" STACKS; /* count is wrong: x is in no list */
+	HOSTILE(good);
+	static const char listed[] = HEAD "\x97\x08\xa1x" ITEM "\x90\xa4root\xc0\x92\x92\x00\x03\xa1x" STACKS;
+	assert_int_equal(apply_bytes(listed, sizeof(listed) - 1), MF_OK);
+	HOSTILE("\x96\x01\x01\x02\x90\x91\x07" STACKS);                                      /* six items */
+	HOSTILE("\x97\x02\x01\x02\x90\x91\x07" STACKS);                                      /* another format */
+	HOSTILE("\x97\x01\x01\x01\x90\x91\x07" STACKS);                                      /* leads nowhere */
+	HOSTILE("\x97\x01\x00\x02\x90\x91\x07" STACKS);                                      /* another base */
+	HOSTILE(HEAD "\x91\x08" STACKS);                                                     /* a node less than promised */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\xc0\x91\xa1y" STACKS);                                /* lists what there is not */
+	HOSTILE(HEAD "\x94\x07\xa2""g0\xc0\x91\xa2""c0" STACKS);                             /* a circle: c0 over g0 over c0 */
+	HOSTILE(HEAD "\x94\x08\xa4root\xc0\x92\x92\x00\x03\xa2""g1" STACKS);                 /* g1 twice */
+	HOSTILE(HEAD "\x94\x08\xa4root\xc0\x92\x92\x00\x03\x92\x00\x01" STACKS);             /* a run that goes back */
+	HOSTILE(HEAD "\x94\x07\xa4root\xc0\x91\x92\x00\x04" STACKS);                         /* a run that is too long */
+	HOSTILE(HEAD "\x94\x07\xa4root\xc0\x91\x92\xcf\xff\xff\xff\xff\xff\xff\xff\xff\x01" STACKS);
+	HOSTILE(HEAD "\x94\x07\xa4root\xc0\x91\x92\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff" STACKS);
+	HOSTILE(HEAD "\x97\x08\xa1x\xc0\x90\xa4root\xc0\x92\x92\x00\x03\xa1x" STACKS);       /* a new node without content */
+	HOSTILE(HEAD "\x97\x08\xa1x" ITEM "\xc0\xa4root\xc0\x92\x92\x00\x03\xa1x" STACKS);   /* a new node without a list */
+	HOSTILE(HEAD "\x94\x07\xa4root" ITEM "\xc0" STACKS);                                 /* the root is of type doc */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa0\x80\x80\xc0" STACKS);                         /* a type without a name */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa4item\x82\xa1k\x01\xa1k\x01\x80\xc0" STACKS);   /* an attribute twice */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa4item\x80\x81\xa1m\x01\xc0" STACKS);            /* a mark that is a number */
+	HOSTILE(HEAD "\x93\x07\xa2""c0\xc0" STACKS);
+	HOSTILE(HEAD "\xdd\xff\xff\xff\xff\x07" STACKS);
+	HOSTILE(HEAD "\x91\x07\x93\x00\x01\xdd\xff\xff\xff\xff");
+}
+
+/* ---- out of memory ---- */
+
+static enum mf_status write_and_apply(const struct mf_state *base, const struct mf_state *state)
+{
+	struct mf_buffer buffer = {0};
+	struct mf_state *made = NULL;
+	bool fits = false;
+	mf_tree_trim();
+	enum mf_status status = mf_pack_delta(&buffer, base, state, 1u << 30, &fits);
+	if (status == MF_OK)
+		status = apply(base, &buffer, &made, NULL);
+	mf_buffer_deinit(&buffer);
+	mf_state_unref(made);
+	return status;
+}
+
+static void every_failed_allocation_is_reported_as_such(void **unused)
+{
+	(void)unused;
+	struct mf_state *base, *state;
+	rich_pair(&base, &state);
+	for (uint64_t n = 1;; n++) {
+		mf_mem_fail_at(n, false);
+		enum mf_status status = write_and_apply(base, state);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK) {
+			assert_true(n > 20);
+			break;
+		}
+		assert_int_equal(status, MF_ERR_NO_MEMORY);
+	}
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_difference_is_as_large_as_the_change_not_as_the_document),
+		cmocka_unit_test(a_node_that_goes_and_comes_back_is_told_whole),
+		cmocka_unit_test(stacks_are_told_by_what_was_popped_and_pushed),
+		cmocka_unit_test(a_difference_longer_than_wanted_is_given_up),
+		cmocka_unit_test(states_that_do_not_follow_have_no_difference),
+		cmocka_unit_test(a_difference_fits_its_base_only),
+		cmocka_unit_test(p5_the_stacks_end_above_what_cannot_be_read),
+		cmocka_unit_test(every_prefix_of_a_difference_is_corrupted),
+		cmocka_unit_test(flipped_bits_give_an_error_or_a_sound_state),
+		cmocka_unit_test(differences_that_make_no_tree_are_corrupted),
+		cmocka_unit_test(every_failed_allocation_is_reported_as_such),
+	};
+	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
+}
