@@ -1,7 +1,10 @@
 #include "persist/env.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -125,6 +128,50 @@ static int os_drop_cache(void *user, const char *path)
 	return -error;
 }
 
+/* Where the file system cannot do it in one step (NFS) somebody may be faster between the two. */
+static int rename_new(const char *from, const char *to)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	struct stat info;
+	if (lstat(to, &info) == 0)
+		return -EEXIST;
+	return rename(from, to) == 0 ? 0 : -errno;
+}
+
+static int os_rename(void *user, const char *from, const char *to, bool replace)
+{
+	(void)user;
+	if (!replace)
+		return rename_new(from, to);
+	return rename(from, to) == 0 ? 0 : -errno;
+}
+
+static int os_remove(void *user, const char *path)
+{
+	(void)user;
+	return remove(path) == 0 ? 0 : -errno;
+}
+
+static int os_is_empty(void *user, const char *path)
+{
+	(void)user;
+	DIR *dir = opendir(path);
+	if (!dir)
+		return -errno;
+	const struct dirent *entry;
+	int error;
+	do {
+		errno = 0;
+		entry = readdir(dir);
+		error = errno;
+	} while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+	closedir(dir);
+	return error ? -error : !entry;
+}
+
 static const struct mf_env os_env = {
 	.wall_us = os_wall_us,
 	.monotonic_us = os_monotonic_us,
@@ -138,6 +185,9 @@ static const struct mf_env os_env = {
 	.mkdir = os_mkdir,
 	.size = os_size,
 	.drop_cache = os_drop_cache,
+	.rename = os_rename,
+	.remove = os_remove,
+	.is_empty = os_is_empty,
 };
 
 const struct mf_env *mf_env_os(void)

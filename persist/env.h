@@ -27,6 +27,11 @@ struct mf_env {
 	int64_t (*size)(void *user, const char *path); /* -ENOENT when there is none */
 	/* Lets the kernel forget the clean pages of a file, so that the next read tells what the device holds. */
 	int (*drop_cache)(void *user, const char *path);
+	/* Gives a file or directory its final name. replace: it may take the place of a file, or of an empty directory;
+	 * else -EEXIST. */
+	int (*rename)(void *user, const char *from, const char *to, bool replace);
+	int (*remove)(void *user, const char *path); /* a file, or an empty directory */
+	int (*is_empty)(void *user, const char *dir); /* 1, or 0 when it has entries */
 };
 
 const struct mf_env *mf_env_os(void);

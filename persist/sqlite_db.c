@@ -342,6 +342,11 @@ bool mf_stmt_no_memory(struct mf_stmt *stmt)
 	return sqlite3_errcode(stmt->sql->db) == SQLITE_NOMEM;
 }
 
+void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user)
+{
+	sqlite3_progress_handler(sql->db, 1000, tick, user);
+}
+
 int64_t mf_sql_changes(struct mf_sql *sql)
 {
 	return sqlite3_changes64(sql->db);

@@ -55,6 +55,8 @@ int64_t mf_stmt_int(struct mf_stmt *stmt, int column);
 const char *mf_stmt_text(struct mf_stmt *stmt, int column, size_t *out_len); /* NULL for NULL; NUL-terminated; out_len may be NULL */
 const void *mf_stmt_blob(struct mf_stmt *stmt, int column, size_t *out_len); /* NULL for an empty one */
 bool mf_stmt_no_memory(struct mf_stmt *stmt); /* was a column NULL for want of memory? */
+/* Calls tick now and then while statements run; not 0: the statement ends with MF_ERR_STATE. NULL: no more. */
+void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user);
 int64_t mf_sql_changes(struct mf_sql *sql); /* rows that the last statement inserted, changed or deleted */
 
 /* ---- transactions ---- */

@@ -16,6 +16,7 @@
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/fork_guard.h"
+#include "persist/sqlite_paths.h"
 
 extern const struct mf_store_ops mf_sqlite_ops;
 
@@ -34,31 +35,13 @@ uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost
 
 /* ---- files ---- */
 
-static enum mf_status sync_parent(const struct mf_sqlite *store, struct mf_error *error)
-{
-	char *path = mf_strdup(store->dir);
-	if (!path)
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", store->dir);
-	size_t len = strlen(path);
-	while (len > 1 && path[len - 1] == '/')
-		path[--len] = '\0';
-	char *slash = strrchr(path, '/');
-	if (slash)
-		slash[slash == path] = '\0';
-	const char *parent = slash ? path : ".";
-	int result = mf_env_sync_dir(store->env, parent);
-	enum mf_status status = result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", parent) : MF_OK;
-	mf_free(path);
-	return status;
-}
-
 static enum mf_status make_dir(const struct mf_sqlite *store, struct mf_error *error)
 {
 	/* Documents may be private: nobody else reads them unless the owner says so. */
 	int result = store->env->mkdir(store->env->user, store->dir, 0700);
 	if (result == -EEXIST)
 		return MF_OK;
-	return result < 0 ? mf_sqlite_os_failed(error, result, "create the directory", store->dir) : sync_parent(store, error);
+	return result < 0 ? mf_sqlite_os_failed(error, result, "create the directory", store->dir) : mf_path_sync_parent(store->env, store->dir, error);
 }
 
 /* SQLite would make it readable for everybody; its log and index take over what the database has. */
@@ -186,21 +169,26 @@ struct new_epoch {
 	int64_t epoch, first_lsn, lost_from;
 };
 
-static enum mf_status write_epoch(struct mf_sqlite *store, void *user, struct mf_error *error)
+enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
 {
-	const struct new_epoch *from = user;
 	struct mf_stmt *stmt;
 	enum mf_status status = mf_sql_prepare(store->writer, "INSERT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
 	if (status != MF_OK)
 		return status;
-	mf_stmt_bind_int(stmt, 1, from->epoch);
-	mf_stmt_bind_int(stmt, 2, from->first_lsn);
-	mf_stmt_bind_int(stmt, 3, from->lost_from);
-	mf_stmt_bind_int(stmt, 4, mf_sqlite_epoch_checksum(from->epoch, from->first_lsn, from->lost_from));
+	mf_stmt_bind_int(stmt, 1, epoch);
+	mf_stmt_bind_int(stmt, 2, first_lsn);
+	mf_stmt_bind_int(stmt, 3, lost_from);
+	mf_stmt_bind_int(stmt, 4, mf_sqlite_epoch_checksum(epoch, first_lsn, lost_from));
 	status = mf_stmt_run(stmt, error);
 	mf_stmt_free(stmt);
-	store->next_last_lsn = from->first_lsn - 1;
+	store->next_last_lsn = first_lsn - 1;
 	return status;
+}
+
+static enum mf_status write_epoch(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	const struct new_epoch *from = user;
+	return mf_sqlite_write_epoch(store, from->epoch, from->first_lsn, from->lost_from, error);
 }
 
 static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest, struct mf_error *error)
@@ -342,24 +330,13 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	return MF_OK;
 }
 
-/* A name that begins with "file:" is one of a file here: SQLite would read it as a URI with options. */
-static char *join(const char *dir, const char *name)
-{
-	const char *here = strncmp(dir, "file:", 5) == 0 ? "./" : "";
-	size_t size = strlen(here) + strlen(dir) + strlen(name) + 2;
-	char *path = mf_malloc(size);
-	if (path)
-		snprintf(path, size, "%s%s/%s", here, dir, name);
-	return path;
-}
-
 static bool make_paths(struct mf_sqlite *store, const char *dir)
 {
 	store->dir = mf_strdup(dir);
-	store->db_path = join(dir, "store.db");
-	store->wal_path = join(dir, "store.db-wal");
-	store->watermark_path = join(dir, "watermark");
-	store->lock_path = join(dir, "lock");
+	store->db_path = mf_path_join(dir, "store.db");
+	store->wal_path = mf_path_join(dir, "store.db-wal");
+	store->watermark_path = mf_path_join(dir, "watermark");
+	store->lock_path = mf_path_join(dir, "lock");
 	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path;
 }
 

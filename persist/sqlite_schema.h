@@ -89,3 +89,10 @@
 #define MF_SQLITE_EXPLAIN_HOLE \
 	"SELECT (SELECT count(*) FROM compacted_keys WHERE lsn BETWEEN ?1 AND ?2)" \
 	" + (SELECT ifnull(sum(min(first_lsn - 1, ?2) - max(lost_from, ?1) + 1), 0) FROM epochs WHERE lost_from > 0 AND lost_from <= ?2 AND first_lsn > ?1)"
+
+/* UNION, not UNION ALL: in a damaged index the next id may be one that was met before, for ever. */
+#define MF_SQLITE_COUNT_DOCUMENTS \
+	"WITH RECURSIVE ids(id) AS (SELECT min(doc_id) FROM events UNION" \
+	" SELECT (SELECT min(doc_id) FROM events WHERE doc_id > ids.id) FROM ids WHERE ids.id IS NOT NULL)" \
+	" SELECT (SELECT count(id) FROM ids) + (SELECT count(*) FROM compactions c WHERE chain_lsn > 0 AND NOT EXISTS" \
+	" (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id))"

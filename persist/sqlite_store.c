@@ -162,13 +162,6 @@ enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work,
 
 /* ---- stats ---- */
 
-/* UNION, not UNION ALL: in a damaged index the next id may be one that was met before, for ever. */
-#define COUNT_DOCUMENTS \
-	"WITH RECURSIVE ids(id) AS (SELECT min(doc_id) FROM events UNION" \
-	" SELECT (SELECT min(doc_id) FROM events WHERE doc_id > ids.id) FROM ids WHERE ids.id IS NOT NULL)" \
-	" SELECT (SELECT count(id) FROM ids) + (SELECT count(*) FROM compactions c WHERE chain_lsn > 0 AND NOT EXISTS" \
-	" (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id))"
-
 static enum mf_status count_all(struct mf_sqlite *store, struct mf_sql *sql, struct mf_error *error)
 {
 	int64_t deleted = 0;
@@ -178,7 +171,7 @@ static enum mf_status count_all(struct mf_sqlite *store, struct mf_sql *sql, str
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "SELECT sum(first_lsn - lost_from) FROM epochs WHERE lost_from > 0", &store->lost_events, error);
 	if (status == MF_OK)
-		status = mf_sql_number(sql, COUNT_DOCUMENTS, &store->base_documents, error);
+		status = mf_sql_number(sql, MF_SQLITE_COUNT_DOCUMENTS, &store->base_documents, error);
 	store->lost_events += deleted;
 	return status;
 }
@@ -304,4 +297,5 @@ const struct mf_store_ops mf_sqlite_ops = {
 	.save_checkpoint = mf_sqlite_save_checkpoint,
 	.checkpoints = mf_sqlite_checkpoints,
 	.epoch_end = mf_sqlite_epoch_end,
+	.backup = mf_sqlite_backup,
 };

@@ -1,5 +1,5 @@
 /* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _append, _read, _keys,
- * _snapshot, _compact, _verify and _store.
+ * _snapshot, _compact, _followers, _backup, _restore, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
  *
@@ -166,6 +166,9 @@ enum mf_status mf_sqlite_epoch_end(struct mf_store *store, int64_t epoch, int64_
 /* ---- sqlite_verify.c ---- */
 enum mf_status mf_sqlite_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 
+/* ---- sqlite_backup.c ---- */
+enum mf_status mf_sqlite_backup(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out, struct mf_error *error);
+
 /* ---- sqlite_setup.c ---- */
 enum mf_sqlite_identity { MF_SQLITE_OURS, MF_SQLITE_EMPTY };
 /* MF_ERR_INVALID: not a store, or of a newer version. MF_ERR_NOT_FOUND: an empty database where a watermark says
@@ -183,5 +186,7 @@ enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const
 
 /* ---- sqlite_open.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);
+/* Inside a transaction; next_last_lsn becomes first_lsn - 1. */
+enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error);
 /* Frees everything that is there, in any state of opening; no sync, no checkpoint. */
 enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error);

@@ -1,5 +1,6 @@
-#include <moduforge/store.h>
+#include <moduforge/backup.h>
 
+#include <stddef.h>
 #include <string.h>
 
 #include "model/mem.h"
@@ -120,7 +121,7 @@ enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out
 	return store->ops->stats(store, out, error);
 }
 
-/* ---- checkpoints: what backends of an older interface do not know ---- */
+/* ---- what backends of an older interface do not know ---- */
 #define REQUIRE_NEW(store, op) \
 	do { \
 		if ((store)->ops->size < offsetof(struct mf_store_ops, op) + sizeof((store)->ops->op)) \
@@ -164,6 +165,14 @@ enum mf_status mf_store_epoch_end(struct mf_store *store, int64_t epoch, int64_t
 {
 	REQUIRE_NEW(store, epoch_end);
 	return store->ops->epoch_end(store, epoch, out_lsn, error);
+}
+
+enum mf_status mf_store_backup(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out_info, struct mf_error *error)
+{
+	REQUIRE_NEW(store, backup);
+	if (!path || !path[0])
+		return mf_error_set(error, MF_ERR_INVALID, "a backup needs the name of a file");
+	return store->ops->backup(store, path, progress, user, out_info, error);
 }
 
 enum mf_status mf_store_close(struct mf_store *store, struct mf_error *error)

@@ -72,6 +72,16 @@ struct mf_damage {
 };
 typedef void mf_damage_visit(void *user, const struct mf_damage *damage);
 
+/* moduforge/backup.h tells of these. */
+struct mf_backup_info {
+	int64_t lsn;       /* it holds every event up to here, and none above */
+	int64_t epoch;     /* of the store's opening then */
+	int64_t time_us;   /* when it was complete, since 1970 UTC */
+	int64_t events, documents;
+	int64_t bytes;     /* of the file */
+};
+typedef bool mf_backup_progress(void *user, int64_t done_bytes, int64_t total_bytes); /* false: stop */
+
 /* What a backend implements. user data of a backend: embed struct mf_store as the first member. */
 struct mf_store_ops {
 	size_t size;
@@ -111,6 +121,8 @@ struct mf_store_ops {
 	/* The last LSN that was given before an opening newer than epoch: what came behind it in epoch was lost in a crash.
 	 * INT64_MAX: there is no newer one. */
 	enum mf_status (*epoch_end)(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
+	/* The whole store as one file; see moduforge/backup.h. NULL: this backend has none. */
+	enum mf_status (*backup)(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out, struct mf_error *error);
 };
 struct mf_store {
 	const struct mf_store_ops *ops;

@@ -58,6 +58,42 @@ static void files_are_written_and_read_back(void **state)
 	free(under);
 }
 
+static void make_file(const char *path)
+{
+	int fd = mf_env_os()->open(NULL, path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(mf_env_os()->close(NULL, fd), 0);
+}
+
+static void names_are_given_and_taken_away(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *a = kit_path(kit_dir, "a"), *b = kit_path(kit_dir, "b"), *dir = kit_path(kit_dir, "dir"), *used = kit_path(kit_dir, "used"), *inside = kit_path(kit_dir, "used/file");
+	make_file(a);
+	assert_int_equal(env->rename(env->user, a, b, false), 0);
+	assert_int_equal(env->rename(env->user, a, b, false), -ENOENT);
+	make_file(a);
+	assert_int_equal(env->rename(env->user, a, b, false), -EEXIST);
+	assert_int_equal(env->rename(env->user, a, b, true), 0);
+	assert_int_equal(env->mkdir(env->user, dir, 0700), 0);
+	assert_int_equal(env->mkdir(env->user, used, 0700), 0);
+	make_file(inside);
+	assert_int_equal(env->is_empty(env->user, dir), 1);
+	assert_int_equal(env->is_empty(env->user, used), 0);
+	assert_int_equal(env->is_empty(env->user, a), -ENOENT);
+	assert_int_equal(env->is_empty(env->user, b), -ENOTDIR);
+	assert_int_equal(env->rename(env->user, dir, used, true), -ENOTEMPTY);
+	assert_int_equal(env->rename(env->user, used, dir, false), -EEXIST);
+	assert_int_equal(env->rename(env->user, used, dir, true), 0); /* an empty one gives way */
+	assert_int_equal(env->remove(env->user, dir), -ENOTEMPTY);
+	assert_int_equal(env->remove(env->user, b), 0);
+	assert_int_equal(env->remove(env->user, b), -ENOENT);
+	char *const paths[] = {a, b, dir, used, inside};
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		free(paths[i]);
+}
+
 static void a_lock_is_refused_while_another_holds_it(void **state)
 {
 	(void)state;
@@ -108,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clocks_and_randomness_work),
 		cmocka_unit_test(files_are_written_and_read_back),
+		cmocka_unit_test(names_are_given_and_taken_away),
 		cmocka_unit_test(a_lock_is_refused_while_another_holds_it),
 		cmocka_unit_test(short_counts_are_completed),
 	};

@@ -1,0 +1,65 @@
+#include "persist/sqlite_paths.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <moduforge/value.h>
+
+#include "model/mem.h"
+#include "persist/env.h"
+#include "persist/sqlite_store.h"
+
+static const char *here_if_needed(const char *path)
+{
+	return strncmp(path, "file:", 5) == 0 ? "./" : "";
+}
+
+/* Without slashes at the end, but for the root. */
+static size_t trimmed(const char *path)
+{
+	size_t len = strlen(path);
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return len;
+}
+
+char *mf_path_join(const char *dir, const char *name)
+{
+	const char *here = here_if_needed(dir);
+	size_t size = strlen(here) + strlen(dir) + strlen(name) + 2;
+	char *path = mf_malloc(size);
+	if (path)
+		snprintf(path, size, "%s%s/%s", here, dir, name);
+	return path;
+}
+
+enum mf_status mf_path_partial(const struct mf_env *env, const char *path, char **out, struct mf_error *error)
+{
+	uint64_t number;
+	size_t len = trimmed(path), size = len + 32;
+	int result = env->random(env->user, &number, sizeof(number));
+	if (result < 0)
+		return mf_sqlite_os_failed(error, result, "get random numbers for", path);
+	char *partial = mf_malloc(size);
+	if (!partial)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for the name %.300s", path);
+	snprintf(partial, size, "%s%.*s.%016llx.partial", here_if_needed(path), (int)len, path, (unsigned long long)number);
+	*out = partial;
+	return MF_OK;
+}
+
+enum mf_status mf_path_sync_parent(const struct mf_env *env, const char *path, struct mf_error *error)
+{
+	char *parent = mf_strdup(path);
+	if (!parent)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while syncing the directory of %.300s", path);
+	parent[trimmed(parent)] = '\0';
+	char *slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = '\0';
+	const char *name = slash ? parent : ".";
+	int result = mf_env_sync_dir(env, name);
+	enum mf_status status = result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", name) : MF_OK;
+	mf_free(parent);
+	return status;
+}
