@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from test_example_plugin import BUILD, MESON, SOURCE, call, install
+from stranger import MESON, SOURCE, call
+from test_example_plugin import install
 
 FIRST_RUNTIME = 'stored at LSN 1\nLSN 3: price "9.95"\n'
 SECOND_RUNTIME = 'stored before, at LSN 1\nLSN 5: price "9.95"\n'

@@ -6,12 +6,12 @@ usage: test_example_plugin.py SOURCE BUILD MESON
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-SOURCE, BUILD, MESON = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+from stranger import BUILD, MESON, SOURCE, call
+
 INPUT = [
     {"doc": "d", "steps": [{"type_id": "insert_node", "data": {"parent": "root", "node": {"id": "p", "type": "p", "attrs": {"text": "one two  three"}}}}]},
     {"doc": "d", "steps": [{"type_id": "count_words", "data": {"id": "p"}}]},
@@ -19,13 +19,6 @@ INPUT = [
     {"doc": "d", "op": "redo"},
     {"doc": "d", "steps": [{"type_id": "count_words", "data": {"id": "p"}}] * 4},
 ]
-
-
-def call(*command, **options):
-    run = subprocess.run([str(c) for c in command], text=True, capture_output=True, **options)
-    if run.returncode not in (0, 1):
-        raise SystemExit(f"Bail out! {command}: {run.stdout[-2000:]}{run.stderr[-2000:]}")
-    return run
 
 
 def install(work):
@@ -49,7 +42,7 @@ def run_with(work, plugin):
         "plugins": [{"name": "node_steps"}, {"name": "snapshot_subscriber"},
                     {"name": "word_count", "path": str(plugin), "config": {"max_steps": 3}}]}))
     mf = [BUILD / "mf", "--config", config]
-    acks = call(*mf, "run", "--data", work / "data", input="".join(json.dumps(i) + "\n" for i in INPUT))
+    acks = call(*mf, "run", "--data", work / "data", codes=(1,), input="".join(json.dumps(i) + "\n" for i in INPUT))
     state = call(*mf, "state", "--doc", "d", "--data", work / "data")
     return [json.loads(a) for a in acks.stdout.splitlines()], json.loads(state.stdout)
 

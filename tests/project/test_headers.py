@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every header compiles alone; the public ones also as C++; and no failure can be overlooked (known fault P17)."""
+"""Every header compiles alone; the public ones also as C++17, with C names; and no failure can be overlooked (known fault P17)."""
 import re
 import shutil
 import subprocess
@@ -11,6 +11,10 @@ def compiles(compiler, language, root, header):
     public = header.is_relative_to(root / "include")
     name = header.relative_to(root / "include" if public else root)
     flags = ["-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{root / 'include'}"]
+    if language == "c++":
+        flags.append("-std=c++17")
+        if 'extern "C" {' not in header.read_text():
+            return False, "its functions would be looked for under C++ names: extern \"C\" is missing"
     if not public:
         flags.append(f"-I{root}")
     run = subprocess.run([compiler, *flags, "-"], input=f"#include <{name}>\n", text=True, capture_output=True)
