@@ -7,6 +7,8 @@
 
 #include "host/commands.h"
 #include "host/nearest.h"
+#include "host/table.h"
+#include "host/visible.h"
 
 #ifndef MF_VERSION
 #define MF_VERSION "unknown"
@@ -23,16 +25,13 @@ struct words {
 /* ---- what is wrong ---- */
 static const struct mf_command *usage_error(const char *what, const char *which)
 {
-	fprintf(stderr, "mf: MF_ERR_INVALID: %s", what);
-	if (which)
-		fprintf(stderr, " '%s'", which);
-	fputs("; see 'mf help'\n", stderr);
+	mf_say("MF_ERR_INVALID: %s%s%s%s; see 'mf help'", what, which ? " '" : "", which ? which : "", which ? "'" : "");
 	return NULL;
 }
 
 static const struct mf_command *did_you_mean(const char *what, const char *which, const char *before, const char *nearest)
 {
-	fprintf(stderr, "mf: MF_ERR_INVALID: %s '%s'; did you mean '%s%s'?\n", what, which, before, nearest);
+	mf_say("MF_ERR_INVALID: %s '%s'; did you mean '%s%s'?", what, which, before, nearest);
 	return NULL;
 }
 
@@ -57,18 +56,20 @@ static const struct mf_option *find_option(const char *text, const char **out_va
 	return NULL;
 }
 
-static bool read_number(const char *text, int64_t *out)
+/* NULL, or what is wrong with the value. */
+static const char *read_number(const struct mf_option *option, const char *text, int64_t *out)
 {
 	char *end;
 	errno = 0;
 	long long number = strtoll(text, &end, 10);
 	if (errno || end == text || *end || number < 0 || *text < '0' || *text > '9')
-		return false;
+		return "a number from 0 on is wanted after";
+	if (option->most > 0 && (number < option->least || number > option->most))
+		return "a number outside the bounds (see the help of the command) after";
 	*out = number;
-	return true;
+	return NULL;
 }
 
-/* NULL, or what is wrong with the value. */
 static const char *store_option(const struct mf_option *option, const char *value, struct mf_args *args)
 {
 	char *field = (char *)args + option->place;
@@ -76,7 +77,7 @@ static const char *store_option(const struct mf_option *option, const char *valu
 	if (option->kind == MF_WORD_NONE)
 		return NULL;
 	if (option->kind == MF_WORD_NUMBER)
-		return read_number(value, (int64_t *)(void *)field) ? NULL : "a number from 0 on is wanted after";
+		return read_number(option, value, (int64_t *)(void *)field);
 	memcpy(field, &value, sizeof(value));
 	return *value ? NULL : "an empty value after";
 }
@@ -161,6 +162,15 @@ static const struct mf_command *take_operands(const struct mf_command *command, 
 	return missing->name && !missing->optional ? usage_error("this command needs", missing->name) : command;
 }
 
+static const struct mf_command *check_form(const struct mf_command *command, const struct mf_args *args)
+{
+	if (!(args->given & MF_ARG_TABLE))
+		return command;
+	if (args->given & MF_ARG_JSON)
+		return usage_error("it is one or the other: '--json' or", "--table");
+	return mf_table_is_available() ? command : usage_error("this build has no tables (it was made without libsmartcols):", "--table");
+}
+
 static const struct mf_command *check_options(const struct mf_command *command, const struct mf_args *args)
 {
 	for (const struct mf_option *option = mf_options; option->name; option++) {
@@ -173,11 +183,11 @@ static const struct mf_command *check_options(const struct mf_command *command, 
 		const char *value;
 		memcpy(&value, (const char *)args + option->place, sizeof(value));
 		if (!mf_option_allows(option, value)) {
-			fprintf(stderr, "mf: MF_ERR_INVALID: %s is one of %s, not '%s'; see 'mf help'\n", option->name, option->value, value);
+			mf_say("MF_ERR_INVALID: %s is one of %s, not '%s'; see 'mf help'", option->name, option->value, value);
 			return NULL;
 		}
 	}
-	return command;
+	return check_form(command, args);
 }
 
 /* `mf help X`, `mf --help X` and `mf X --help` are the same. What it asks about is a command, of one word or two. */

@@ -1,15 +1,18 @@
 /* cmd_list.c - what there is: documents, snapshots, plugins; and compaction, document by document. */
 #include "host/commands.h"
 #include "host/doc_list.h"
+#include "host/listing.h"
 #include "host/session.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static struct mf_output out;
+static struct mf_listing listing;
 
-typedef enum mf_status each(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error); /* prints */
+typedef enum mf_status each(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error); /* fills the listing */
 
-static enum mf_exit list(const struct mf_args *args, enum mf_session_kind kind, each *print)
+static enum mf_exit list(const struct mf_args *args, enum mf_session_kind kind, const struct mf_column *columns, each *fill)
 {
 	struct mf_runtime *runtime;
 	struct mf_error error = {0};
@@ -17,22 +20,30 @@ static enum mf_exit list(const struct mf_args *args, enum mf_session_kind kind, 
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);
-	enum mf_status status = print(runtime, args, &error);
-	if (status != MF_OK)
+	mf_listing_init(&listing, args, &out, columns);
+	enum mf_status status = fill(runtime, args, &error);
+	if (status == MF_OK) {
+		mf_listing_end(&listing);
+	} else {
+		mf_listing_end_quietly(&listing);
 		code = mf_fail(status, &error);
+	}
 	return mf_session_close(runtime, &out, code);
 }
 
 /* ---- docs ---- */
+static const struct mf_column document_columns[] = {
+	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"lsn", "LSN", MF_COLUMN_INT, NULL},
+	{"events", "EVENTS", MF_COLUMN_INT, NULL},
+	{"snapshots", "SNAPSHOTS", MF_COLUMN_INT, NULL},
+	{0},
+};
+
 static bool print_document(void *user, const struct mf_document_info *info)
 {
 	(void)user;
-	mf_output_open(&out);
-	mf_output_text(&out, "doc", info->doc_id);
-	mf_output_int(&out, "lsn", info->last_lsn);
-	mf_output_int(&out, "events", info->events);
-	mf_output_int(&out, "snapshots", info->snapshots);
-	mf_output_close(&out);
+	mf_listing_row(&listing, (const struct mf_cell[]){{.text = info->doc_id}, {.number = info->last_lsn}, {.number = info->events}, {.number = info->snapshots}});
 	return !out.error;
 }
 
@@ -45,21 +56,29 @@ static enum mf_status each_document(struct mf_runtime *runtime, const struct mf_
 
 enum mf_exit mf_cmd_docs(const struct mf_args *args)
 {
-	return list(args, MF_SESSION_READ, each_document);
+	return list(args, MF_SESSION_READ, document_columns, each_document);
 }
 
 /* ---- snapshots ---- */
+static const struct mf_column snapshot_columns[] = {
+	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"upto_lsn", "UP TO LSN", MF_COLUMN_INT, NULL},
+	{"created_at", "CREATED", MF_COLUMN_TIME, "time"},
+	{"bytes", "SIZE", MF_COLUMN_BYTES, NULL},
+	{"version", "VERSION", MF_COLUMN_INT, NULL},
+	{0},
+};
+
 static bool print_snapshot(void *user, const struct mf_snapshot_info *info)
 {
 	(void)user;
-	mf_output_open(&out);
-	mf_output_text(&out, "doc", info->doc_id);
-	mf_output_int(&out, "upto_lsn", info->upto_lsn);
-	mf_output_time(&out, "time", info->created_at);
-	mf_output_int(&out, "created_at", info->created_at);
-	mf_output_int(&out, "bytes", info->bytes);
-	mf_output_int(&out, "version", info->version);
-	mf_output_close(&out);
+	mf_listing_row(&listing, (const struct mf_cell[]){
+					 {.text = info->doc_id},
+					 {.number = info->upto_lsn},
+					 {.number = info->created_at},
+					 {.number = info->bytes},
+					 {.number = info->version},
+				 });
 	return !out.error;
 }
 
@@ -72,22 +91,35 @@ static enum mf_status each_snapshot(struct mf_runtime *runtime, const struct mf_
 
 enum mf_exit mf_cmd_snapshots(const struct mf_args *args)
 {
-	return list(args, MF_SESSION_READ, each_snapshot);
+	return list(args, MF_SESSION_READ, snapshot_columns, each_snapshot);
 }
 
 /* ---- plugins ---- */
+static const struct mf_column plugin_columns[] = {
+	{"name", "PLUGIN", MF_COLUMN_TEXT, NULL},
+	{"version", "VERSION", MF_COLUMN_TEXT, NULL},
+	{"state", "STATE", MF_COLUMN_TEXT, NULL},
+	{"required", "REQUIRED", MF_COLUMN_BOOL, NULL},
+	{"path", NULL, MF_COLUMN_TEXT, NULL},
+	{"summary", "SUMMARY", MF_COLUMN_PROSE, NULL},
+	{"message", NULL, MF_COLUMN_TEXT, NULL},
+	{0},
+};
+
 static bool print_plugin(void *user, const struct mf_plugin_info *info)
 {
 	(void)user;
-	mf_output_open(&out);
-	mf_output_text(&out, "name", info->name);
-	mf_output_text(&out, "version", info->version);
-	mf_output_text(&out, "state", info->state);
-	mf_output_bool(&out, "required", info->required);
-	mf_output_text(&out, "path", info->path);
-	mf_output_text(&out, "summary", info->summary);
-	mf_output_text(&out, "message", info->message ? info->message : "");
-	mf_output_close(&out);
+	bool skipped = strcmp(info->state, "started") != 0;
+	bool explained = info->message && *info->message;
+	mf_listing_row(&listing, (const struct mf_cell[]){
+					 {.text = info->name},
+					 {.text = info->version},
+					 {.text = info->state, .tone = skipped ? MF_TONE_WARNING : MF_TONE_PLAIN},
+					 {.number = info->required},
+					 {.text = info->path},
+					 {.text = info->summary, .shown = explained ? info->message : info->summary},
+					 {.text = info->message ? info->message : ""},
+				 });
 	return !out.error;
 }
 
@@ -101,10 +133,16 @@ static enum mf_status each_plugin(struct mf_runtime *runtime, const struct mf_ar
 
 enum mf_exit mf_cmd_plugin_list(const struct mf_args *args)
 {
-	return list(args, MF_SESSION_NO_STORE, each_plugin);
+	return list(args, MF_SESSION_NO_STORE, plugin_columns, each_plugin);
 }
 
 /* ---- compact ---- */
+static const struct mf_column compacted_columns[] = {
+	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"upto_lsn", "COMPACTED TO", MF_COLUMN_INT, NULL},
+	{0},
+};
+
 static enum mf_exit compact(struct mf_runtime *runtime, const char *doc_id)
 {
 	struct mf_error error = {0};
@@ -112,10 +150,7 @@ static enum mf_exit compact(struct mf_runtime *runtime, const char *doc_id)
 	enum mf_status status = mf_runtime_compact(runtime, doc_id, &upto_lsn, &error);
 	if (status != MF_OK)
 		return mf_fail(status, &error);
-	mf_output_open(&out);
-	mf_output_text(&out, "doc", doc_id);
-	mf_output_int(&out, "upto_lsn", upto_lsn);
-	mf_output_close(&out);
+	mf_listing_row(&listing, (const struct mf_cell[]){{.text = doc_id}, {.number = upto_lsn}});
 	return MF_EXIT_OK;
 }
 
@@ -159,6 +194,8 @@ enum mf_exit mf_cmd_compact(const struct mf_args *args)
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);
+	mf_listing_init(&listing, args, &out, compacted_columns);
 	code = args->doc ? compact(runtime, args->doc) : compact_all(runtime);
+	mf_listing_end_quietly(&listing);
 	return mf_session_close(runtime, &out, code);
 }

@@ -1,63 +1,73 @@
+/* cmd_log.c - `mf log`: events, decoded, a page at a time; with --follow then those that another process commits. */
 #include "host/commands.h"
 #include "host/doc_list.h"
+#include "host/follow.h"
+#include "host/listing.h"
+#include "host/log_steps.h"
 #include "host/session.h"
 
-#include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define PAGE_EVENTS 1000
+#define INTERVAL_MS 200
 
 static struct mf_output out;
+static struct mf_listing listing;
 
+#define DOCUMENT 2
+static struct mf_column columns[] = {
+	{"lsn", "LSN", MF_COLUMN_INT, NULL},
+	{"epoch", NULL, MF_COLUMN_INT, NULL},
+	[DOCUMENT] = {"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"key", NULL, MF_COLUMN_TEXT, NULL},
+	{"tr_id", NULL, MF_COLUMN_INT, NULL},
+	{"ts_us", "TIME", MF_COLUMN_TIME, "time"},
+	{"actor", "ACTOR", MF_COLUMN_TEXT, NULL},
+	{"action", "ACTION", MF_COLUMN_TEXT, NULL},
+	{"source_lsn", NULL, MF_COLUMN_INT, NULL},
+	{"meta", NULL, MF_COLUMN_JSON, NULL},
+	{NULL, "KEY", MF_COLUMN_TEXT, NULL},
+	{"steps", "STEPS", MF_COLUMN_JSON, NULL},
+	{0},
+};
+
+/* ---- one event ---- */
 static const char *action_name(enum mf_action action)
 {
-	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo" : "apply";
+	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo"
+									    : "apply";
 }
 
-static enum mf_status print_step(const struct mf_step *step)
+static void print_row(const struct mf_event *event, const struct mf_buffer *steps, const struct mf_buffer *summary)
 {
-	struct mf_value *data;
-	enum mf_status status = step->type->to_value(step, &data);
-	if (status != MF_OK)
-		return status;
-	mf_output_open(&out);
-	mf_output_text(&out, "type_id", step->type->type_id);
-	status = mf_output_value(&out, "data", data);
-	mf_output_bytes(&out, "}", 1);
-	mf_value_unref(data);
-	return status;
-}
-
-static enum mf_status print_steps(const struct mf_transaction *transaction)
-{
-	enum mf_status status = MF_OK;
-	mf_output_key(&out, "steps");
-	mf_output_bytes(&out, "[", 1);
-	for (size_t i = 0; status == MF_OK && i < mf_transaction_step_count(transaction); i++) {
-		if (i > 0)
-			mf_output_bytes(&out, ",", 1);
-		status = print_step(mf_transaction_step(transaction, i));
-	}
-	mf_output_bytes(&out, "]", 1);
-	return status;
+	char action[48];
+	const char *name = action_name(event->action);
+	snprintf(action, sizeof(action), event->source_lsn > 0 ? "%s of %lld" : "%s", name, (long long)event->source_lsn);
+	mf_listing_row(&listing, (const struct mf_cell[]){
+					 {.number = event->lsn},
+					 {.number = event->epoch},
+					 {.text = event->doc_id},
+					 {.text = event->idempotency_key},
+					 {.number = (int64_t)event->tr_id},
+					 {.number = event->ts_us},
+					 {.text = event->actor},
+					 {.text = name, .shown = action},
+					 {.number = event->source_lsn},
+					 {.text = event->meta, .len = event->meta_len},
+					 {.text = event->idempotency_key},
+					 {.text = (const char *)steps->bytes, .len = steps->len, .shown = (const char *)summary->bytes},
+				 });
 }
 
 static enum mf_status print_event(const struct mf_event *event, const struct mf_transaction *transaction)
 {
-	mf_output_open(&out);
-	mf_output_int(&out, "lsn", event->lsn);
-	mf_output_int(&out, "epoch", event->epoch);
-	mf_output_text(&out, "doc", event->doc_id);
-	mf_output_text(&out, "key", event->idempotency_key);
-	mf_output_int(&out, "tr_id", (int64_t)event->tr_id);
-	mf_output_time(&out, "time", event->ts_us);
-	mf_output_int(&out, "ts_us", event->ts_us);
-	mf_output_text(&out, "actor", event->actor);
-	mf_output_text(&out, "action", action_name(event->action));
-	mf_output_int(&out, "source_lsn", event->source_lsn);
-	mf_output_json(&out, "meta", event->meta, event->meta_len);
-	enum mf_status status = print_steps(transaction);
-	mf_output_close(&out);
+	struct mf_buffer steps = {0}, summary = {0};
+	enum mf_status status = mf_listing_is_table(&listing) ? mf_log_summarise(transaction, &summary) : mf_log_steps_json(transaction, &steps);
+	if (status == MF_OK)
+		print_row(event, &steps, &summary);
+	mf_buffer_deinit(&steps);
+	mf_buffer_deinit(&summary);
 	return status;
 }
 
@@ -76,40 +86,81 @@ static enum mf_status print_page(const struct mf_event_list *page, const struct 
 	return MF_OK;
 }
 
-static enum mf_status print_log(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
+/* ---- all events ---- */
+struct walk {
+	struct mf_runtime *runtime;
+	const char *doc_id; /* NULL: all */
+	int64_t since, left;
+};
+
+/* *out_count 0: there are no more. */
+static enum mf_status print_next(struct walk *walk, size_t *out_count, struct mf_error *error)
 {
-	struct mf_store *store = mf_runtime_store(runtime);
-	int64_t since = args->since;
-	int64_t left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX;
-	enum mf_status status = mf_doc_exists(store, args->doc, error);
-	while (status == MF_OK && left > 0 && !out.error) {
-		struct mf_event_list page;
-		uint32_t limit = left < PAGE_EVENTS ? (uint32_t)left : PAGE_EVENTS;
-		status = mf_store_load_since(store, args->doc, since, limit, &page, error);
-		if (status != MF_OK)
-			return status;
-		size_t count = page.count;
-		if (count > 0)
-			since = page.events[count - 1].lsn;
-		status = print_page(&page, mf_runtime_steps(runtime), error);
-		mf_event_list_deinit(&page);
-		left -= (int64_t)count;
+	struct mf_event_list page;
+	uint32_t limit = walk->left < PAGE_EVENTS ? (uint32_t)walk->left : PAGE_EVENTS;
+	enum mf_status status = mf_store_load_since(mf_runtime_store(walk->runtime), walk->doc_id, walk->since, limit, &page, error);
+	if (status != MF_OK)
+		return status;
+	*out_count = page.count;
+	walk->left -= (int64_t)page.count;
+	if (page.count > 0)
+		walk->since = page.events[page.count - 1].lsn;
+	status = print_page(&page, mf_runtime_steps(walk->runtime), error);
+	mf_event_list_deinit(&page);
+	return status;
+}
+
+static enum mf_status print_stored(struct walk *walk, struct mf_error *error)
+{
+	size_t count = 1;
+	enum mf_status status = walk->doc_id ? mf_doc_exists(mf_runtime_store(walk->runtime), walk->doc_id, error) : MF_OK;
+	while (status == MF_OK && count > 0 && walk->left > 0 && !out.error)
+		status = print_next(walk, &count, error);
+	return status;
+}
+
+/* A document that nobody has written yet may come. */
+static enum mf_status print_followed(struct walk *walk, struct mf_follow *follow, int64_t interval_ms, struct mf_error *error)
+{
+	enum mf_status status = MF_OK;
+	while (status == MF_OK && walk->left > 0 && !out.error) {
+		size_t count = 0;
+		status = print_next(walk, &count, error);
 		if (count == 0)
+			mf_listing_flush(&listing);
+		if (!mf_follow_wait(follow, &out, count == 0 ? (int)interval_ms : 0))
 			break;
 	}
 	return status;
 }
 
-enum mf_exit mf_cmd_log(const struct mf_args *args)
+static enum mf_exit print_log(const struct mf_args *args, struct mf_follow *follow)
 {
-	struct mf_runtime *runtime;
 	struct mf_error error = {0};
-	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
+	struct walk walk = {.doc_id = args->doc, .since = args->since, .left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX};
+	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &walk.runtime);
 	if (code != MF_EXIT_OK)
 		return code;
+	if (args->doc) /* then a table need not say it in each row */
+		columns[DOCUMENT].header = NULL;
 	mf_output_init(&out, STDOUT_FILENO);
-	enum mf_status status = print_log(runtime, args, &error);
+	mf_listing_init(&listing, args, &out, columns);
+	int64_t interval_ms = args->given & MF_ARG_INTERVAL ? args->interval_ms : INTERVAL_MS;
+	enum mf_status status = follow ? print_followed(&walk, follow, interval_ms, &error) : print_stored(&walk, &error);
 	if (status != MF_OK)
 		code = mf_fail(status, &error);
-	return mf_session_close(runtime, &out, code);
+	mf_listing_end_quietly(&listing);
+	return mf_session_close(walk.runtime, &out, code);
+}
+
+enum mf_exit mf_cmd_log(const struct mf_args *args)
+{
+	struct mf_follow follow;
+	if (!(args->given & MF_ARG_FOLLOW))
+		return print_log(args, NULL);
+	if (!mf_follow_init(&follow))
+		return MF_EXIT_FAILED;
+	enum mf_exit code = print_log(args, &follow);
+	mf_follow_deinit(&follow);
+	return code;
 }

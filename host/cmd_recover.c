@@ -1,12 +1,25 @@
 #include "host/commands.h"
 #include "host/doc_list.h"
+#include "host/listing.h"
 #include "host/progress.h"
 #include "host/session.h"
+#include "host/visible.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 static struct mf_output out;
+static struct mf_listing listing;
+
+static const struct mf_column columns[] = {
+	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"lsn", "LSN", MF_COLUMN_INT, NULL},
+	{"snapshot_lsn", "SNAPSHOT", MF_COLUMN_INT, NULL},
+	{"events_replayed", "REPLAYED", MF_COLUMN_INT, NULL},
+	{"digest", "DIGEST", MF_COLUMN_TEXT, NULL},
+	{"ms", "MS", MF_COLUMN_DECIMAL, NULL},
+	{0},
+};
 
 static enum mf_status print_report(const char *doc_id, const struct mf_state *state, const struct mf_recovery_report *report, struct mf_error *error)
 {
@@ -16,18 +29,18 @@ static enum mf_status print_report(const char *doc_id, const struct mf_state *st
 	if (status != MF_OK)
 		return mf_error_set(error, status, "document '%s': no memory to compute the digest", doc_id);
 	mf_digest_hex(&digest, hex);
-	int ms_len = snprintf(ms, sizeof(ms), "%.3f", (double)report->elapsed_us / 1000);
-	mf_output_open(&out);
-	mf_output_text(&out, "doc", doc_id);
-	mf_output_int(&out, "lsn", mf_state_lsn(state));
-	mf_output_int(&out, "snapshot_lsn", report->snapshot_lsn);
-	mf_output_int(&out, "events_replayed", report->events_replayed);
-	mf_output_text(&out, "digest", hex);
-	mf_output_json(&out, "ms", ms, (size_t)ms_len);
-	mf_output_close(&out);
+	snprintf(ms, sizeof(ms), "%.3f", (double)report->elapsed_us / 1000);
+	mf_listing_row(&listing, (const struct mf_cell[]){
+					 {.text = doc_id},
+					 {.number = mf_state_lsn(state)},
+					 {.number = report->snapshot_lsn},
+					 {.number = report->events_replayed},
+					 {.text = hex},
+					 {.text = ms},
+				 });
 	if (report->damaged_snapshots > 0)
-		fprintf(stderr, "mf: warning: document '%s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'\n", doc_id,
-			(long long)report->damaged_snapshots);
+		mf_say("warning: document '%s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id,
+		       (long long)report->damaged_snapshots);
 	return MF_OK;
 }
 
@@ -65,7 +78,7 @@ static enum mf_exit recover_all(struct mf_runtime *runtime)
 		}
 		mf_progress_step(&progress);
 	}
-	mf_progress_end(&progress);
+	mf_progress_hide();
 	mf_buffer_deinit(&names);
 	return code;
 }
@@ -78,10 +91,12 @@ enum mf_exit mf_cmd_recover(const struct mf_args *args)
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);
-	if (!args->doc)
-		return mf_session_close(runtime, &out, recover_all(runtime));
-	enum mf_status status = recover(runtime, args->doc, &error);
+	mf_listing_init(&listing, args, &out, columns);
+	enum mf_status status = args->doc ? recover(runtime, args->doc, &error) : MF_OK;
 	if (status != MF_OK)
 		code = mf_fail(status, &error);
+	else if (!args->doc)
+		code = recover_all(runtime);
+	mf_listing_end_quietly(&listing);
 	return mf_session_close(runtime, &out, code);
 }

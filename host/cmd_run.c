@@ -6,6 +6,7 @@
 #include "host/run_acks.h"
 #include "host/run_request.h"
 #include "host/session.h"
+#include "host/visible.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,9 +80,9 @@ static void too_long(struct mf_ack *ack)
 static enum mf_exit input_failed(enum mf_lines_result result)
 {
 	if (result == MF_LINES_IO)
-		fprintf(stderr, "mf: MF_ERR_INVALID: the input cannot be read: %s\n", strerror(errno));
+		mf_say("MF_ERR_INVALID: the input cannot be read: %s", strerror(errno));
 	else
-		fprintf(stderr, "mf: MF_ERR_NO_MEMORY: no memory to read the next line\n");
+		mf_say("MF_ERR_NO_MEMORY: no memory to read the next line");
 	return result == MF_LINES_IO ? MF_EXIT_USAGE : MF_EXIT_FAILED;
 }
 
@@ -120,9 +121,10 @@ static enum mf_exit run(struct mf_runtime *runtime, int input)
 	struct mf_progress progress;
 	mf_lines_init(&lines, input, acks.stop_fd);
 	mf_progress_init(&progress, "lines");
+	progress.terminal = progress.terminal && (acks.silent || !isatty(STDOUT_FILENO)); /* the answers show it, too */
 	enum mf_exit code = read_lines(runtime, &lines, &progress);
 	mf_acks_finish(&acks);
-	mf_progress_end(&progress);
+	mf_progress_hide();
 	mf_lines_deinit(&lines);
 	if (acks.storage_error.status != MF_OK)
 		return MF_EXIT_STORAGE;
@@ -136,9 +138,9 @@ static enum mf_exit open_input(const struct mf_args *args, int *out_fd)
 	const char *name = standard ? "standard input" : args->input;
 	*out_fd = standard ? STDIN_FILENO : open(args->input, O_RDONLY | O_CLOEXEC);
 	if (*out_fd < 0)
-		fprintf(stderr, "mf: %s: the input '%s' cannot be opened: %s\n", errno == ENOENT ? "MF_ERR_NOT_FOUND" : "MF_ERR_INVALID", name, strerror(errno));
+		mf_say("%s: the input '%s' cannot be opened: %s", errno == ENOENT ? "MF_ERR_NOT_FOUND" : "MF_ERR_INVALID", name, strerror(errno));
 	else if (fstat(*out_fd, &info) == 0 && S_ISDIR(info.st_mode))
-		fprintf(stderr, "mf: MF_ERR_INVALID: the input '%s' is a directory\n", name);
+		mf_say("MF_ERR_INVALID: the input '%s' is a directory", name);
 	else
 		return MF_EXIT_OK;
 	return MF_EXIT_USAGE;
@@ -149,7 +151,7 @@ static bool print_failures(void *user, const struct mf_subscriber_info *info)
 {
 	(void)user;
 	if (info->topics != 0 && info->failures > 0)
-		fprintf(stderr, "mf: plugin %s: its follower failed %llu time%s\n", info->name, (unsigned long long)info->failures, info->failures == 1 ? "" : "s");
+		mf_say("plugin %s: its follower failed %llu time%s", info->name, (unsigned long long)info->failures, info->failures == 1 ? "" : "s");
 	return true;
 }
 

@@ -19,7 +19,7 @@ static enum mf_status find_state(struct mf_runtime *runtime, const struct mf_arg
 	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events up to LSN %lld", args->doc, (long long)args->at_lsn);
 }
 
-static enum mf_status print_digest(const struct mf_state *state, struct mf_error *error)
+static enum mf_status print_digest(const struct mf_state *state, const struct mf_args *args, struct mf_error *error)
 {
 	struct mf_digest digest;
 	char hex[MF_DIGEST_HEX + 1];
@@ -27,6 +27,14 @@ static enum mf_status print_digest(const struct mf_state *state, struct mf_error
 	if (status != MF_OK)
 		return mf_error_set(error, status, "no memory to compute the digest");
 	mf_digest_hex(&digest, hex);
+	if (args->given & MF_ARG_JSON) {
+		mf_output_open(&out);
+		mf_output_text(&out, "doc", args->doc);
+		mf_output_int(&out, "lsn", mf_state_lsn(state));
+		mf_output_text(&out, "digest", hex);
+		mf_output_close(&out);
+		return MF_OK;
+	}
 	mf_output_bytes(&out, hex, MF_DIGEST_HEX);
 	mf_output_bytes(&out, "\n", 1);
 	return MF_OK;
@@ -56,7 +64,7 @@ enum mf_exit mf_cmd_state(const struct mf_args *args)
 	mf_output_init(&out, STDOUT_FILENO);
 	enum mf_status status = find_state(runtime, args, &state, &error);
 	if (status == MF_OK) {
-		status = args->given & MF_ARG_DIGEST ? print_digest(state, &error) : print_state(state, args->doc, &error);
+		status = args->given & MF_ARG_DIGEST ? print_digest(state, args, &error) : print_state(state, args->doc, &error);
 		mf_state_unref(state);
 	}
 	if (status != MF_OK)

@@ -4,6 +4,7 @@
  * With --accept-loss a store that has lost synced events is then opened once for writing: that writes the loss into
  * its newest epoch, and from there on it is no damage any more. */
 #include "host/commands.h"
+#include "host/listing.h"
 #include "host/progress.h"
 #include "host/session.h"
 
@@ -13,6 +14,24 @@
 #define PAGE_EVENTS 256
 
 static struct mf_output out;
+static struct mf_listing findings;
+
+static const struct mf_column finding_columns[] = {
+	{"what", "WHAT", MF_COLUMN_TEXT, NULL},
+	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
+	{"lsn", "LSN", MF_COLUMN_INT, NULL},
+	{"code", NULL, MF_COLUMN_TEXT, NULL},
+	{"message", "FINDING", MF_COLUMN_PROSE, NULL},
+	{0},
+};
+static const struct mf_column summary_columns[] = {
+	{"status", "STATUS", MF_COLUMN_TEXT, NULL},
+	{"documents", "DOCUMENTS", MF_COLUMN_INT, NULL},
+	{"events", "EVENTS", MF_COLUMN_INT, NULL},
+	{"snapshots", "SNAPSHOTS", MF_COLUMN_INT, NULL},
+	{"findings", "FINDINGS", MF_COLUMN_INT, NULL},
+	{0},
+};
 
 struct verify {
 	struct mf_runtime *runtime;
@@ -27,13 +46,14 @@ struct verify {
 /* ---- findings ---- */
 static void print_finding(const struct mf_damage *damage, enum mf_status status)
 {
-	mf_output_open(&out);
-	mf_output_text(&out, "what", damage->what);
-	mf_output_text(&out, "doc", damage->doc_id);
-	mf_output_int(&out, "lsn", damage->lsn);
-	mf_output_text(&out, "code", mf_status_name(status));
-	mf_output_text(&out, "message", damage->message);
-	mf_output_close(&out);
+	enum mf_tone tone = status == MF_ERR_UNKNOWN_STEP ? MF_TONE_WARNING : MF_TONE_BAD;
+	mf_listing_row(&findings, (const struct mf_cell[]){
+					  {.text = damage->what, .tone = tone},
+					  {.text = damage->doc_id},
+					  {.number = damage->lsn},
+					  {.text = mf_status_name(status)},
+					  {.text = damage->message},
+				  });
 }
 
 static void found(void *user, const struct mf_damage *damage)
@@ -187,18 +207,27 @@ static const char *summary(const struct verify *verify)
 	int64_t damage = verify->findings - verify->unknown_steps - (verify->accepted ? verify->lost : 0);
 	if (damage > 0)
 		return "damaged";
-	return verify->unknown_steps > 0 ? "unknown_steps" : verify->accepted ? "loss_accepted" : "ok";
+	return verify->unknown_steps > 0 ? "unknown_steps" : verify->accepted ? "loss_accepted"
+									      : "ok";
 }
 
-static void print_summary(const struct verify *verify)
+static void print_summary(const struct verify *verify, const struct mf_args *args)
 {
-	mf_output_open(&out);
-	mf_output_text(&out, "status", summary(verify));
-	mf_output_int(&out, "documents", verify->documents);
-	mf_output_int(&out, "events", verify->events);
-	mf_output_int(&out, "snapshots", verify->snapshots);
-	mf_output_int(&out, "findings", verify->findings);
-	mf_output_close(&out);
+	struct mf_listing listing;
+	const char *status = summary(verify);
+	enum mf_tone tone = strcmp(status, "damaged") == 0 ? MF_TONE_BAD : is_good(verify) && !verify->accepted ? MF_TONE_GOOD
+														: MF_TONE_WARNING;
+	mf_listing_init(&listing, args, &out, summary_columns);
+	if (mf_listing_is_table(&listing) && verify->findings > 0)
+		mf_output_bytes(&out, "\n", 1);
+	mf_listing_row(&listing, (const struct mf_cell[]){
+					 {.text = status, .tone = tone},
+					 {.number = verify->documents},
+					 {.number = verify->events},
+					 {.number = verify->snapshots},
+					 {.number = verify->findings},
+				 });
+	mf_listing_end(&listing);
 }
 
 static enum mf_exit verify_store(struct verify *verify)
@@ -207,7 +236,7 @@ static enum mf_exit verify_store(struct verify *verify)
 	verify->store = mf_runtime_store(verify->runtime);
 	mf_progress_init(&verify->progress, "events and snapshots checked");
 	enum mf_status status = check_all(verify, &error);
-	mf_progress_end(&verify->progress);
+	mf_progress_hide();
 	mf_buffer_deinit(&verify->names);
 	return status == MF_OK ? MF_EXIT_OK : mf_fail(status, &error);
 }
@@ -257,11 +286,13 @@ enum mf_exit mf_cmd_verify(const struct mf_args *args)
 {
 	struct verify verify = {.findings = 0};
 	mf_output_init(&out, STDOUT_FILENO);
+	mf_listing_init(&findings, args, &out, finding_columns);
 	enum mf_exit code = look(args, &verify);
 	if (code == MF_EXIT_OK && args->given & MF_ARG_ACCEPT_LOSS)
 		code = accept_loss(args, &verify);
+	mf_listing_end_quietly(&findings);
 	if (code == MF_EXIT_OK) {
-		print_summary(&verify);
+		print_summary(&verify, args);
 		code = is_good(&verify) ? MF_EXIT_OK : MF_EXIT_FAILED;
 	}
 	return mf_output_end(&out, code);

@@ -17,7 +17,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "compact",
-		.options = MF_ARG_DOC,
+		.options = MF_ARG_DOC | MF_ARGS_LISTING,
 		.run = mf_cmd_compact,
 		.group = "Write",
 		.help = "Delete events that snapshots have made unnecessary",
@@ -27,6 +27,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "docs",
+		.options = MF_ARGS_LISTING,
 		.run = mf_cmd_docs,
 		.group = "Read",
 		.help = "List the documents",
@@ -40,23 +41,25 @@ const struct mf_command mf_commands[] = {
 		.run = mf_cmd_state,
 		.group = "Read",
 		.help = "Print a document as canonical JSON",
-		.detail = "With --at-lsn as it was after that event: any moment whose events are still stored. Equal trees have equal digests.",
+		.detail = "With --at-lsn as it was after that event: any moment whose events are still stored. Equal trees have equal digests, whatever way led there.",
 		.examples = {{"mf state --data shop --doc d", "the document as it is"},
 			     {"mf state --data shop --doc d --at-lsn 40", "as it was after event 40"}},
 	},
 	{
 		.name = "log",
-		.options = MF_ARG_DOC | MF_ARG_SINCE | MF_ARG_LIMIT,
-		.needs = MF_ARG_DOC,
+		.options = MF_ARG_DOC | MF_ARG_SINCE | MF_ARG_LIMIT | MF_ARG_FOLLOW | MF_ARG_INTERVAL | MF_ARGS_LISTING,
 		.run = mf_cmd_log,
 		.group = "Read",
-		.help = "Print a document's events, decoded",
-		.detail = "In the order of their LSNs: who did what and when, with every step. Events that compaction has deleted are not there.",
-		.examples = {{"mf log --data shop --doc d --since 40", "what came after event 40"}},
+		.help = "Print the events of a document, or of all, decoded",
+		.detail = "In the order of their LSNs: who did what and when, with every step. Events that compaction has deleted are not there.\n"
+			  "With --follow it goes on with each event as it is committed by a program that writes the store, until it gets SIGINT or SIGTERM, has "
+			  "printed --limit events, or nobody reads its output any more.",
+		.examples = {{"mf log --data shop --doc d --since 40", "what came to a document after event 40"},
+			     {"mf log --data shop --follow --json | jq .steps", "every step as it is committed"}},
 	},
 	{
 		.name = "snapshots",
-		.options = MF_ARG_DOC,
+		.options = MF_ARG_DOC | MF_ARGS_LISTING,
 		.run = mf_cmd_snapshots,
 		.group = "Read",
 		.help = "List the snapshots",
@@ -65,7 +68,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "verify",
-		.options = MF_ARG_ACCEPT_LOSS,
+		.options = MF_ARG_ACCEPT_LOSS | MF_ARGS_LISTING,
 		.run = mf_cmd_verify,
 		.group = "Check and repair",
 		.help = "Check everything that is stored",
@@ -76,7 +79,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "recover",
-		.options = MF_ARG_DOC,
+		.options = MF_ARG_DOC | MF_ARGS_LISTING,
 		.run = mf_cmd_recover,
 		.group = "Check and repair",
 		.help = "Recover every document, or one, and tell how",
@@ -85,6 +88,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "plugin list",
+		.options = MF_ARGS_LISTING,
 		.run = mf_cmd_plugin_list,
 		.group = "About the program",
 		.help = "List the plugins that the configuration loads",

@@ -16,13 +16,18 @@ enum mf_option_bit {
 	MF_ARG_SINCE = 1 << 8,
 	MF_ARG_LIMIT = 1 << 9,
 	MF_ARG_ACCEPT_LOSS = 1 << 10,
+	MF_ARG_JSON = 1 << 11,
+	MF_ARG_TABLE = 1 << 12,
+	MF_ARG_FOLLOW = 1 << 13,
+	MF_ARG_INTERVAL = 1 << 14,
 };
-#define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA)
+#define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA | MF_ARG_JSON)
+#define MF_ARGS_LISTING MF_ARG_TABLE /* of a command that writes a listing (listing.h) */
 
 enum mf_word_kind {
 	MF_WORD_NONE, /* a flag: there is no value */
 	MF_WORD_TEXT,
-	MF_WORD_NUMBER, /* from 0 on; the field is an int64_t, else a const char * */
+	MF_WORD_NUMBER, /* the field is an int64_t, else a const char * */
 	MF_WORD_CHOICE, /* one of the words of value, as "none|all" */
 	MF_WORD_FILE,
 	MF_WORD_DIRECTORY,
@@ -35,6 +40,7 @@ struct mf_option {
 	unsigned bit;
 	enum mf_word_kind kind;
 	size_t place; /* of its field in struct mf_args */
+	int64_t least, most; /* of a number; most 0: any from 0 on */
 	const char *help;
 };
 

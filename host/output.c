@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/visible.h"
+
 void mf_output_init(struct mf_output *out, int fd)
 {
 	out->fd = fd;
@@ -49,23 +51,7 @@ enum mf_status mf_output_sink(void *out, const void *bytes, size_t len)
 }
 
 /* ---- strings ---- */
-/* Length of the UTF-8 sequence at text, 0 if it is none. The NUL at the end stops every look ahead. */
-static size_t sequence(const unsigned char *text)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = text[0] < 0x80 ? 1 : text[0] >= 0xF0 ? 4 : text[0] >= 0xE0 ? 3 : 2;
-	uint32_t code = len == 1 ? text[0] : text[0] & (0xFFu >> (len + 1));
-	if (len > 1 && (text[0] < 0xC2 || text[0] > 0xF4))
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((text[i] & 0xC0) != 0x80)
-			return 0;
-		code = code << 6 | (text[i] & 0x3F);
-	}
-	return code < least[len] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : len;
-}
-
-static void escape(struct mf_output *out, unsigned char c)
+static void escape(struct mf_output *out, unsigned c)
 {
 	static const char letters[] = "btn.fr";
 	char text[8];
@@ -85,12 +71,13 @@ void mf_output_quoted(struct mf_output *out, const char *text)
 		return;
 	}
 	mf_output_bytes(out, "\"", 1);
-	for (const unsigned char *at = (const unsigned char *)text; *at;) {
-		size_t len = sequence(at);
+	for (const char *at = text; *at;) {
+		unsigned code = 0;
+		size_t len = mf_utf8_next(at, &code);
 		if (len == 0)
 			mf_output_bytes(out, "\xEF\xBF\xBD", 3);
-		else if (*at < 0x20 || *at == '"' || *at == '\\')
-			escape(out, *at);
+		else if (code < 0x20 || code == '"' || code == '\\')
+			escape(out, code);
 		else
 			mf_output_bytes(out, at, len);
 		at += len ? len : 1;
@@ -155,18 +142,23 @@ enum mf_status mf_output_value(struct mf_output *out, const char *key, const str
 	return MF_OK;
 }
 
-void mf_output_time(struct mf_output *out, const char *key, int64_t us)
+void mf_time_format(int64_t us, char out[MF_TIME_TEXT])
 {
 	int64_t fraction = us % 1000000;
 	if (fraction < 0)
 		fraction += 1000000;
 	time_t seconds = (time_t)((us - fraction) / 1000000);
 	struct tm utc;
-	char text[80];
 	if (gmtime_r(&seconds, &utc))
-		snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+		snprintf(out, MF_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
 			 utc.tm_min, utc.tm_sec, (int)fraction);
 	else
-		snprintf(text, sizeof(text), "1970-01-01T00:00:00.000000Z");
+		snprintf(out, MF_TIME_TEXT, "1970-01-01T00:00:00.000000Z");
+}
+
+void mf_output_time(struct mf_output *out, const char *key, int64_t us)
+{
+	char text[MF_TIME_TEXT];
+	mf_time_format(us, text);
 	mf_output_text(out, key, text);
 }

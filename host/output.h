@@ -10,6 +10,7 @@
 
 #include <moduforge/doc.h>
 
+#define MF_TIME_TEXT 80
 #define MF_OUTPUT_SIZE ((size_t)64 * 1024)
 
 struct mf_output {
@@ -35,3 +36,5 @@ void mf_output_json(struct mf_output *out, const char *key, const char *json, si
 MF_MUST_CHECK enum mf_status mf_output_value(struct mf_output *out, const char *key, const struct mf_value *value); /* MF_ERR_NO_MEMORY */
 void mf_output_time(struct mf_output *out, const char *key, int64_t us); /* RFC 3339, UTC, microseconds */
 enum mf_status mf_output_sink(void *out, const void *bytes, size_t len); /* a mf_sink */
+
+void mf_time_format(int64_t us, char out[MF_TIME_TEXT]); /* the same, as text */

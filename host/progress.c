@@ -1,11 +1,16 @@
 #include "host/progress.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FIRST_MS 1000
 #define EVERY_MS 200
+
+static atomic_bool shown;
 
 static int64_t now_ms(void)
 {
@@ -16,7 +21,9 @@ static int64_t now_ms(void)
 
 void mf_progress_init(struct mf_progress *progress, const char *what)
 {
-	*progress = (struct mf_progress){.what = what, .terminal = isatty(STDERR_FILENO)};
+	const char *term = getenv("TERM");
+	bool can_erase = term && *term && strcmp(term, "dumb") != 0;
+	*progress = (struct mf_progress){.what = what, .terminal = can_erase && isatty(STDERR_FILENO)};
 	progress->next_ms = now_ms() + FIRST_MS;
 }
 
@@ -30,13 +37,14 @@ void mf_progress_step(struct mf_progress *progress)
 		return;
 	fprintf(stderr, "\r%llu %s", (unsigned long long)progress->count, progress->what);
 	fflush(stderr);
-	progress->shown = true;
+	atomic_store(&shown, true);
 	progress->next_ms = now + EVERY_MS;
 }
 
-void mf_progress_end(struct mf_progress *progress)
+void mf_progress_hide(void)
 {
-	if (progress->shown)
-		fputs("\r\033[K", stderr);
-	progress->shown = false;
+	if (!atomic_exchange(&shown, false))
+		return;
+	fputs("\r\033[K", stderr);
+	fflush(stderr);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host/session.h"
+#include "host/visible.h"
 
 /* ---- one answer ---- */
 static void write_ok(struct mf_output *out, const struct mf_ack *ack)
@@ -90,7 +91,7 @@ static void judge(struct mf_acks *acks, struct mf_ack *ack)
 		stop(acks);
 	}
 	if (acks->silent)
-		fprintf(stderr, "mf: line %lld: %s: %s\n", (long long)ack->line, mf_status_name(ack->status), ack->error.message);
+		mf_say("line %lld: %s: %s", (long long)ack->line, mf_status_name(ack->status), ack->error.message);
 }
 
 static void answer(struct mf_acks *acks, struct mf_ack *ack)

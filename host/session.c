@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/visible.h"
+
 #ifndef MF_INSTALLED_CONFIG
 #define MF_INSTALLED_CONFIG "/usr/local/etc/moduforge/plugins.json"
 #endif
@@ -19,7 +21,7 @@ bool mf_is_storage_error(enum mf_status status)
 enum mf_exit mf_fail(enum mf_status status, const struct mf_error *error)
 {
 	const char *message = error->status == status ? error->message : "no more is known";
-	fprintf(stderr, "mf: %s: %s\n", mf_status_name(status), message);
+	mf_say("%s: %s", mf_status_name(status), message);
 	return mf_is_storage_error(status) ? MF_EXIT_STORAGE : MF_EXIT_FAILED;
 }
 
@@ -114,7 +116,7 @@ static enum mf_exit output_exit(const struct mf_output *out)
 	if (!out->error)
 		return MF_EXIT_OK;
 	if (out->error != EPIPE) /* a reader that has gone wants to hear nothing more */
-		fprintf(stderr, "mf: MF_ERR_IO: standard output: %s\n", strerror(out->error));
+		mf_say("MF_ERR_IO: standard output: %s", strerror(out->error));
 	return MF_EXIT_FAILED;
 }
 

@@ -658,7 +658,7 @@ def a_directory_is_never_read_as_a_uri(work):
 
 
 def wrong_usage_ends_with_2_and_one_sentence(work):
-    for args in [(), ("jump",), ("run", "now"), ("state",), ("log",), ("state", "--doc"), ("state", "--doc", "d", "--colour"), ("run", "--doc", "d"),
+    for args in [(), ("jump",), ("run", "now"), ("state",), ("state", "--doc"), ("state", "--doc", "d", "--colour"), ("run", "--doc", "d"),
                  ("docs", "--limit", "1"), ("log", "--doc", "d", "--since", "x"), ("log", "--doc", "d", "--limit", "-1"), ("run", "--acks", "some"),
                  ("run", "--acks"), ("state", "--doc", ""), ("plugin",), ("plugin", "jump"), ("state", "--digest=yes", "--doc", "d"), ("--colour",),
                  ("log", "--doc", "d", "--since", "99999999999999999999"), ("help", "nosuch"), ("help", "run", "now"), ("nosuch", "--help"),

@@ -22,6 +22,7 @@ ONE_PLACE = {
     "dlfcn.h": r"bus/plugin\.c",
     "jansson.h": r"model/json\.c",
     "libdeflate.h": r"persist/checksum\.c",
+    "libsmartcols.h": r"host/table\.c",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
