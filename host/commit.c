@@ -204,6 +204,8 @@ static void refuse(const struct mf_walk *walk, enum mf_status status, struct mf_
 		mf_error_set(error, status, "the transaction could not be committed (%s)", mf_status_name(status));
 	if (walk->count > 1 && walk->item < walk->count)
 		mf_error_prefix(error, status, "item %zu of %zu", walk->item + 1, walk->count);
+	for (size_t i = 0; i < walk->count; i++)
+		mf_runtime_count_error(walk->runtime, status);
 	if (status == MF_ERR_DUPLICATE_KEY)
 		return; /* nothing failed: it is done already */
 	for (size_t i = 0; i < walk->count; i++) {

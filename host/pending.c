@@ -44,6 +44,8 @@ void mf_pending_done(void *user, const struct mf_commit_result *result)
 {
 	struct mf_pending *pending = user;
 	mf_document_end_pending(pending->document, result->status == MF_OK ? pending->new_state : NULL);
+	if (result->status != MF_OK)
+		mf_runtime_count_error(pending->runtime, result->status);
 	publish_outcome(pending, result);
 	mf_documents_put(&pending->runtime->documents, pending->document);
 	pending->document = NULL;

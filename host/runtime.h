@@ -22,6 +22,7 @@ struct mf_runtime {
 	bool stop_at_failure;
 	uint64_t first_generation; /* the committer's, at the opening */
 	atomic_bool closed;
+	_Atomic uint64_t errors[MF_STATUS_COUNT]; /* transactions that ended so, by status */
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 
@@ -30,5 +31,7 @@ enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struc
 /* doc_id NULL is the default one. Loaded and announced; the caller is a user of it. */
 enum mf_status mf_runtime_get_document(struct mf_runtime *runtime, const char *doc_id, struct mf_document **out, struct mf_error *error);
 const char *mf_runtime_doc_id(const struct mf_runtime *runtime, const char *doc_id);
+/* A transaction ended otherwise than committed. */
+void mf_runtime_count_error(struct mf_runtime *runtime, enum mf_status status);
 /* Events from done, notices from anywhere but a callback. */
 void mf_runtime_publish(struct mf_runtime *runtime, const struct mf_publication *publication);

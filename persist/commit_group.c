@@ -131,6 +131,7 @@ void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *
 	queue->stopped = *error;
 	queue->source.sync_error = *error;
 	queue->source.sync_error.status = MF_ERR_UNKNOWN_OUTCOME;
+	mf_logf(&queue->logger, MF_LOG_ERROR, "writes have stopped until the store is reopened: %s", error->message);
 	pthread_cond_broadcast(&queue->source.synced);
 }
 
@@ -152,12 +153,36 @@ static void note_written(struct mf_commit_queue *queue, const struct chain *stor
 	pthread_mutex_unlock(&queue->source.mutex);
 }
 
+#define SLOW_TOLD_EVERY_US 60000000
+#define VERY_SLOW_US 1000000
+
+/* A window that is longer than asked for is a promise kept late: told once a minute, to be looked at when it is very late. */
+static void tell_slow_sync(struct mf_commit_queue *queue, int64_t now, int64_t us)
+{
+	if (us <= queue->window_us || (queue->slow_told_at_us >= 0 && now - queue->slow_told_at_us < SLOW_TOLD_EVERY_US))
+		return;
+	queue->slow_told_at_us = now;
+	mf_logf(&queue->logger, us > VERY_SLOW_US ? MF_LOG_WARNING : MF_LOG_INFO, "a sync took %lld ms, longer than the group window of %lld ms: a power loss may take as much more",
+		(long long)(us / 1000), (long long)(queue->window_us / 1000));
+}
+
+void mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status)
+{
+	if (status != MF_OK)
+		return;
+	int64_t now = mf_commit_queue_now(queue);
+	if (queue->recorder)
+		mf_histogram_add(&queue->recorder->sync_us, now - began_us);
+	tell_slow_sync(queue, now, now - began_us);
+}
+
 /* Only the leader appends, so a sync by the leader covers everything written. */
 static enum mf_status sync_stored(struct mf_commit_queue *queue, struct mf_error *error)
 {
-	int64_t synced = 0;
+	int64_t synced = 0, began = mf_commit_queue_now(queue);
 	enum mf_status status = queue->store->ops->sync(queue->store, &synced, error);
 	pthread_mutex_lock(&queue->source.mutex);
+	mf_commit_queue_synced(queue, began, status);
 	if (status == MF_OK && !queue->stopped.status) {
 		if (synced > queue->source.synced_lsn)
 			queue->source.synced_lsn = synced;
@@ -231,6 +256,17 @@ static void complete(struct mf_commit_queue *queue, struct chain *stored, struct
 		request->done(request, NULL);
 		retire(request, MF_OK, out);
 	}
+}
+
+/* The tickets of what was stored, before any that failed are added. */
+static void measure(struct mf_commit_queue *queue, const struct settling *settling, size_t events)
+{
+	if (!queue->recorder || events == 0)
+		return;
+	int64_t now = mf_commit_queue_now(queue);
+	for (const struct mf_ticket *ticket = settling->head; ticket; ticket = ticket->next)
+		mf_histogram_add(&queue->recorder->commit_us, now - ticket->submitted_us);
+	mf_histogram_add(&queue->recorder->group_events, (int64_t)events);
 }
 
 /* generation grows, and everything queued behind fails too, before the first of them is told. */
@@ -369,7 +405,9 @@ void mf_commit_queue_lead(struct mf_commit_queue *queue)
 	pthread_mutex_unlock(&queue->source.mutex);
 
 	process(queue, &group, &stored, &error);
+	size_t events = stored.events;
 	complete(queue, &stored, &settling);
+	measure(queue, &settling, events);
 	if (group.head) {
 		take_dependants(queue, &group, &error);
 		behind = error;

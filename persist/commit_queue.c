@@ -70,6 +70,11 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	queue->source.in_callback = in_callback;
 	queue->source.free = free_queue;
 	queue->store = options->store;
+	queue->recorder = options->recorder;
+	queue->logger = options->logger;
+	queue->save = options->save;
+	queue->save_user = options->save_user;
+	queue->saved_at_us = queue->slow_told_at_us = -1;
 	queue->window_us = (int64_t)options->group_window_ms * 1000;
 	queue->tail = &queue->head;
 	queue->unsynced_since_us = -1;
@@ -154,10 +159,12 @@ static enum mf_status may_submit(struct mf_commit_queue *queue, const struct mf_
 	return MF_OK;
 }
 
-static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *request)
+static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *request, int64_t now)
 {
-	for (struct mf_ticket *ticket = request->tickets; ticket; ticket = ticket->next)
+	for (struct mf_ticket *ticket = request->tickets; ticket; ticket = ticket->next) {
 		ticket->queued = true;
+		ticket->submitted_us = now;
+	}
 	request->next = NULL;
 	request->submitter = pthread_self();
 	*queue->tail = request;
@@ -165,6 +172,8 @@ static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *req
 	queue->queued_events += request->count;
 	queue->queued_bytes += request->bytes;
 	queue->submits++;
+	if (queue->recorder && queue->queued_events > mf_counter_read(&queue->recorder->queue_events_max))
+		atomic_store_explicit(&queue->recorder->queue_events_max, queue->queued_events, memory_order_relaxed);
 	if (queue->leading)
 		return; /* who leads sees it, and passes it on */
 	bool backlog = queue->queued_events >= BACKLOG_EVENTS || queue->queued_bytes >= BACKLOG_BYTES;
@@ -174,10 +183,11 @@ static void enqueue(struct mf_commit_queue *queue, struct mf_commit_request *req
 
 enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_commit_request *request, struct mf_error *error)
 {
+	int64_t now = queue->recorder ? mf_commit_queue_now(queue) : 0;
 	pthread_mutex_lock(&queue->source.mutex);
 	enum mf_status status = may_submit(queue, request, error);
 	if (status == MF_OK)
-		enqueue(queue, request);
+		enqueue(queue, request, now);
 	struct mf_commit_request *retired = mf_commit_queue_take_retired(queue, FREED_BY_SUBMIT);
 	pthread_mutex_unlock(&queue->source.mutex);
 	mf_commit_queue_free(retired);
@@ -198,6 +208,20 @@ enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct m
 	queue->pushers--;
 	pthread_mutex_unlock(&queue->source.mutex);
 	return status;
+}
+
+void mf_commit_queue_look(struct mf_commit_queue *queue, struct mf_metrics *out)
+{
+	int64_t now = mf_commit_queue_now(queue);
+	pthread_mutex_lock(&queue->source.mutex);
+	int64_t since = queue->syncing && queue->syncing_since_us >= 0 ? queue->syncing_since_us : queue->unsynced_since_us;
+	out->queue_events = queue->queued_events;
+	out->queue_bytes = queue->queued_bytes;
+	if (queue->source.durable && queue->written_lsn > queue->source.synced_lsn)
+		out->unsynced_lsns = (uint64_t)(queue->written_lsn - queue->source.synced_lsn);
+	if (since >= 0 && now > since)
+		out->unsynced_us = (uint64_t)(now - since);
+	pthread_mutex_unlock(&queue->source.mutex);
 }
 
 /* ---- drain ---- */

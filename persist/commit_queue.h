@@ -13,6 +13,7 @@
 #include "persist/ticket.h"
 
 struct mf_commit_queue;
+struct mf_recorder;
 
 /* A batch under way. The caller fills it and the queue takes it at a successful submit. */
 struct mf_commit_request {
@@ -35,6 +36,11 @@ struct mf_commit_queue_options {
 	uint32_t group_window_ms;
 	const struct mf_env *env;
 	int64_t committed; /* newest LSN that the store has */
+	struct mf_recorder *recorder; /* borrowed; NULL: nothing is measured */
+	struct mf_logger logger;
+	/* Called by the background thread after there was something to measure, once a second at most; NULL: never. */
+	void (*save)(void *user);
+	void *save_user;
 };
 
 enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options, struct mf_commit_queue **out, struct mf_error *error); /* starts the thread */
@@ -50,4 +56,7 @@ enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct m
 enum mf_status mf_commit_queue_drain(struct mf_commit_queue *queue, int64_t timeout_ms, struct mf_error *error);
 void mf_commit_queue_refuse(struct mf_commit_queue *queue, bool refuse); /* submits are MF_ERR_STATE from now on, or no longer */
 void mf_commit_queue_close(struct mf_commit_queue *queue); /* drained and refusing; ends the thread, drops the reference. NULL is fine */
+/* What waits and what is not synced yet. */
+struct mf_metrics;
+void mf_commit_queue_look(struct mf_commit_queue *queue, struct mf_metrics *out);
 struct mf_ticket_source *mf_commit_queue_source(struct mf_commit_queue *queue); /* for mf_ticket_new */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "persist/commit_queue.h"
+#include "persist/metrics.h"
 
 #define MF_GROUP_EVENTS 1024
 #define MF_GROUP_BYTES ((size_t)4 << 20)
@@ -20,6 +21,8 @@ enum worker_place { WORKER_AWAKE, WORKER_NAPS, WORKER_SLEEPS };
 struct mf_commit_queue {
 	struct mf_ticket_source source; /* first; its mutex guards everything below that is not marked */
 	struct mf_store *store;
+	struct mf_recorder *recorder; /* may be NULL */
+	struct mf_logger logger;
 	int64_t window_us;
 	struct mf_event *scratch; /* the leader's: MF_GROUP_EVENTS of them */
 	int64_t last_ts_us;       /* the leader's: stored time never steps back within an opening */
@@ -39,6 +42,7 @@ struct mf_commit_queue {
 	int64_t written_lsn;       /* newest that the store took */
 	int64_t unsynced_since_us; /* first write that no sync has covered; -1: none */
 	bool syncing;              /* the background thread is in the store's sync */
+	int64_t syncing_since_us;  /* what unsynced_since_us was before */
 	struct mf_error stopped;   /* status MF_OK: running */
 	unsigned groups_unmaintained;
 
@@ -49,6 +53,12 @@ struct mf_commit_queue {
 	pthread_cond_t worker_wake;
 	enum worker_place place;
 	bool ending;
+
+	void (*save)(void *user); /* may be NULL */
+	void *save_user;
+	int64_t saved_at_us;    /* -1: not yet */
+	uint64_t saved_submits; /* what submits was then */
+	int64_t slow_told_at_us; /* when a slow sync was last logged; -1: never */
 };
 
 /* Mutex held on entry and on return, not between. No leader, and the queue is not empty. Does one group. */
@@ -58,6 +68,8 @@ void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *
 /* Mutex held: takes at most this many of the retired requests; give them to mf_commit_queue_free without it. */
 struct mf_commit_request *mf_commit_queue_take_retired(struct mf_commit_queue *queue, size_t most);
 void mf_commit_queue_free(struct mf_commit_request *requests);
+/* Mutex held: a sync that began then has ended. */
+void mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status);
 void mf_commit_queue_kick(struct mf_commit_queue *queue); /* mutex held: see that the background thread looks */
 void *mf_commit_worker(void *queue);
 int64_t mf_commit_queue_now(const struct mf_commit_queue *queue);

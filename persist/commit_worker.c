@@ -35,13 +35,15 @@ static void tell_progress(struct mf_commit_queue *queue)
 static void sync_window(struct mf_commit_queue *queue)
 {
 	struct mf_error error = {0};
-	int64_t synced = 0;
+	int64_t synced = 0, began = mf_commit_queue_now(queue);
+	queue->syncing_since_us = queue->unsynced_since_us;
 	queue->unsynced_since_us = -1;
 	queue->syncing = true;
 	pthread_mutex_unlock(&queue->source.mutex);
 	enum mf_status status = queue->store->ops->sync(queue->store, &synced, &error);
 	pthread_mutex_lock(&queue->source.mutex);
 	queue->syncing = false;
+	mf_commit_queue_synced(queue, began, status);
 	if (status != MF_OK) {
 		if (error.status == MF_OK)
 			mf_error_set(&error, status, "the sync failed with %s", mf_status_name(status));
@@ -79,6 +81,34 @@ static void free_retired(struct mf_commit_queue *queue)
 	pthread_mutex_lock(&queue->source.mutex);
 }
 
+#define SAVE_EVERY_US 1000000
+
+/* Microseconds until the counters are to be saved; negative: they have not changed. */
+static int64_t save_in(const struct mf_commit_queue *queue)
+{
+	if (!queue->save || queue->submits == queue->saved_submits)
+		return -1;
+	if (queue->saved_at_us < 0)
+		return 0;
+	int64_t left = queue->saved_at_us + SAVE_EVERY_US - mf_commit_queue_now(queue);
+	return left > 0 ? left : 0;
+}
+
+static void save(struct mf_commit_queue *queue)
+{
+	queue->saved_submits = queue->submits;
+	queue->saved_at_us = mf_commit_queue_now(queue);
+	pthread_mutex_unlock(&queue->source.mutex);
+	queue->save(queue->save_user);
+	pthread_mutex_lock(&queue->source.mutex);
+}
+
+/* The sooner of two times; negative: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* Nothing to do: nap, or sleep. */
 static void rest(struct mf_commit_queue *queue, struct watch *watch)
 {
@@ -87,8 +117,8 @@ static void rest(struct mf_commit_queue *queue, struct watch *watch)
 	watch->submits = queue->submits;
 	int64_t until_sync = sync_in(queue);
 	int64_t us = watch->naps < MF_NAPS_BEFORE_SLEEP ? MF_NAP_US : -1;
-	if (until_sync >= 0 && (us < 0 || until_sync < us))
-		us = until_sync;
+	us = sooner(us, until_sync);
+	us = sooner(us, save_in(queue));
 	if (watch->naps < MF_NAPS_BEFORE_SLEEP)
 		watch->naps++;
 	queue->place = us >= 0 && us <= MF_NAP_US ? WORKER_NAPS : WORKER_SLEEPS;
@@ -114,6 +144,8 @@ void *mf_commit_worker(void *argument)
 			sync_window(queue);
 		else if (maintain_due(queue, &watch, busy))
 			maintain(queue);
+		else if (save_in(queue) == 0 && !queue->ending)
+			save(queue);
 		else if (busy)
 			mf_commit_queue_lead(queue);
 		else if (queue->ending && !queue->leading)

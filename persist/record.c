@@ -68,6 +68,15 @@ void mf_record_hash(const char *doc_id, enum mf_action action, const void *frame
 	memcpy(out, canonical.digest, MF_RECORD_HASH_LEN);
 }
 
+size_t mf_record_raw_len(const unsigned char *payload, size_t len)
+{
+	struct mf_record body = {.at = payload + MF_RECORD_HEADER_LEN, .end = payload + len};
+	uint64_t raw;
+	if (len <= MF_RECORD_HEADER_LEN || !(payload[1] & MF_RECORD_COMPRESSED) || !get_varint(&body, &raw) || raw > MF_RECORD_RAW_MAX)
+		return len;
+	return MF_RECORD_HEADER_LEN + (size_t)raw;
+}
+
 /* ---- writing ---- */
 
 /* The data goes right behind a one-byte length, which is widened when the data turns out longer. */

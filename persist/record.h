@@ -36,6 +36,12 @@ static inline const uint8_t *mf_record_content_hash(const unsigned char *payload
 	return len < MF_RECORD_HEADER_LEN ? NULL : payload + MF_RECORD_HASH_AT;
 }
 
+/* The payload's length without compression. It need not be checked yet: what is no record counts as it is. */
+size_t mf_record_raw_len(const unsigned char *payload, size_t len);
+
+/* ... and of a snapshot that was just encoded (snapshot_codec.c). */
+size_t mf_snapshot_raw_len(const struct mf_snapshot *snapshot);
+
 /* The content hash; frames count for apply only: undo and redo are known by document and operation. */
 void mf_record_hash(const char *doc_id, enum mf_action action, const void *frames, size_t len, uint8_t out[MF_RECORD_HASH_LEN]);
 

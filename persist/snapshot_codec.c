@@ -20,6 +20,7 @@
 #include "persist/checksum.h"
 #include "persist/compress.h"
 #include "persist/env.h"
+#include "persist/record.h"
 #include <moduforge/persist.h>
 
 #define VERSION 1
@@ -124,6 +125,11 @@ enum mf_status mf_snapshot_encode(const char *doc_id, const struct mf_state *sta
 }
 
 /* ---- decoding ---- */
+
+size_t mf_snapshot_raw_len(const struct mf_snapshot *snapshot)
+{
+	return snapshot->state_len < HEADER_LEN ? snapshot->state_len : HEADER_LEN + (size_t)get_le(snapshot->state_blob + 8, 8);
+}
 
 static enum mf_status check_header(const struct mf_snapshot *snapshot, struct mf_error *error)
 {

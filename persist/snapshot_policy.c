@@ -29,6 +29,7 @@ void mf_persist_options_init(struct mf_persist_options *options)
 		.compression_threshold = 1024,
 		.history_limit = 1000,
 		.recovery_batch = 1000,
+		.metrics = true,
 	};
 }
 

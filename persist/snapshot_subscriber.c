@@ -35,6 +35,9 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 	enum mf_status status = mf_replay(subscriber->store, doc_id, subscriber->registry, &options, out, &report, error);
 	if (status != MF_OK)
 		return status;
+	int64_t elapsed = subscriber->env->monotonic_us(subscriber->env->user) - begun;
+	if (at_lsn == INT64_MAX)
+		mf_recorder_recovery(subscriber->recorder, elapsed);
 	if (at_lsn == INT64_MAX && mf_state_lsn(*out) > 0)
 		mf_snapshot_policy_loaded(subscriber->policy, doc_id, mf_state_lsn(*out), report.events, report.bytes);
 	if (out_report)
@@ -43,7 +46,7 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 			.snapshot_lsn = report.snapshot_lsn,
 			.events_replayed = (int64_t)report.events,
 			.damaged_snapshots = report.damaged_snapshots,
-			.elapsed_us = subscriber->env->monotonic_us(subscriber->env->user) - begun,
+			.elapsed_us = elapsed,
 		};
 	return MF_OK;
 }
@@ -64,6 +67,10 @@ static void snapshot_ended(void *user, const char *doc_id, int64_t upto_lsn, con
 {
 	struct mf_snapshot_subscriber *subscriber = user;
 	mf_snapshot_policy_end(subscriber->policy, doc_id);
+	if (error) {
+		mf_recorder_snapshot_failed(subscriber->recorder);
+		mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "a snapshot in the background failed, and is tried again after another interval: %s", error->message);
+	}
 	tell_listener(subscriber, doc_id, upto_lsn, error);
 }
 
@@ -76,6 +83,8 @@ static enum mf_status snapshot(void *user, const char *doc_id, const struct mf_s
 		return mf_error_set(error, MF_ERR_STATE, "document '%.100s' has no committed event yet: there is nothing to take a snapshot of", doc_id);
 	bool counted = mf_snapshot_policy_begin(subscriber->policy, doc_id, lsn);
 	enum mf_status status = mf_snapshotter_take(subscriber->snapshotter, doc_id, state, &reason);
+	if (status != MF_OK)
+		mf_recorder_snapshot_failed(subscriber->recorder);
 	if (counted)
 		mf_snapshot_policy_end(subscriber->policy, doc_id);
 	if (status != MF_OK && reason.status == MF_OK)
@@ -167,13 +176,30 @@ static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, struct
 	if (subscriber->env->random(subscriber->env->user, &subscriber->random, sizeof(subscriber->random)) < 0)
 		return mf_error_set(error, MF_ERR_IO, "the system has no random bytes for the keys of this opening");
 	subscriber->epoch = stats.epoch;
+	subscriber->opened_us = subscriber->env->wall_us(subscriber->env->user);
 	return MF_OK;
+}
+
+static enum mf_status make_recorder(struct mf_snapshot_subscriber *subscriber)
+{
+	if (!subscriber->options.metrics)
+		return MF_OK;
+	subscriber->recorder = mf_recorder_new();
+	return subscriber->recorder ? MF_OK : MF_ERR_NO_MEMORY;
 }
 
 static enum mf_status make_parts(struct mf_snapshot_subscriber *subscriber, struct mf_error *error)
 {
-	struct mf_snapshotter_options snapshotter = {.store = subscriber->store, .persist = &subscriber->options, .ended = snapshot_ended, .user = subscriber};
-	struct mf_commit_queue_options queue = {.store = subscriber->store, .group_window_ms = subscriber->options.commit_mode.group_window_ms, .env = subscriber->env};
+	struct mf_snapshotter_options snapshotter = {.store = subscriber->store, .persist = &subscriber->options, .ended = snapshot_ended, .user = subscriber, .recorder = subscriber->recorder};
+	struct mf_commit_queue_options queue = {
+		.store = subscriber->store,
+		.group_window_ms = subscriber->options.commit_mode.group_window_ms,
+		.env = subscriber->env,
+		.recorder = subscriber->recorder,
+		.logger = subscriber->options.logger,
+		.save = subscriber->recorder && subscriber->store->ops->save_metrics ? mf_subscriber_save_metrics : NULL,
+		.save_user = subscriber,
+	};
 	enum mf_status status = subscriber->store->ops->last_lsn(subscriber->store, NULL, &queue.committed, error);
 	if (status != MF_OK)
 		return status;
@@ -193,6 +219,7 @@ static void free_subscriber(struct mf_snapshot_subscriber *subscriber)
 	mf_snapshotter_free(subscriber->snapshotter);
 	mf_snapshot_policy_free(subscriber->policy);
 	mf_pending_keys_free(subscriber->keys);
+	mf_recorder_free(subscriber->recorder);
 	mf_free(subscriber);
 }
 
@@ -214,6 +241,7 @@ static void fill_committer(struct mf_snapshot_subscriber *subscriber)
 		.drain = drain,
 		.on_snapshot = on_snapshot,
 		.forget = forget,
+		.metrics = mf_subscriber_metrics,
 	};
 }
 
@@ -229,6 +257,8 @@ enum mf_status mf_snapshot_subscriber_new(struct mf_store *store, const struct m
 	enum mf_status status = take_options(subscriber, options, error);
 	if (status == MF_OK)
 		status = identify(subscriber, error);
+	if (status == MF_OK && make_recorder(subscriber) != MF_OK)
+		status = mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the counters of the snapshot subscriber");
 	if (status == MF_OK)
 		status = make_parts(subscriber, error);
 	if (status != MF_OK) {
@@ -263,6 +293,7 @@ enum mf_status mf_snapshot_subscriber_close(struct mf_snapshot_subscriber *subsc
 		return status;
 	}
 	struct mf_store *store = subscriber->store;
+	mf_subscriber_save_metrics(subscriber);
 	free_subscriber(subscriber);
 	struct mf_error close_error = {0};
 	enum mf_status closed = mf_store_close(store, &close_error);

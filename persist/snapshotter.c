@@ -5,6 +5,8 @@
 
 #include "model/mem.h"
 #include "persist/env.h"
+#include "persist/metrics.h"
+#include "persist/record.h"
 #include "persist/ticket.h"
 #include <moduforge/value.h>
 
@@ -66,15 +68,24 @@ void mf_snapshotter_unlock(struct mf_snapshotter *snapshotter)
 
 /* ---- the work ---- */
 
+static const struct mf_env *env_of(const struct mf_snapshotter *snapshotter)
+{
+	return snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_os();
+}
+
 enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error)
 {
 	struct mf_snapshot snapshot;
+	const struct mf_env *env = env_of(snapshotter);
+	int64_t begun = env->monotonic_us(env->user);
 	enum mf_status status = mf_snapshot_encode(doc_id, state, snapshotter->options.persist, &snapshot, error);
 	if (status != MF_OK)
 		return status;
 	mf_snapshotter_lock(snapshotter);
 	status = mf_store_write_snapshot(snapshotter->options.store, &snapshot, error);
 	mf_snapshotter_unlock(snapshotter);
+	if (status == MF_OK)
+		mf_recorder_snapshot(snapshotter->options.recorder, env->monotonic_us(env->user) - begun, snapshot.state_len, mf_snapshot_raw_len(&snapshot));
 	mf_snapshot_deinit(&snapshot);
 	return status;
 }
@@ -183,7 +194,7 @@ void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, 
 
 static bool wait_idle(struct mf_snapshotter *snapshotter, int64_t timeout_ms)
 {
-	const struct mf_env *env = snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_os();
+	const struct mf_env *env = env_of(snapshotter);
 	bool forever = timeout_ms < 0 || timeout_ms > INT64_MAX / 2000;
 	int64_t deadline = forever ? 0 : env->monotonic_us(env->user) + timeout_ms * 1000;
 	while (snapshotter->working) {

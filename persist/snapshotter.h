@@ -8,6 +8,7 @@
 
 #include <moduforge/persist.h>
 
+struct mf_recorder;
 struct mf_snapshotter;
 
 struct mf_snapshotter_options {
@@ -16,6 +17,7 @@ struct mf_snapshotter_options {
 	/* An attempt has ended: error NULL = stored. From the thread, or from _add when a job could not be taken. */
 	void (*ended)(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error);
 	void *user;
+	struct mf_recorder *recorder; /* may be NULL */
 };
 
 enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, struct mf_snapshotter **out);

@@ -253,6 +253,7 @@ static enum mf_status checkpoint_locked(struct mf_sqlite *store, bool truncate, 
 	int64_t pages = mf_sql_log_pages(store->writer);
 	atomic_store(&store->log_pages, pages);
 	atomic_store(&store->log_done, done);
+	atomic_fetch_add_explicit(&store->checkpoints, 1, memory_order_relaxed);
 	/* Readers may keep pages in the log: another try pays when it has grown by as much again. */
 	store->retry_checkpoint_at = done < pages ? pages + store->checkpoint_pages : 0;
 	return MF_OK;

@@ -337,7 +337,9 @@ static bool make_paths(struct mf_sqlite *store, const char *dir)
 	store->wal_path = mf_path_join(dir, "store.db-wal");
 	store->watermark_path = mf_path_join(dir, "watermark");
 	store->lock_path = mf_path_join(dir, "lock");
-	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path;
+	store->metrics_path = mf_path_join(dir, "metrics");
+	store->metrics_new_path = mf_path_join(dir, "metrics.new");
+	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path && store->metrics_new_path;
 }
 
 static pthread_mutex_t *lock_of(struct mf_sqlite *store, size_t i)
@@ -379,7 +381,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		store->env->close(store->env->user, store->lock_fd);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
-	char *const paths[] = {store->dir, store->db_path, store->wal_path, store->watermark_path, store->lock_path};
+	char *const paths[] = {store->dir, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path, store->metrics_new_path};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);

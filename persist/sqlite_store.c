@@ -227,6 +227,7 @@ static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_sta
 		.documents = store->base_documents + atomic_load(&store->new_documents),
 		.bytes = file_size(store, store->db_path) + file_size(store, store->wal_path),
 		.log_pages = atomic_load(&store->log_pages) - atomic_load(&store->log_done),
+		.log_checkpoints = atomic_load(&store->checkpoints),
 	};
 	stats.last_lsn = atomic_load(&store->last_lsn);
 	stats.events = stats.last_lsn - store->lost_events - atomic_load(&store->deleted_events);
@@ -298,4 +299,6 @@ const struct mf_store_ops mf_sqlite_ops = {
 	.checkpoints = mf_sqlite_checkpoints,
 	.epoch_end = mf_sqlite_epoch_end,
 	.backup = mf_sqlite_backup,
+	.save_metrics = mf_sqlite_save_metrics,
+	.load_metrics = mf_sqlite_load_metrics,
 };

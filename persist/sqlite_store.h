@@ -44,7 +44,7 @@ struct mf_sqlite {
 	unsigned generation; /* of forks: a child must keep its hands off */
 	bool read_only;
 	uint32_t checkpoint_pages;
-	char *dir, *db_path, *wal_path, *watermark_path, *lock_path;
+	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path, *metrics_new_path;
 	int64_t epoch;
 	char watermark_note[256]; /* "" or what was wrong with the watermark at open */
 
@@ -61,6 +61,7 @@ struct mf_sqlite {
 
 	pthread_mutex_t sync_lock;
 	int64_t synced_commits;
+	_Atomic int64_t checkpoints; /* of the log */
 	_Atomic int64_t commits; /* committed writes of every kind */
 	_Atomic int64_t last_lsn, synced_lsn;
 	_Atomic int64_t log_pages, log_done;     /* in the log; of those, copied into the database */
@@ -132,6 +133,10 @@ enum mf_status mf_sqlite_last_lsn(struct mf_store *store, const char *doc_id, in
 enum mf_status mf_sqlite_find_key(struct mf_store *store, const char *key, struct mf_key_info *out, struct mf_error *error);
 enum mf_status mf_sqlite_documents(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
 enum mf_status mf_sqlite_newest(struct mf_sql *sql, int64_t *out_lsn, struct mf_error *error); /* of events stored and compacted, and accepted losses */
+
+/* ---- sqlite_metrics.c ---- */
+enum mf_status mf_sqlite_save_metrics(struct mf_store *store, const void *text, size_t len, struct mf_error *error);
+enum mf_status mf_sqlite_load_metrics(struct mf_store *store, struct mf_buffer *out, struct mf_error *error);
 
 /* ---- sqlite_keys.c ---- */
 void mf_sqlite_open_keys(struct mf_sqlite *store);

@@ -74,6 +74,10 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 	}
 	if (!error && mf_state_lsn(item->new_state) < 0) /* else it is no state that mf_state_apply made */
 		mf_state_set_lsn(item->new_state, event->lsn);
+	if (error)
+		mf_recorder_error(batch->subscriber->recorder, error->status);
+	else
+		mf_recorder_event(batch->subscriber->recorder, event);
 	bool due = !error && count_item(batch->subscriber, event, item);
 	item->done(item->done_user, &result);
 	if (due)
@@ -169,6 +173,8 @@ static enum mf_status look_up(struct mf_snapshot_subscriber *subscriber, struct 
 			.lsn = info.lsn,
 			.same = memcmp(info.content_hash, reservation->content_hash, MF_RECORD_HASH_LEN) == 0,
 		};
+	if (status == MF_OK)
+		mf_recorder_duplicate(subscriber->recorder);
 	else if (error)
 		*error = reason;
 	give_up(subscriber, reservation);
@@ -183,9 +189,8 @@ static enum mf_status check_doc_id(const char *doc_id, struct mf_error *error)
 	return mf_utf8_valid(doc_id, len) ? MF_OK : mf_error_set(error, MF_ERR_INVALID, "the document id is not valid UTF-8");
 }
 
-enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error)
+static enum mf_status reserve(struct mf_snapshot_subscriber *subscriber, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error)
 {
-	struct mf_snapshot_subscriber *subscriber = user;
 	struct mf_reservation *reservation = NULL;
 	struct mf_ticket *ticket;
 	bool given = mf_transaction_key(transaction), same;
@@ -207,6 +212,14 @@ enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_t
 	mf_reservation_free(reservation);
 	*out = (struct mf_key_answer){.found = MF_KEY_PENDING, .ticket = ticket, .same = same};
 	return MF_OK;
+}
+
+enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error)
+{
+	struct mf_snapshot_subscriber *subscriber = user;
+	enum mf_status status = reserve(subscriber, doc_id, transaction, out, error);
+	mf_recorder_error(subscriber->recorder, status);
+	return status;
 }
 
 void mf_subscriber_release(void *user, struct mf_reservation *reservation)
@@ -348,6 +361,7 @@ enum mf_status mf_subscriber_commit(void *user, struct mf_proposal *proposals, s
 		return mf_error_set(error, MF_ERR_INVALID, "a batch needs at least one transaction");
 	enum mf_status status = submit(subscriber, proposals, count, mode, out_ticket, error);
 	for (size_t i = 0; i < count; i++) {
+		mf_recorder_error(subscriber->recorder, status);
 		if (status != MF_OK)
 			mf_subscriber_release(subscriber, proposals[i].reservation);
 		proposals[i].reservation = NULL;

@@ -1,8 +1,10 @@
-/* subscriber_parts.h - the snapshot subscriber's inside, shared by its two files only:
- * snapshot_subscriber.c (life, recovery, snapshots) and subscriber_commit.c (the committer's way in and out). */
+/* subscriber_parts.h - the snapshot subscriber's inside, shared by its three files only:
+ * snapshot_subscriber.c (life, recovery, snapshots), subscriber_commit.c (the committer's way in and out) and
+ * subscriber_metrics.c. */
 #pragma once
 
 #include "persist/commit_queue.h"
+#include "persist/metrics.h"
 #include "persist/pending_keys.h"
 #include "persist/snapshot_policy.h"
 #include "persist/snapshotter.h"
@@ -21,12 +23,18 @@ struct mf_snapshot_subscriber {
 	struct mf_pending_keys *keys;
 	struct mf_snapshot_policy *policy;
 	struct mf_snapshotter *snapshotter;
+	struct mf_recorder *recorder; /* NULL: nothing is measured */
+	int64_t opened_us;
 	int64_t epoch;
 	uint64_t random;              /* of this opening, for the keys that are made here */
 	atomic_uint_fast64_t counter; /* transactions so far */
 	mf_snapshot_listener *listener;
 	void *listener_user;
 };
+
+/* ---- subscriber_metrics.c ---- */
+enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct mf_error *error);
+void mf_subscriber_save_metrics(void *user); /* beside the store; what fails is only lost */
 
 /* Of the committer; user is the subscriber. */
 enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error);

@@ -42,6 +42,7 @@ struct mf_ticket {
 	unsigned waiters;
 	bool queued; /* help makes sense */
 	enum { MF_TICKET_PENDING, MF_TICKET_DONE, MF_TICKET_FAILED } phase;
+	int64_t submitted_us; /* monotonic; only while commits are measured */
 	int64_t lsn; /* written by the one who settles, read when done */
 	enum mf_status status;
 	struct mf_ticket_failure *failure; /* the sentence; NULL: none could be kept */

@@ -116,6 +116,18 @@ static void write_on_snapshot(void *user, void (*notify)(void *notify_user, cons
 	inner->on_snapshot(inner->user, notify, notify_user);
 }
 
+static void write_forget(void *user, const char *doc_id)
+{
+	const struct mf_committer *inner = inner_of(user);
+	inner->forget(inner->user, doc_id);
+}
+
+static enum mf_status write_metrics(void *user, struct mf_metrics *out, struct mf_error *error)
+{
+	const struct mf_committer *inner = inner_of(user);
+	return inner->metrics(inner->user, out, error);
+}
+
 static const struct mf_committer write_functions = {
 	.size = sizeof(struct mf_committer),
 	.name = "snapshot_subscriber",
@@ -130,6 +142,8 @@ static const struct mf_committer write_functions = {
 	.store = write_store,
 	.drain = write_drain,
 	.on_snapshot = write_on_snapshot,
+	.forget = write_forget,
+	.metrics = write_metrics,
 };
 
 /* ---- the committer of a host that only reads ---- */
@@ -208,6 +222,12 @@ static void read_on_snapshot(void *user, void (*notify)(void *notify_user, const
 	(void)user, (void)notify, (void)notify_user; /* there will be none */
 }
 
+static enum mf_status read_metrics(void *user, struct mf_metrics *out, struct mf_error *error)
+{
+	const struct instance *instance = user;
+	return mf_store_metrics(instance->store, out, error);
+}
+
 static const struct mf_committer read_functions = {
 	.size = sizeof(struct mf_committer),
 	.name = "snapshot_subscriber (reading)",
@@ -222,6 +242,7 @@ static const struct mf_committer read_functions = {
 	.store = read_store,
 	.drain = read_drain,
 	.on_snapshot = read_on_snapshot,
+	.metrics = read_metrics,
 };
 
 /* ---- life ---- */

@@ -29,6 +29,7 @@ struct mf_commit_result {
 };
 typedef void mf_commit_done(void *user, const struct mf_commit_result *result);
 
+struct mf_metrics; /* metrics.h */
 struct mf_reservation; /* a key held for a transaction under way */
 
 /* What reserve found. */
@@ -85,6 +86,8 @@ struct mf_committer {
 	void (*on_snapshot)(void *user, void (*notify)(void *notify_user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error), void *notify_user);
 	/* The document was let go from memory, and so may what is kept for it; it may have been recovered again meanwhile. NULL: nothing is kept. */
 	void (*forget)(void *user, const char *doc_id);
+	/* What it has done and how fast (metrics.h); out->size is set by the caller. NULL: nothing is counted. */
+	enum mf_status (*metrics)(void *user, struct mf_metrics *out, struct mf_error *error);
 };
 
 #ifdef __cplusplus

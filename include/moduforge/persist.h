@@ -17,6 +17,7 @@
 
 #include <moduforge/committer.h>
 #include <moduforge/log.h>
+#include <moduforge/metrics.h>
 #include <moduforge/store.h>
 
 #ifdef __cplusplus
@@ -47,6 +48,7 @@ struct mf_persist_options {
 	uint32_t recovery_batch;                /* 1000 events a page */
 	const struct mf_env *env;               /* opaque; NULL */
 	struct mf_logger logger;                /* silent */
+	bool metrics;                           /* true: count and measure (metrics.h) */
 };
 MF_API void mf_persist_options_init(struct mf_persist_options *options); /* the defaults above */
 

@@ -77,6 +77,9 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_submit_undo(struct mf_runtime *ru
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_snapshot(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
 
+/* What this process has done with its store; a read-only runtime gives mf_store_metrics. out->size is set by the caller. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_metrics(struct mf_runtime *runtime, struct mf_metrics *out, struct mf_error *error);
+
 struct mf_plugin_info {
 	const char *name, *version, *summary, *path;
 	const char *state; /* "started", "skipped" */

@@ -54,6 +54,7 @@ struct mf_store_stats {
 	int64_t events, snapshots, documents;
 	int64_t bytes;        /* on disk, log included */
 	int64_t log_pages;    /* of the write-ahead log that are not yet checkpointed */
+	int64_t log_checkpoints; /* made since this opening: log moved into the database */
 };
 
 /* How far a follower has come: it has seen every event up to lsn that the store held in epoch. */
@@ -123,6 +124,10 @@ struct mf_store_ops {
 	enum mf_status (*epoch_end)(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
 	/* The whole store as one file; see moduforge/backup.h. NULL: this backend has none. */
 	enum mf_status (*backup)(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out, struct mf_error *error);
+	/* Counters beside the data, no part of it: replaced as a whole, never synced, given back as they were. NULL: not kept.
+	 * load: into an empty buffer; MF_ERR_NOT_FOUND: none were saved. */
+	enum mf_status (*save_metrics)(struct mf_store *store, const void *text, size_t len, struct mf_error *error);
+	enum mf_status (*load_metrics)(struct mf_store *store, struct mf_buffer *out, struct mf_error *error);
 };
 struct mf_store {
 	const struct mf_store_ops *ops;

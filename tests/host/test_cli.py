@@ -652,7 +652,7 @@ def what_is_not_a_database_is_damage_and_what_is_of_another_program_is_not_ours(
 def a_directory_is_never_read_as_a_uri(work):
     for name in ["file:d?mode=memory&x=", "file:d?nolock=1&x=", "file:d", "a?b#c%20d e"]:
         run(name, [tr(insert("a"))], cwd=work)
-        assert sorted(path.name for path in (work / name).iterdir() if path.suffix not in [".db-wal", ".db-shm"]) == ["lock", "store.db", "watermark"]
+        assert sorted(path.name for path in (work / name).iterdir() if path.suffix not in [".db-wal", ".db-shm"]) == ["lock", "metrics", "store.db", "watermark"]
         result = mf("verify", "--data", name, cwd=work)
         assert result.returncode == 0, result
 

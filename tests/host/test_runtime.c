@@ -762,6 +762,50 @@ static void a_state_of_the_past_can_be_read(void **unused)
 	assert_int_equal(MF_ERR_NOT_FOUND, mf_runtime_snapshot(runtime, "nobody", &lsn, &error));
 }
 
+/* ---- metrics ---- */
+
+static struct mf_metrics metrics_now(void)
+{
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	OK(mf_runtime_metrics(runtime, &metrics, NULL));
+	return metrics;
+}
+
+static void the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	int64_t lsn;
+	open_runtime("sync");
+	for (int i = 1; i <= 5; i++)
+		OK(commit_n("d", i == 1 ? "key" : NULL, i, &lsn, NULL));
+	assert_int_equal(MF_ERR_DUPLICATE_KEY, commit_n("d", "key", 1, &lsn, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_redo(runtime, "d", 1, NULL, NULL, &lsn, &error));
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, &error));
+	struct mf_metrics live = metrics_now();
+	assert_int_equal(MF_METRICS_LIVE, live.source);
+	assert_int_equal(5, live.total_events);
+	assert_int_equal(5, live.commit_us.count);
+	assert_int_equal(1, live.snapshot_us.count);
+	assert_int_equal(1, live.duplicates);
+	assert_int_equal(1, live.errors[MF_ERR_DUPLICATE_KEY]);
+	assert_int_equal(1, live.errors[MF_ERR_STATE]);
+	assert_int_equal(2, live.documents_loaded); /* and the default one */
+	assert_true(live.store_bytes > 0 && live.synced_lsn == 5);
+	close_runtime();
+	struct mf_runtime_options options = {.config_path = config, .read_only = true};
+	OK(mf_runtime_open(&options, &runtime, &error));
+	struct mf_metrics saved = metrics_now();
+	assert_int_equal(MF_METRICS_SAVED, saved.source);
+	assert_int_equal(5, saved.total_events);
+	assert_int_equal(5, saved.commit_us.count);
+	assert_int_equal(live.commit_us.p99, saved.commit_us.p99);
+	assert_int_equal(live.opened_us, saved.opened_us);
+	assert_true(saved.taken_us >= live.taken_us);
+	struct mf_metrics odd = {.size = 1};
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_metrics(runtime, &odd, &error));
+}
+
 /* ---- a plugin that does not stop ---- */
 
 void fixture_called(const char *plugin, const char *what);
@@ -846,6 +890,7 @@ int main(void)
 		TEST(the_plugins_can_be_listed),
 		TEST(all_documents_are_recovered_at_open_when_asked),
 		TEST(a_state_of_the_past_can_be_read),
+		TEST(the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved),
 		TEST(what_a_plugin_at_work_uses_is_not_freed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -842,6 +842,157 @@ static void the_recovery_target_measures_replays(void **unused)
 	close_fake();
 }
 
+/* ---- metrics and log ---- */
+
+static struct mf_metrics metrics_now(void)
+{
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	assert_int_equal(subject.committer->metrics(subject.committer->user, &metrics, NULL), MF_OK);
+	return metrics;
+}
+
+static void what_was_committed_is_measured(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", "key"), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	struct mf_transaction *again = insert("a", "key");
+	assert_int_equal(reserve("doc", again).found, MF_KEY_STORED);
+	mf_transaction_free(again);
+	int64_t upto;
+	assert_int_equal(subject.committer->snapshot(subject.committer->user, "doc", state, &upto, NULL), MF_OK);
+	assert_recovers("doc", state);
+	struct mf_metrics metrics = metrics_now();
+	assert_int_equal(metrics.source, MF_METRICS_LIVE);
+	assert_true(metrics.opened_us > 0 && metrics.taken_us >= metrics.opened_us);
+	assert_int_equal(metrics.total_events, 2);
+	assert_int_equal(metrics.total_snapshots, 1);
+	assert_int_equal(metrics.events_measured, 2);
+	assert_int_equal(metrics.commit_us.count, 2);
+	assert_int_equal(metrics.sync_us.count, 2);
+	assert_int_equal(metrics.group_events.count, 2);
+	assert_int_equal(metrics.group_events.sum, 2);
+	assert_int_equal(metrics.queue_events_max, 1);
+	assert_int_equal(metrics.queue_events, 0);
+	assert_int_equal(metrics.unsynced_lsns, 0);
+	assert_int_equal(metrics.duplicates, 1);
+	assert_int_equal(metrics.snapshot_us.count, 1);
+	assert_int_equal(metrics.recovery_us.count, 1);
+	assert_true(metrics.snapshot_bytes > 0 && metrics.snapshot_raw_bytes >= metrics.snapshot_bytes);
+	assert_true(metrics.event_raw_bytes == metrics.event_bytes && metrics.avg_event_size == metrics.event_bytes / 2);
+	assert_true(metrics.compression_ratio > 0 && metrics.compression_ratio <= 1);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void what_was_not_committed_is_counted_by_status(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, append_error = MF_ERR_STORAGE_FULL);
+	FAKE_SET(subject.fake, append_errors_left = 1);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_ERR_STORAGE_FULL);
+	struct mf_transaction *transaction = insert("a", NULL);
+	struct mf_key_answer answer;
+	assert_int_equal(subject.committer->reserve(subject.committer->user, "", transaction, &answer, NULL), MF_ERR_INVALID);
+	mf_transaction_free(transaction);
+	struct mf_metrics metrics = metrics_now();
+	assert_int_equal(metrics.errors[MF_ERR_STORAGE_FULL], 1);
+	assert_int_equal(metrics.errors[MF_ERR_INVALID], 1);
+	assert_int_equal(metrics.errors[MF_OK], 0);
+	assert_int_equal(metrics.commit_us.count, 0);
+	assert_int_equal(metrics.events_measured, 0);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void what_waits_and_what_is_not_synced_is_seen(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_ASYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, hold_syncs = true);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, subject.fake->in_sync == 1);
+	assert_int_equal(metrics_now().unsynced_lsns, 1);
+	FAKE_SET(subject.fake, hold_appends = true);
+	struct mf_transaction *transaction = insert("b", NULL);
+	struct mf_key_answer answer = reserve("doc", transaction);
+	struct mf_proposal proposal = propose("doc", state, transaction, answer.reservation, NULL);
+	struct mf_ticket *ticket;
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_MEMORY_ONLY, &ticket, NULL), MF_OK);
+	assert_int_equal(metrics_now().queue_events, 1); /* nobody leads: the one thread is in the sync */
+	FAKE_SET(subject.fake, hold_appends = subject.fake->hold_syncs = false);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_SYNCED, NULL), MF_OK);
+	assert_int_equal(metrics_now().queue_events, 0);
+	assert_int_equal(metrics_now().unsynced_lsns, 0);
+	mf_transaction_free(transaction);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void switched_off_nothing_is_measured(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.metrics = false;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	struct mf_metrics metrics = metrics_now();
+	assert_int_equal(metrics.total_events, 1);
+	assert_int_equal(metrics.commit_us.count, 0);
+	assert_int_equal(metrics.sync_us.count, 0);
+	mf_state_unref(state);
+	close_fake();
+}
+
+struct heard {
+	pthread_mutex_t mutex;
+	int warnings, errors;
+	char last[600];
+};
+
+static void hear(void *user, enum mf_log_level level, const char *message)
+{
+	struct heard *heard = user;
+	pthread_mutex_lock(&heard->mutex);
+	heard->warnings += level == MF_LOG_WARNING;
+	heard->errors += level == MF_LOG_ERROR;
+	if (level <= MF_LOG_WARNING)
+		snprintf(heard->last, sizeof(heard->last), "%s", message);
+	pthread_mutex_unlock(&heard->mutex);
+}
+
+static void what_fails_in_the_background_is_told_to_the_logger(void **unused)
+{
+	(void)unused;
+	struct heard heard = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+	mf_persist_options_init(&options);
+	options.logger = (struct mf_logger){hear, &heard};
+	options.snapshot_every_n_events = 1;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	FAKE_SET(subject.fake, snapshot_error = MF_ERR_STORAGE_FULL);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.failed_snapshots) == 1);
+	assert_int_equal(heard.warnings, 1);
+	assert_int_equal(strncmp(heard.last, "a snapshot in the background failed", 35), 0);
+	assert_int_equal(metrics_now().snapshot_failures, 1);
+	FAKE_SET(subject.fake, sync_error = MF_ERR_IO);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(heard.errors, 1);
+	assert_int_equal(strncmp(heard.last, "writes have stopped until the store is reopened: ", 49), 0);
+	assert_int_equal(metrics_now().errors[MF_ERR_UNKNOWN_OUTCOME], 1);
+	mf_state_unref(state);
+	(void)mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, NULL);
+	pthread_mutex_destroy(&subject.mutex);
+}
+
 /* ---- memory ---- */
 
 static void every_failed_allocation_makes_no_subscriber(void **unused)
@@ -927,6 +1078,11 @@ int main(void)
 		cmocka_unit_test(a_failed_snapshot_is_told_and_harms_nothing),
 		cmocka_unit_test(snapshots_and_compaction_by_hand),
 		cmocka_unit_test(the_recovery_target_measures_replays),
+		cmocka_unit_test(what_was_committed_is_measured),
+		cmocka_unit_test(what_was_not_committed_is_counted_by_status),
+		cmocka_unit_test(what_waits_and_what_is_not_synced_is_seen),
+		cmocka_unit_test(switched_off_nothing_is_measured),
+		cmocka_unit_test(what_fails_in_the_background_is_told_to_the_logger),
 		cmocka_unit_test(every_failed_allocation_makes_no_subscriber),
 		cmocka_unit_test(every_failed_allocation_of_a_commit_leaves_nothing_half_done),
 	};

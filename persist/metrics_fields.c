@@ -1,0 +1,40 @@
+#include "persist/metrics_fields.h"
+
+#define FIELD(member, kind_, exposed_, counter_, help_) \
+	{.name = #member, .kind = kind_, .offset = offsetof(struct mf_metrics, member), .exposed = exposed_, .counter = counter_, .help = help_}
+
+const struct mf_metrics_field mf_metrics_fields[] = {
+	FIELD(total_events, MF_FIELD_COUNT, "mf_events", false, "Events that the store holds."),
+	FIELD(total_snapshots, MF_FIELD_COUNT, "mf_snapshots", false, "Snapshots that the store holds."),
+	FIELD(documents, MF_FIELD_COUNT, "mf_documents", false, "Documents that the store holds."),
+	FIELD(last_lsn, MF_FIELD_COUNT, "mf_last_lsn", false, "LSN of the newest event stored."),
+	FIELD(synced_lsn, MF_FIELD_COUNT, "mf_synced_lsn", false, "LSN of the newest event known to be on the device."),
+	FIELD(epoch, MF_FIELD_COUNT, "mf_epoch", false, "How many times the store was opened for writing."),
+	FIELD(store_bytes, MF_FIELD_BYTES, "mf_store_bytes", false, "Bytes of the store on disk, log included."),
+	FIELD(log_pages, MF_FIELD_COUNT, "mf_log_pages", false, "Pages of the write-ahead log not yet moved into the database."),
+	FIELD(events_measured, MF_FIELD_COUNT, "mf_events_written_total", true, "Events written."),
+	FIELD(event_bytes, MF_FIELD_BYTES, "mf_event_written_bytes_total", true, "Payload bytes of the events written."),
+	FIELD(event_raw_bytes, MF_FIELD_BYTES, "mf_event_raw_bytes_total", true, "Payload bytes of the events written, before compression."),
+	FIELD(snapshots_measured, MF_FIELD_COUNT, "mf_snapshots_written_total", true, "Snapshots written."),
+	FIELD(snapshot_bytes, MF_FIELD_BYTES, "mf_snapshot_written_bytes_total", true, "Bytes of the snapshots written."),
+	FIELD(snapshot_raw_bytes, MF_FIELD_BYTES, "mf_snapshot_raw_bytes_total", true, "Bytes of the snapshots written, before compression."),
+	FIELD(commit_us, MF_FIELD_LATENCIES, "mf_commit_latency_seconds", false, "Transactions, from submit until committed as the commit mode promises."),
+	FIELD(sync_us, MF_FIELD_LATENCIES, "mf_sync_latency_seconds", false, "Syncs that the commit queue made."),
+	FIELD(group_events, MF_FIELD_SIZES, "mf_group_events", false, "Events that one append covered."),
+	FIELD(duplicates, MF_FIELD_COUNT, "mf_duplicates_total", true, "Transactions whose idempotency key was known."),
+	FIELD(errors, MF_FIELD_ERRORS, "mf_errors_total", true, "Transactions that ended otherwise than committed, by status."),
+	FIELD(queue_events, MF_FIELD_COUNT, "mf_queue_events", false, "Events that wait to be stored."),
+	FIELD(queue_bytes, MF_FIELD_BYTES, "mf_queue_bytes", false, "Payload bytes that wait to be stored."),
+	FIELD(queue_events_max, MF_FIELD_COUNT, "mf_queue_events_max", false, "The most events that waited at once."),
+	FIELD(unsynced_lsns, MF_FIELD_COUNT, "mf_unsynced_events", false, "Events written and not yet synced."),
+	FIELD(unsynced_us, MF_FIELD_US, "mf_unsynced_seconds", false, "How long the oldest of them has waited for its sync."),
+	FIELD(log_checkpoints, MF_FIELD_COUNT, "mf_log_checkpoints_total", true, "Checkpoints of the write-ahead log."),
+	FIELD(snapshot_us, MF_FIELD_LATENCIES, "mf_snapshot_duration_seconds", false, "Snapshots taken, encoding and writing."),
+	FIELD(snapshot_failures, MF_FIELD_COUNT, "mf_snapshot_failures_total", true, "Snapshots that could not be taken."),
+	FIELD(recovery_us, MF_FIELD_LATENCIES, "mf_recovery_duration_seconds", false, "Documents recovered."),
+	FIELD(documents_loaded, MF_FIELD_COUNT, "mf_documents_loaded", false, "Documents in memory."),
+	FIELD(followers, MF_FIELD_COUNT, "mf_followers", false, "Followers on the bus."),
+	FIELD(follower_lag_lsns, MF_FIELD_COUNT, "mf_follower_lag_events", false, "Events committed and not yet delivered to the slowest follower."),
+	FIELD(follower_failures, MF_FIELD_COUNT, "mf_follower_failures_total", true, "Deliveries that a follower failed."),
+	{.name = NULL},
+};

@@ -1,0 +1,36 @@
+/* metrics_fields.h - the members of struct mf_metrics that are whole numbers or distributions, as one table that all
+ * reports, the reader of the saved counters and docs/metrics.md are made from. */
+#pragma once
+
+#include <moduforge/metrics.h>
+
+enum mf_metrics_kind {
+	MF_FIELD_COUNT,     /* uint64_t */
+	MF_FIELD_BYTES,     /* uint64_t */
+	MF_FIELD_US,        /* uint64_t */
+	MF_FIELD_SIZES,     /* struct mf_distribution of plain numbers */
+	MF_FIELD_LATENCIES, /* struct mf_distribution of microseconds */
+	MF_FIELD_ERRORS,    /* uint64_t[MF_STATUS_COUNT] */
+};
+
+struct mf_metrics_field {
+	const char *name;    /* of the member, and in JSON */
+	enum mf_metrics_kind kind;
+	size_t offset;
+	const char *exposed; /* the Prometheus name, with its base unit */
+	bool counter;        /* it only grows while the process lives; else a gauge. Distributions are summaries */
+	const char *help;
+};
+
+/* Ends with an entry whose name is NULL. */
+extern const struct mf_metrics_field mf_metrics_fields[];
+
+static inline uint64_t *mf_metrics_number(struct mf_metrics *metrics, const struct mf_metrics_field *field)
+{
+	return (uint64_t *)(void *)((char *)metrics + field->offset);
+}
+
+static inline struct mf_distribution *mf_metrics_distribution(struct mf_metrics *metrics, const struct mf_metrics_field *field)
+{
+	return (struct mf_distribution *)(void *)((char *)metrics + field->offset);
+}
