@@ -1,10 +1,12 @@
-/* word_count.c - a complete plugin in one file: a step type of its own and a guard.
+/* word_count.c - a complete plugin in one file: a step type of its own, a state field and a guard.
  *
  * Step "count_words" {"id": ID} stores the number of words in a node's text as its attribute "words".
- * The guard refuses a transaction of more than max_steps steps (an option). */
+ * Field "word_count.counts" says how many such steps the document has seen, ever: no document can tell that.
+ * The guard refuses a transaction of more than max_steps steps, and counts beyond max_counts (options). */
 #include <stdlib.h>
 #include <string.h>
 
+#include <moduforge/pack.h>
 #include <moduforge/plugin.h>
 
 /* ---- the step ---- */
@@ -145,23 +147,94 @@ static const struct mf_step_type count_words = {
 	.free = free_step,
 };
 
-/* ---- the guard ---- */
-struct word_count {
-	int64_t max_steps;
+/* ---- the field: its value is a number that lies in memory of its own and never changes ---- */
+#define COUNTS "word_count.counts"
+
+static enum mf_status new_counts(int64_t counts, void **out_value)
+{
+	int64_t *value = malloc(sizeof(*value));
+	if (!value)
+		return MF_ERR_NO_MEMORY;
+	*value = counts;
+	*out_value = value;
+	return MF_OK;
+}
+
+static enum mf_status begin_counts(const struct mf_state_field *field, const struct mf_doc *doc, void **out_value, struct mf_error *error)
+{
+	(void)field, (void)doc, (void)error;
+	return new_counts(0, out_value);
+}
+
+static enum mf_status follow_counts(const struct mf_state_field *field, const struct mf_field_change *change, const void *old_value,
+				    void **out_value, struct mf_error *error)
+{
+	(void)field, (void)error;
+	int64_t more = 0;
+	for (size_t i = 0; i < mf_transaction_step_count(change->transaction); i++)
+		more += mf_transaction_step(change->transaction, i)->type == &count_words;
+	if (more > 0)
+		return new_counts(*(const int64_t *)old_value + more, out_value);
+	*out_value = (void *)old_value; /* nothing changed: the states share it */
+	return MF_OK;
+}
+
+static enum mf_status encode_counts(const struct mf_state_field *field, const void *value, struct mf_buffer *out)
+{
+	(void)field;
+	return mf_pack_int(out, *(const int64_t *)value);
+}
+
+static enum mf_status decode_counts(const struct mf_state_field *field, uint32_t version, const void *bytes, size_t len, void **out_value, struct mf_error *error)
+{
+	(void)field, (void)version;
+	struct mf_unpack in = {bytes, (const unsigned char *)bytes + len};
+	int64_t counts;
+	enum mf_status status = mf_unpack_int(&in, &counts);
+	if (status != MF_OK || counts < 0 || in.at != in.end)
+		return mf_error_set(error, MF_ERR_CORRUPTED, "%zu bytes that are no number of counts", len);
+	return new_counts(counts, out_value);
+}
+
+static void free_counts(const struct mf_state_field *field, void *value)
+{
+	(void)field;
+	free(value);
+}
+
+static const struct mf_state_field counts_field = {
+	.size = sizeof(struct mf_state_field),
+	.key = COUNTS,
+	.version = 1,
+	.oldest_version = 1,
+	.init = begin_counts,
+	.apply = follow_counts,
+	.encode = encode_counts,
+	.decode = decode_counts,
+	.free = free_counts,
 };
 
-static enum mf_status refuse_long(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+/* ---- the guard ---- */
+struct word_count {
+	int64_t max_steps, max_counts;
+};
+
+static enum mf_status refuse_too_much(void *user, const struct mf_proposal *proposal, struct mf_error *error)
 {
 	const struct word_count *self = user;
 	size_t count = mf_transaction_step_count(proposal->transaction);
-	if (count <= (size_t)self->max_steps)
-		return MF_OK;
-	return mf_error_set(error, MF_ERR_INVALID, "%zu steps in one transaction, at most %lld are allowed", count, (long long)self->max_steps);
+	if (count > (size_t)self->max_steps)
+		return mf_error_set(error, MF_ERR_INVALID, "%zu steps in one transaction, at most %lld are allowed", count, (long long)self->max_steps);
+	const int64_t *before = mf_state_field_value(proposal->old_state, COUNTS), *after = mf_state_field_value(proposal->new_state, COUNTS);
+	if (self->max_counts > 0 && *after > *before && *after > self->max_counts)
+		return mf_error_set(error, MF_ERR_INVALID, "the words of this document were counted %lld times, at most %lld are allowed", (long long)*before, (long long)self->max_counts);
+	return MF_OK;
 }
 
 /* ---- the plugin ---- */
 static const struct mf_option options[] = {
 	{.name = "max_steps", .type = MF_OPTION_INT, .default_text = "1000", .min = 1, .max = 1000000, .help = "most steps that one transaction may have"},
+	{.name = "max_counts", .type = MF_OPTION_INT, .default_text = "0", .min = 0, .max = 1000000, .help = "how often the words of one document may be counted; 0 = any number"},
 	{.name = NULL},
 };
 static const char *const needs[] = {"node_steps", NULL};
@@ -172,6 +245,7 @@ static enum mf_status create(const struct mf_config *config, void **out_instance
 	if (!self)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory");
 	self->max_steps = mf_config_int(config, "max_steps");
+	self->max_counts = mf_config_int(config, "max_counts");
 	*out_instance = self;
 	return MF_OK;
 }
@@ -180,7 +254,9 @@ static enum mf_status init(void *instance, struct mf_registrar *registrar, struc
 {
 	steps = mf_registrar_steps(registrar);
 	enum mf_status status = mf_register_step_type(registrar, &count_words, error);
-	return status == MF_OK ? mf_register_guard(registrar, refuse_long, instance, error) : status;
+	if (status == MF_OK)
+		status = mf_register_state_field(registrar, &counts_field, error);
+	return status == MF_OK ? mf_register_guard(registrar, refuse_too_much, instance, error) : status;
 }
 
 static const struct mf_plugin plugin = {
@@ -190,7 +266,7 @@ static const struct mf_plugin plugin = {
 	.abi_minor = MF_ABI_MINOR,
 	.name = "word_count",
 	.version = "1.0.0",
-	.summary = "counts the words of a node's text, and limits the steps of a transaction",
+	.summary = "counts the words of a node's text, and limits how often, and the steps of a transaction",
 	.options = options,
 	.requires_plugins = needs,
 	.create = create,
