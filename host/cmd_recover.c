@@ -38,9 +38,6 @@ static enum mf_status print_report(const char *doc_id, const struct mf_state *st
 					 {.text = hex},
 					 {.text = ms},
 				 });
-	if (report->damaged_snapshots > 0)
-		mf_say("warning: document '%s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id,
-		       (long long)report->damaged_snapshots);
 	return MF_OK;
 }
 

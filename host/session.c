@@ -68,6 +68,13 @@ static enum mf_status find_config(const struct mf_args *args, char path[PATH_MAX
 }
 
 /* ---- open and close ---- */
+static void say_what_goes_on(void *user, enum mf_log_level level, const char *message)
+{
+	(void)user;
+	if (level <= MF_LOG_WARNING)
+		mf_say("%s: %s", mf_log_level_name(level), message);
+}
+
 enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind kind, struct mf_runtime **out, struct mf_error *error)
 {
 	char path[PATH_MAX];
@@ -81,6 +88,7 @@ enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind k
 		.stop_at_failure = true, /* the next line may mean something only after this one */
 		.read_only = kind != MF_SESSION_WRITE && kind != MF_SESSION_ACCEPT,
 		.accept_damage = kind == MF_SESSION_INSPECT || kind == MF_SESSION_ACCEPT,
+		.log = kind == MF_SESSION_NO_STORE ? NULL : say_what_goes_on,
 	};
 	return mf_runtime_open(&options, out, error);
 }

@@ -45,6 +45,7 @@ struct mf_commit_queue {
 	int64_t syncing_since_us;  /* what unsynced_since_us was before */
 	struct mf_error stopped;   /* status MF_OK: running */
 	unsigned groups_unmaintained;
+	enum mf_status maintained; /* what the last housekeeping said */
 
 	pthread_cond_t progress; /* for drain and make_room */
 	unsigned drainers, pushers;

@@ -62,6 +62,9 @@ static void maintain(struct mf_commit_queue *queue)
 	pthread_mutex_unlock(&queue->source.mutex);
 	enum mf_status status = queue->store->ops->maintain ? queue->store->ops->maintain(queue->store, &error) : MF_OK;
 	pthread_mutex_lock(&queue->source.mutex);
+	if (status != queue->maintained && status != MF_OK && !queue->stopped.status)
+		mf_logf(&queue->logger, MF_LOG_WARNING, "housekeeping of the store failed, and is tried again: %s", error.message);
+	queue->maintained = status;
 	if (status == MF_ERR_UNKNOWN_OUTCOME)
 		mf_commit_queue_stop(queue, &error);
 }

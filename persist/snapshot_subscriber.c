@@ -36,6 +36,8 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 	if (status != MF_OK)
 		return status;
 	int64_t elapsed = subscriber->env->monotonic_us(subscriber->env->user) - begun;
+	if (report.damaged_snapshots > 0)
+		mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id, (long long)report.damaged_snapshots);
 	if (at_lsn == INT64_MAX)
 		mf_recorder_recovery(subscriber->recorder, elapsed);
 	if (at_lsn == INT64_MAX && mf_state_lsn(*out) > 0)

@@ -236,6 +236,21 @@ enum mf_status mf_sqlite_sync(struct mf_store *base, int64_t *out_synced_lsn, st
 
 /* ---- checkpoint ---- */
 
+#define LOG_WORTH_TELLING 4 /* times checkpoint_pages */
+
+/* Both locks are held. Told again each time that the log has doubled. */
+static void note_log(struct mf_sqlite *store, int64_t pages, int64_t done)
+{
+	if (done >= pages || pages < (int64_t)store->checkpoint_pages * LOG_WORTH_TELLING) {
+		store->log_told_at = 0;
+		return;
+	}
+	if (pages < store->log_told_at * 2)
+		return;
+	store->log_told_at = pages;
+	mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: a reader holds %lld pages in the log, so that it grows: see which program reads for so long", store->dir, (long long)(pages - done));
+}
+
 /* Both locks are held. */
 static enum mf_status checkpoint_locked(struct mf_sqlite *store, bool truncate, struct mf_error *error)
 {
@@ -254,6 +269,7 @@ static enum mf_status checkpoint_locked(struct mf_sqlite *store, bool truncate, 
 	atomic_store(&store->log_pages, pages);
 	atomic_store(&store->log_done, done);
 	atomic_fetch_add_explicit(&store->checkpoints, 1, memory_order_relaxed);
+	note_log(store, pages, done);
 	/* Readers may keep pages in the log: another try pays when it has grown by as much again. */
 	store->retry_checkpoint_at = done < pages ? pages + store->checkpoint_pages : 0;
 	return MF_OK;

@@ -286,6 +286,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn);
 	if (status == MF_OK)
 		status = begin_epoch(store, &presence, &newest, error);
+	if (status == MF_OK && store->watermark_note[0])
+		mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: %s; it was made anew", store->dir, store->watermark_note);
 	if (status == MF_OK)
 		status = mf_sqlite_open_reader(store, &store->reader, error);
 	if (status == MF_OK)
@@ -354,6 +356,7 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 	store->env = options->env ? options->env : mf_env_os();
 	store->generation = mf_fork_generation();
 	store->read_only = options->read_only;
+	store->logger = options->logger;
 	store->checkpoint_pages = options->checkpoint_pages ? options->checkpoint_pages : 1000;
 	store->lock_fd = store->watermark_fd = -1;
 	for (size_t i = 0; lock_of(store, i); i++)

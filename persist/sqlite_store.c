@@ -64,8 +64,11 @@ void mf_sqlite_write_watermark(struct mf_sqlite *store)
 	struct mf_watermark now = {atomic_load(&store->synced_lsn), store->epoch, atomic_load(&store->poisoned)};
 	struct mf_error reason;
 	/* What was synced stays synced when this fails: the old watermark is still true. */
-	if (mf_watermark_write(store->env, store->watermark_fd, &now, &reason) != MF_OK)
+	if (mf_watermark_write(store->env, store->watermark_fd, &now, &reason) != MF_OK) {
+		if (strncmp(store->watermark_note, reason.message, sizeof(store->watermark_note) - 1) != 0)
+			mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: %.200s; a loss of what was synced since would not be noticed", store->dir, reason.message);
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "%.200s", reason.message);
+	}
 	pthread_mutex_unlock(&store->watermark_lock);
 }
 
@@ -100,6 +103,18 @@ static void note_commit(struct mf_sqlite *store)
 	store->log_may_restart = false;
 }
 
+/* write_lock is held: a full disk is a state that is entered and left. */
+static void note_room(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error)
+{
+	bool full = status == MF_ERR_STORAGE_FULL;
+	if ((status != MF_OK && !full) || atomic_exchange(&store->full, full) == full)
+		return;
+	if (full)
+		mf_logf(&store->logger, MF_LOG_ERROR, "the store in %.200s has no room: writes are refused until there is some, reads go on: %.200s", store->dir, error->message);
+	else
+		mf_logf(&store->logger, MF_LOG_INFO, "the store in %.200s has room again: writes go on", store->dir);
+}
+
 static enum mf_status run(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)
 {
 	enum mf_status status = mf_sqlite_check_writable(store, error);
@@ -130,6 +145,7 @@ enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work
 	mf_sqlite_end_write(store, status, error);
 	if (may_sync)
 		pthread_mutex_unlock(&store->sync_lock);
+	note_room(store, status, error);
 	if (status == MF_OK)
 		note_commit(store);
 	return status;

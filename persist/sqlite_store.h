@@ -43,6 +43,7 @@ struct mf_sqlite {
 	const struct mf_env *env;
 	unsigned generation; /* of forks: a child must keep its hands off */
 	bool read_only;
+	struct mf_logger logger;
 	uint32_t checkpoint_pages;
 	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path, *metrics_new_path;
 	int64_t epoch;
@@ -65,11 +66,13 @@ struct mf_sqlite {
 	_Atomic int64_t commits; /* committed writes of every kind */
 	_Atomic int64_t last_lsn, synced_lsn;
 	_Atomic int64_t log_pages, log_done;     /* in the log; of those, copied into the database */
+	int64_t log_told_at;                     /* log size that was last warned of; 0: none */
 	_Atomic int64_t retry_checkpoint_at;     /* log size at which another try pays, after one that readers held up */
 
 	pthread_mutex_t watermark_lock;
 	int watermark_fd;
 
+	atomic_bool full; /* the last write failed for want of room */
 	atomic_bool poisoned;
 	pthread_mutex_t poison_lock;
 	char poison_reason[MF_ERROR_MESSAGE_SIZE];

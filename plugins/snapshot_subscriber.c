@@ -184,7 +184,15 @@ static enum mf_status read_recover(void *user, const char *doc_id, int64_t at_ls
 		.history_limit = instance->options.history_limit,
 		.at_lsn = at_lsn == INT64_MAX ? 0 : at_lsn,
 	};
-	return mf_recover_state(instance->store, doc_id, instance->registry, &recovery, out, out_report, error);
+	struct mf_recovery_report report;
+	enum mf_status status = mf_recover_state(instance->store, doc_id, instance->registry, &recovery, out, &report, error);
+	if (status != MF_OK)
+		return status;
+	if (report.damaged_snapshots > 0)
+		mf_logf(&instance->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id, (long long)report.damaged_snapshots);
+	if (out_report)
+		*out_report = report;
+	return MF_OK;
 }
 
 static enum mf_status read_preflight(void *user, struct mf_error *error)
