@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "persist/snapshot_keep.h"
 
 size_t mf_memory_snapshot_place(const struct mf_memory_doc *document, int64_t upto_lsn)
 {
@@ -52,6 +53,12 @@ enum mf_status mf_memory_chunk(struct mf_store *base, const char *doc_id, int64_
 	return mf_memory_leave(store, chunk_locked(store, doc_id, upto_lsn, index, bytes, len, error));
 }
 
+static bool has_snapshot(const struct mf_memory_doc *document, int64_t upto_lsn)
+{
+	size_t at = mf_memory_snapshot_place(document, upto_lsn);
+	return at < document->snapshot_count && document->snapshots[at]->snapshot.upto_lsn == upto_lsn;
+}
+
 static enum mf_status finish_locked(struct mf_memory *store, const struct mf_snapshot *from, struct mf_error *error)
 {
 	if (from->upto_lsn > (int64_t)store->last)
@@ -59,6 +66,9 @@ static enum mf_status finish_locked(struct mf_memory *store, const struct mf_sna
 	struct mf_memory_doc *document = mf_memory_doc_for(store, from->doc_id);
 	if (!document)
 		return mf_memory_no_memory(error);
+	if (from->base_lsn && !has_snapshot(document, from->base_lsn))
+		return mf_error_set(error, MF_ERR_NOT_FOUND, "the snapshot of '%.200s' up to LSN %lld builds on the one up to LSN %lld, which is not stored", from->doc_id,
+				    (long long)from->upto_lsn, (long long)from->base_lsn);
 	const unsigned char *bytes = from->state_blob;
 	if (!bytes) {
 		if (document->taking_upto != from->upto_lsn || document->taking_len != from->state_len)
@@ -138,7 +148,7 @@ static void list_of(const struct mf_memory_doc *document, struct listed *list)
 {
 	for (size_t i = document->snapshot_count; i > 0; i--) {
 		const struct mf_snapshot *from = &document->snapshots[i - 1]->snapshot;
-		list->infos[list->count++] = (struct mf_snapshot_info){document->doc_id, from->upto_lsn, from->created_at, (int64_t)from->state_len, from->version};
+		list->infos[list->count++] = (struct mf_snapshot_info){document->doc_id, from->upto_lsn, from->created_at, (int64_t)from->state_len, from->version, from->base_lsn};
 	}
 }
 
@@ -173,4 +183,41 @@ enum mf_status mf_memory_snapshots(struct mf_store *base, const char *doc_id, mf
 		;
 	mf_free(list.infos);
 	return MF_OK;
+}
+
+/* ---- those that are not needed any more ---- */
+
+enum mf_status mf_memory_drop_snapshots(struct mf_memory_doc *document, const struct mf_keep_rule *rule)
+{
+	size_t left = 0;
+	struct mf_snapshot_row *rows = mf_calloc(document->snapshot_count + 1, sizeof(*rows));
+	if (!rows)
+		return MF_ERR_NO_MEMORY;
+	for (size_t i = 0; i < document->snapshot_count; i++) {
+		const struct mf_snapshot *snapshot = &document->snapshots[i]->snapshot;
+		rows[i] = (struct mf_snapshot_row){.upto_lsn = snapshot->upto_lsn, .base_lsn = snapshot->base_lsn};
+	}
+	mf_snapshot_keep(rows, document->snapshot_count, rule);
+	for (size_t i = 0; i < document->snapshot_count; i++)
+		if (rows[i].kept)
+			document->snapshots[left++] = document->snapshots[i];
+		else
+			mf_free(document->snapshots[i]);
+	document->snapshot_count = left;
+	mf_free(rows);
+	return MF_OK;
+}
+
+enum mf_status mf_memory_prune(struct mf_store *base, const char *doc_id, uint32_t keep, struct mf_error *error)
+{
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
+	if (status != MF_OK)
+		return status;
+	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
+	if (document) {
+		const struct mf_keep_rule rule = {.newest = keep, .from_lsn = INT64_MAX, .events_from = document->compacted_upto ? document->compacted_upto : INT64_MAX};
+		status = mf_memory_drop_snapshots(document, &rule) == MF_OK ? MF_OK : mf_memory_no_memory(error);
+	}
+	return mf_memory_leave(store, status);
 }

@@ -13,6 +13,7 @@
 #include "persist/event_page.h"
 #include "persist/fork_guard.h"
 #include "persist/record.h"
+#include "persist/snapshot_keep.h"
 
 enum mf_status mf_memory_no_memory(struct mf_error *error)
 {
@@ -362,6 +363,9 @@ static enum mf_status compact_locked(struct mf_memory *store, const char *doc_id
 	size_t keep = document ? mf_memory_snapshot_place(document, upto_lsn) : 0;
 	if (!document || keep == document->snapshot_count || document->snapshots[keep]->snapshot.upto_lsn != upto_lsn)
 		return mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", doc_id, (long long)upto_lsn);
+	const struct mf_keep_rule rule = {.from_lsn = upto_lsn, .events_from = INT64_MAX};
+	if (mf_memory_drop_snapshots(document, &rule) != MF_OK)
+		return mf_memory_no_memory(error);
 	size_t gone = first_after(document->events, document->count, upto_lsn);
 	for (size_t i = 0; i < gone; i++) {
 		struct mf_event *event = &document->events[i]->event;
@@ -371,10 +375,6 @@ static enum mf_status compact_locked(struct mf_memory *store, const char *doc_id
 	}
 	document->count -= gone;
 	memmove(document->events, document->events + gone, document->count * sizeof(*document->events));
-	for (size_t i = 0; i < keep; i++)
-		mf_free(document->snapshots[i]);
-	document->snapshot_count -= keep;
-	memmove(document->snapshots, document->snapshots + keep, document->snapshot_count * sizeof(*document->snapshots));
 	document->compacted_upto = upto_lsn;
 	store->compacted += gone;
 	return MF_OK;
@@ -387,6 +387,13 @@ static enum mf_status memory_compact(struct mf_store *base, const char *doc_id, 
 	if (status != MF_OK)
 		return status;
 	return mf_memory_leave(store, compact_locked(store, doc_id, upto_lsn, error));
+}
+
+static enum mf_status memory_vacuum(struct mf_store *base, struct mf_error *error)
+{
+	(void)base;
+	(void)error;
+	return MF_OK; /* freed memory is free */
 }
 
 static enum mf_status memory_verify(struct mf_store *base, mf_damage_visit *visit, void *user, struct mf_error *error)
@@ -482,6 +489,8 @@ static const struct mf_store_ops memory_ops = {
 	.save_checkpoint = mf_memory_save_checkpoint,
 	.checkpoints = mf_memory_checkpoints,
 	.epoch_end = mf_memory_epoch_end,
+	.prune_snapshots = mf_memory_prune,
+	.vacuum = memory_vacuum,
 };
 
 enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **out, struct mf_error *error)

@@ -76,6 +76,9 @@ enum mf_status mf_memory_list_documents(struct mf_memory *store, struct mf_docum
 /* ---- memory_snapshots.c ---- */
 size_t mf_memory_snapshot_place(const struct mf_memory_doc *document, int64_t upto_lsn); /* of the first with at least upto_lsn */
 void mf_memory_drop_taking(struct mf_memory_doc *document);
+struct mf_keep_rule;
+enum mf_status mf_memory_drop_snapshots(struct mf_memory_doc *document, const struct mf_keep_rule *rule); /* all that need not be kept */
+enum mf_status mf_memory_prune(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
 enum mf_status mf_memory_chunk(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error);
 enum mf_status mf_memory_finish(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);
 enum mf_status mf_memory_latest(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);

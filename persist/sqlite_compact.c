@@ -18,8 +18,6 @@
 
 #define ROWS_AT_ONCE 500
 #define BYTES_AT_ONCE (8u << 20)
-#define VACUUM_PAGES_MIN 64
-#define VACUUM_PAGES_MAX 262144 /* 1 GiB */
 
 struct compaction {
 	const char *doc_id;
@@ -191,72 +189,27 @@ static enum mf_status move_some(struct mf_sqlite *store, void *user, struct mf_e
 	return write_record(store, &counted, false, error);
 }
 
-/* ---- snapshots, space ---- */
-
-static enum mf_status drop_snapshot(struct mf_sqlite *store, void *user, struct mf_error *error)
-{
-	struct compaction *job = user;
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer,
-					       "DELETE FROM snapshots WHERE rowid IN (SELECT rowid FROM snapshots WHERE doc_id = ?1 AND upto_lsn < ?2 LIMIT 1)", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, job->doc_id, strlen(job->doc_id));
-	mf_stmt_bind_int(stmt, 2, job->upto_lsn);
-	status = mf_stmt_run(stmt, error);
-	job->rows = mf_sql_changes(store->writer);
-	mf_stmt_free(stmt);
-	return status;
-}
+/* ---- all of it ---- */
 
 static enum mf_status finish(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	return write_record(store, user, true, error);
 }
 
-/* Worth it when a quarter of the file is free. Commits wait meanwhile, so a store that stays large is left as it
- * is: its free pages are used again. */
-static enum mf_status worth_vacuum(struct mf_sqlite *store, bool *out, struct mf_error *error)
-{
-	int64_t pages = 0, unused = 0;
-	enum mf_status status = mf_sql_number(store->writer, "PRAGMA page_count", &pages, error);
-	if (status == MF_OK)
-		status = mf_sql_number(store->writer, "PRAGMA freelist_count", &unused, error);
-	*out = status == MF_OK && unused >= pages / 4 && unused >= VACUUM_PAGES_MIN && pages - unused <= VACUUM_PAGES_MAX;
-	return status;
-}
-
-/* Gives free space back to the file system. What was compacted stays compacted, whether this works or not. */
-static enum mf_status give_back(struct mf_sqlite *store, struct mf_error *error)
-{
-	bool worth;
-	mf_sqlite_lock_writer(store);
-	enum mf_status status = mf_sqlite_check_writable(store, error);
-	if (status == MF_OK)
-		status = worth_vacuum(store, &worth, error);
-	if (status == MF_OK && worth)
-		status = mf_sqlite_vacuum_locked(store, error);
-	pthread_mutex_unlock(&store->write_lock);
-	if (status == MF_OK && worth) /* the file shrinks when the log is copied into it */
-		status = mf_sqlite_checkpoint(store, true, error);
-	return status == MF_ERR_UNKNOWN_OUTCOME ? status : MF_OK;
-}
-
-/* Repeats work, a transaction at a time, until it finds nothing more to do. */
-static enum mf_status repeat(struct mf_sqlite *store, mf_sqlite_work *work, struct compaction *job, _Atomic int64_t *counter, int64_t sign, struct mf_error *error)
+/* A transaction at a time, until there is nothing more to move. */
+static enum mf_status move_events(struct mf_sqlite *store, struct compaction *job, struct mf_error *error)
 {
 	do {
 		mf_sqlite_lock_writer(store);
-		enum mf_status status = mf_sqlite_transact_locked(store, work, job, error);
-		if (status == MF_OK && counter) /* under the lock: see count_base */
-			atomic_fetch_add(counter, sign * job->rows);
+		enum mf_status status = mf_sqlite_transact_locked(store, move_some, job, error);
+		if (status == MF_OK) /* under the lock: see count_base */
+			atomic_fetch_add(&store->deleted_events, job->rows);
 		pthread_mutex_unlock(&store->write_lock);
 		if (status == MF_OK)
 			status = mf_sqlite_maintain(&store->base, error);
 		if (status != MF_OK)
 			return status;
-		if (work == move_some)
-			job->deleted += job->rows;
+		job->deleted += job->rows;
 		mf_sqlite_let_writers_pass(store);
 	} while (job->rows > 0);
 	return MF_OK;
@@ -265,9 +218,9 @@ static enum mf_status repeat(struct mf_sqlite *store, mf_sqlite_work *work, stru
 /* From a record that is written to its end. */
 static enum mf_status carry_out(struct mf_sqlite *store, struct compaction *job, struct mf_error *error)
 {
-	enum mf_status status = repeat(store, move_some, job, &store->deleted_events, 1, error);
+	enum mf_status status = move_events(store, job, error);
 	if (status == MF_OK)
-		status = repeat(store, drop_snapshot, job, &store->new_snapshots, -1, error);
+		status = mf_sqlite_drop_older(store, job->doc_id, job->upto_lsn, error);
 	if (status == MF_OK)
 		status = mf_sqlite_sweep_chunks(store, job->doc_id, job->upto_lsn, error);
 	if (status == MF_OK)
@@ -286,8 +239,23 @@ enum mf_status mf_sqlite_compact(struct mf_store *base, const char *doc_id, int6
 	status = mf_sqlite_transact(store, begin, &job, error);
 	if (status == MF_OK)
 		status = carry_out(store, &job, error);
+	pthread_mutex_unlock(&store->compact_lock);
+	return status;
+}
+
+/* ---- space ---- */
+
+enum mf_status mf_sqlite_vacuum(struct mf_store *base, struct mf_error *error)
+{
+	struct mf_sqlite *store = mf_sqlite_of(base);
+	pthread_mutex_lock(&store->compact_lock);
+	mf_sqlite_lock_writer(store);
+	enum mf_status status = mf_sqlite_check_writable(store, error);
 	if (status == MF_OK)
-		status = give_back(store, error);
+		status = mf_sqlite_vacuum_locked(store, error);
+	pthread_mutex_unlock(&store->write_lock);
+	if (status == MF_OK) /* the file shrinks when the log is copied into it */
+		status = mf_sqlite_checkpoint(store, true, error);
 	pthread_mutex_unlock(&store->compact_lock);
 	return status;
 }

@@ -78,6 +78,8 @@
 	" lsn INTEGER NOT NULL," \
 	" checksum INTEGER NOT NULL) WITHOUT ROWID;"
 
+#define MF_SQLITE_ADD_BASE_LSN "ALTER TABLE snapshots ADD COLUMN base_lsn INTEGER NOT NULL DEFAULT 0" /* 0: it is whole */
+
 /* The columns of an event, in the order in which statements read and write them. */
 #define MF_SQLITE_EVENT_COLUMNS \
 	"lsn, tr_id, doc_id, ts, actor, idempotency_key, meta, payload, checksum, epoch, prev_lsn, action, source_lsn"

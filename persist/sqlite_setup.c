@@ -36,7 +36,7 @@ static const char *const write_texts[MF_WRITE_STMTS] = {
 	[MF_WRITE_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
 	[MF_WRITE_CHAIN] = CHAIN,
 	[MF_WRITE_CHUNK] = "INSERT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 };
 
 static const char *const read_texts[MF_READ_STMTS] = {
@@ -48,7 +48,7 @@ static const char *const read_texts[MF_READ_STMTS] = {
 	[MF_READ_HEAD] = "SELECT max(ifnull((SELECT max(lsn) FROM events WHERE doc_id = ?1), 0), ifnull((SELECT chain_lsn FROM compactions WHERE doc_id = ?1), 0))",
 	[MF_READ_CHAIN] = CHAIN,
 	[MF_READ_EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
-	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_SNAPSHOT_COLUMNS " FROM snapshots WHERE doc_id = ?1 AND upto_lsn <= ?2 ORDER BY upto_lsn DESC LIMIT 1",
+	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_READ_SNAPSHOT " FROM " MF_SQLITE_SNAPSHOTS " WHERE s.doc_id = ?1 AND s.upto_lsn <= ?2 ORDER BY s.upto_lsn DESC LIMIT 1",
 	[MF_READ_CHUNKS] = MF_SQLITE_CHUNKS_OF,
 };
 
@@ -133,6 +133,24 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 	return result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", store->dir) : MF_OK;
 }
 
+#define ADDED \
+	"SELECT (SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers')" \
+	" + 2 * (SELECT count(*) FROM pragma_table_info('snapshots') WHERE name = 'base_lsn')"
+#define ADDED_BASE_LSN 2
+#define ADDED_ALL 3
+
+/* What came with version 2, as far as it is not there. */
+static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *error)
+{
+	int64_t added = 0;
+	enum mf_status status = mf_sql_number(store->writer, ADDED, &added, error);
+	if (status == MF_OK)
+		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
+	if (status == MF_OK && !(added & ADDED_BASE_LSN))
+		status = mf_sql_exec(store->writer, MF_SQLITE_ADD_BASE_LSN, error);
+	return status;
+}
+
 /* All tables, or those that an older store lacks. Under synchronous=FULL: under NORMAL a power cut can lose the tables
  * themselves. */
 static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_identity identity, struct mf_error *error)
@@ -145,7 +163,7 @@ static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_iden
 		return status;
 	status = identity == MF_SQLITE_EMPTY ? mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error) : MF_OK;
 	if (status == MF_OK)
-		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
+		status = add_additions(store, error);
 	if (status == MF_OK)
 		status = mf_sql_exec(store->writer, marks, error);
 	if (status == MF_OK)
@@ -173,8 +191,8 @@ enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error
 	int64_t version = 0, added = 0;
 	enum mf_status status = mf_sql_number(store->writer, "PRAGMA user_version", &version, error);
 	if (status == MF_OK)
-		status = mf_sql_number(store->writer, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &added, error);
-	if (status == MF_OK && (version < MF_SQLITE_VERSION || added == 0))
+		status = mf_sql_number(store->writer, ADDED, &added, error);
+	if (status == MF_OK && (version < MF_SQLITE_VERSION || added != ADDED_ALL))
 		status = create_schema(store, MF_SQLITE_OURS, error);
 	if (status == MF_OK)
 		status = set_synchronous(store->writer, "NORMAL", "1", error);

@@ -17,8 +17,8 @@
 
 static uint32_t row_checksum(const struct mf_snapshot *snapshot, int64_t chunks, int64_t take, const void *inline_bytes, size_t inline_len)
 {
-	const int64_t numbers[] = {snapshot->upto_lsn, snapshot->created_at, snapshot->version, (int64_t)snapshot->state_len, chunks, take};
-	return mf_row_checksum(numbers, 6, snapshot->doc_id, inline_bytes, inline_len);
+	const int64_t numbers[] = {snapshot->upto_lsn, snapshot->created_at, snapshot->version, (int64_t)snapshot->state_len, chunks, take, snapshot->base_lsn};
+	return mf_row_checksum(numbers, snapshot->base_lsn ? 7 : 6, snapshot->doc_id, inline_bytes, inline_len);
 }
 
 static uint32_t chunk_checksum(const char *doc_id, int64_t upto_lsn, int64_t take, int64_t chunk, const void *bytes, size_t len)
@@ -120,6 +120,16 @@ struct finish {
 	const struct mf_snapshot *snapshot;
 };
 
+static enum mf_status check_base(struct mf_sqlite *store, const struct mf_snapshot *snapshot, struct mf_error *error)
+{
+	int64_t found = 0;
+	enum mf_status status = ask_row(store->writer, "SELECT count(*) FROM snapshots WHERE doc_id = ?1 AND upto_lsn = ?2", snapshot->doc_id, snapshot->base_lsn, &found, 1, error);
+	if (status != MF_OK || found)
+		return status;
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "the snapshot of '%.200s' up to LSN %lld builds on the one up to LSN %lld, which is not stored", snapshot->doc_id,
+			    (long long)snapshot->upto_lsn, (long long)snapshot->base_lsn);
+}
+
 static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	struct finish *finish = user;
@@ -128,7 +138,9 @@ static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_e
 	if (snapshot->upto_lsn > store->next_last_lsn) /* last_lsn, seen from inside: readers may already see a commit that it does not count yet */
 		return mf_error_set(error, MF_ERR_INVALID, "a snapshot of '%.200s' up to LSN %lld, but the newest event is %lld", snapshot->doc_id,
 				    (long long)snapshot->upto_lsn, (long long)store->next_last_lsn);
-	enum mf_status status = look(store, arrival, error);
+	enum mf_status status = snapshot->base_lsn ? check_base(store, snapshot, error) : MF_OK;
+	if (status == MF_OK)
+		status = look(store, arrival, error);
 	if (status != MF_OK)
 		return status;
 	bool chunked = !snapshot->state_blob;
@@ -146,6 +158,7 @@ static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_e
 	mf_stmt_bind_int(stmt, 7, chunks);
 	mf_stmt_bind_int(stmt, 8, take);
 	mf_stmt_bind_int(stmt, 9, row_checksum(snapshot, chunks, take, snapshot->state_blob, inline_len));
+	mf_stmt_bind_int(stmt, 10, snapshot->base_lsn);
 	return mf_stmt_run(stmt, error);
 }
 
@@ -219,6 +232,7 @@ static enum mf_status read_row(struct mf_stmt *row, struct mf_snapshot *out, int
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading a snapshot");
 	snapshot.version = (int32_t)version;
 	snapshot.state_len = (size_t)state_len;
+	snapshot.base_lsn = mf_stmt_int(row, 9);
 	if (!snapshot.doc_id || state_len < 0 || version != snapshot.version || (chunks == 0 && inline_len != snapshot.state_len) ||
 	    mf_stmt_int(row, 8) != row_checksum(&snapshot, chunks, take, inline_bytes, inline_len))
 		return mf_sqlite_corrupted(error, snapshot.doc_id, snapshot.upto_lsn, "the snapshot's row does not fit its checksum");
@@ -325,7 +339,8 @@ enum mf_status mf_sqlite_snapshots(struct mf_store *base, const char *doc_id, mf
 	if (status != MF_OK)
 		return status;
 	struct mf_stmt *stmt = NULL;
-	status = mf_sql_prepare(sql, "SELECT doc_id, upto_lsn, created_at, state_len, version FROM snapshots WHERE doc_id = ?1 OR ?1 IS NULL ORDER BY doc_id, upto_lsn DESC", &stmt, error);
+	status = mf_sql_prepare(sql, "SELECT s.doc_id, s.upto_lsn, s.created_at, s.state_len, s.version, (SELECT base_lsn FROM snapshots b WHERE b.rowid = s.rowid) FROM " MF_SQLITE_SNAPSHOTS
+				" WHERE s.doc_id = ?1 OR ?1 IS NULL ORDER BY s.doc_id, s.upto_lsn DESC", &stmt, error);
 	if (status == MF_OK)
 		mf_stmt_bind_text(stmt, 1, doc_id, doc_id ? strlen(doc_id) : 0);
 	while (status == MF_OK) {
@@ -333,7 +348,7 @@ enum mf_status mf_sqlite_snapshots(struct mf_store *base, const char *doc_id, mf
 		status = mf_stmt_step(stmt, &row, error);
 		if (status != MF_OK || !row)
 			break;
-		struct mf_snapshot_info info = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3), (int32_t)mf_stmt_int(stmt, 4)};
+		struct mf_snapshot_info info = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3), (int32_t)mf_stmt_int(stmt, 4), mf_stmt_int(stmt, 5)};
 		if (!info.doc_id)
 			status = mf_stmt_no_memory(stmt) ? mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while listing snapshots")
 							 : mf_sqlite_corrupted(error, NULL, info.upto_lsn, "a snapshot without a document");

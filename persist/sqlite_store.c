@@ -317,4 +317,6 @@ const struct mf_store_ops mf_sqlite_ops = {
 	.backup = mf_sqlite_backup,
 	.save_metrics = mf_sqlite_save_metrics,
 	.load_metrics = mf_sqlite_load_metrics,
+	.prune_snapshots = mf_sqlite_prune,
+	.vacuum = mf_sqlite_vacuum,
 };

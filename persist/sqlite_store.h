@@ -1,5 +1,5 @@
 /* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _append, _read, _keys,
- * _snapshot, _compact, _followers, _backup, _restore, _verify and _store.
+ * _snapshot, _prune, _compact, _followers, _backup, _restore, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
  *
@@ -156,10 +156,22 @@ enum mf_status mf_sqlite_snapshots(struct mf_store *store, const char *doc_id, m
 enum mf_status mf_sqlite_sweep_chunks(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 /* Reads a whole snapshot through two statements of one connection; the caller holds a read transaction. */
 enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chunks, struct mf_snapshot *out, struct mf_error *error);
-#define MF_SQLITE_SNAPSHOT_COLUMNS "doc_id, upto_lsn, created_at, state_blob, version, state_len, chunks, take, checksum"
+#define MF_SQLITE_SNAPSHOT_COLUMNS "doc_id, upto_lsn, created_at, state_blob, version, state_len, chunks, take, checksum, base_lsn"
+/* The same, read from MF_SQLITE_SNAPSHOTS. A store of version 1 that is only read has no base_lsn: then the name means
+ * the 0 beside the table. So a statement fits both, also when a writer upgrades the store under it. */
+#define MF_SQLITE_READ_SNAPSHOT \
+	"s.doc_id, s.upto_lsn, s.created_at, s.state_blob, s.version, s.state_len, s.chunks, s.take, s.checksum," \
+	" (SELECT base_lsn FROM snapshots b WHERE b.rowid = s.rowid)"
+#define MF_SQLITE_SNAPSHOTS "(SELECT 0 AS base_lsn) CROSS JOIN snapshots s"
 #define MF_SQLITE_CHUNKS_OF "SELECT chunk, bytes, checksum FROM snapshot_chunks WHERE doc_id = ?1 AND upto_lsn = ?2 AND take = ?3 ORDER BY chunk"
 
+/* ---- sqlite_prune.c ---- */
+enum mf_status mf_sqlite_prune(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
+/* Deletes snapshots before from_lsn that none from there on builds on; compact_lock is held. */
+enum mf_status mf_sqlite_drop_older(struct mf_sqlite *store, const char *doc_id, int64_t from_lsn, struct mf_error *error);
+
 /* ---- sqlite_compact.c ---- */
+enum mf_status mf_sqlite_vacuum(struct mf_store *store, struct mf_error *error);
 enum mf_status mf_sqlite_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done);
 enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error);

@@ -23,7 +23,8 @@ static const char *const texts[VERIFY_STMTS] = {
 	[CHAIN] = "SELECT chain_lsn FROM compactions WHERE doc_id = ?1",
 	[EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
 	[KEYS] = "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
-	[SNAPSHOTS] = "SELECT " MF_SQLITE_SNAPSHOT_COLUMNS ", rowid FROM snapshots NOT INDEXED WHERE rowid > ?1 ORDER BY rowid LIMIT 1",
+	[SNAPSHOTS] = "SELECT " MF_SQLITE_READ_SNAPSHOT ", s.rowid, EXISTS (SELECT 1 FROM snapshots b WHERE b.doc_id = s.doc_id AND b.upto_lsn ="
+		      " (SELECT base_lsn FROM snapshots c WHERE c.rowid = s.rowid)) FROM " MF_SQLITE_SNAPSHOTS " NOT INDEXED WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT 1",
 	[CHUNKS] = MF_SQLITE_CHUNKS_OF,
 };
 
@@ -310,17 +311,19 @@ static enum mf_status check_snapshots(struct walk *walk)
 			return failed(walk, status, "database", NULL, 0);
 		if (!row)
 			return MF_OK;
-		if (out_of_order(walk, "snapshots", rowid, mf_stmt_int(stmt, 9))) {
+		if (out_of_order(walk, "snapshots", rowid, mf_stmt_int(stmt, 10))) {
 			mf_stmt_reset(stmt);
 			return MF_OK;
 		}
-		rowid = mf_stmt_int(stmt, 9);
+		rowid = mf_stmt_int(stmt, 10);
 		struct mf_snapshot snapshot = {0};
 		status = mf_sqlite_read_snapshot(stmt, walk->stmts[CHUNKS], &snapshot, &walk->error);
 		if (status != MF_OK)
 			status = failed(walk, status, "snapshot", mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1));
 		else if (is_ahead(walk, snapshot.upto_lsn))
 			report(walk, "snapshot", snapshot.doc_id, snapshot.upto_lsn, "the snapshot is newer than the newest event");
+		else if (snapshot.base_lsn > 0 && !mf_stmt_int(stmt, 11))
+			report(walk, "snapshot", snapshot.doc_id, snapshot.upto_lsn, "the snapshot at LSN %lld, on which it builds, is missing", (long long)snapshot.base_lsn);
 		mf_snapshot_deinit(&snapshot);
 		mf_stmt_reset(stmt);
 		if (status != MF_OK)

@@ -76,6 +76,8 @@ static enum mf_status check_snapshot(const struct mf_snapshot *snapshot, struct 
 		return mf_error_set(error, MF_ERR_INVALID, "the snapshot's doc_id must be 1 to %d bytes", MF_ID_MAX);
 	if (snapshot->upto_lsn < 1)
 		return mf_error_set(error, MF_ERR_INVALID, "the snapshot's upto_lsn is %lld; it must be that of an event", (long long)snapshot->upto_lsn);
+	if (snapshot->base_lsn < 0 || snapshot->base_lsn >= snapshot->upto_lsn)
+		return mf_error_set(error, MF_ERR_INVALID, "the snapshot up to LSN %lld cannot build on the one up to LSN %lld", (long long)snapshot->upto_lsn, (long long)snapshot->base_lsn);
 	if (!snapshot->state_blob || snapshot->state_len == 0)
 		return mf_error_set(error, MF_ERR_INVALID, "the snapshot is empty");
 	return MF_OK;
@@ -107,6 +109,18 @@ enum mf_status mf_store_compact(struct mf_store *store, const char *doc_id, int6
 {
 	REQUIRE(store, compact);
 	return store->ops->compact(store, doc_id, upto_lsn, error);
+}
+
+enum mf_status mf_store_prune_snapshots(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error)
+{
+	REQUIRE(store, prune_snapshots);
+	return store->ops->prune_snapshots(store, doc_id, keep ? keep : 1, error);
+}
+
+enum mf_status mf_store_vacuum(struct mf_store *store, struct mf_error *error)
+{
+	REQUIRE(store, vacuum);
+	return store->ops->vacuum(store, error);
 }
 
 enum mf_status mf_store_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error)

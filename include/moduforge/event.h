@@ -47,6 +47,7 @@ struct mf_snapshot {
 	const unsigned char *state_blob; /* docs/formats.md; carries its own checksum and digest */
 	size_t state_len;
 	void *memory;        /* set when a store gave the snapshot */
+	int64_t base_lsn;    /* incremental: what changed since the document's snapshot up to this LSN; 0: whole */
 };
 MF_API void mf_snapshot_deinit(struct mf_snapshot *snapshot); /* frees memory; for snapshots that a store gave */
 

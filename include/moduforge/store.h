@@ -42,6 +42,7 @@ struct mf_snapshot_info {
 	const char *doc_id;
 	int64_t upto_lsn, created_at, bytes;
 	int32_t version;
+	int64_t base_lsn; /* of the snapshot that it builds on; 0: none, it is whole */
 };
 /* Listings call back in order of doc_id (then newest first); the info is borrowed for the call; stop by returning false. */
 typedef bool mf_document_visit(void *user, const struct mf_document_info *info);
@@ -102,10 +103,12 @@ struct mf_store_ops {
 	 * upto_lsn, so the one before it can be asked for. */
 	enum mf_status (*latest_snapshot)(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
 	/* Chunks 0, 1, 2 ... of one snapshot, each its own short transaction; nothing is visible before finish.
-	 * finish gets the snapshot with the whole blob when no chunk was written, else with state_len = the total and state_blob NULL. */
+	 * finish gets the snapshot with the whole blob when no chunk was written, else with state_len = the total and state_blob NULL.
+	 * MF_ERR_NOT_FOUND: it has a base, which is not stored. */
 	enum mf_status (*snapshot_chunk)(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error);
 	enum mf_status (*snapshot_finish)(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);
-	/* Delete the document's events <= upto_lsn and its snapshots < upto_lsn; keys stay. upto_lsn must be that of a stored snapshot. */
+	/* Delete the document's events <= upto_lsn and its snapshots < upto_lsn that no later one builds on; keys stay. upto_lsn must
+	 * be that of a stored snapshot. */
 	enum mf_status (*compact)(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 	enum mf_status (*documents)(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*snapshots)(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error); /* doc_id NULL = all */
@@ -128,6 +131,11 @@ struct mf_store_ops {
 	 * load: into an empty buffer; MF_ERR_NOT_FOUND: none were saved. */
 	enum mf_status (*save_metrics)(struct mf_store *store, const void *text, size_t len, struct mf_error *error);
 	enum mf_status (*load_metrics)(struct mf_store *store, struct mf_buffer *out, struct mf_error *error);
+	/* Delete the document's snapshots but the keep newest, those that they build on, and the one that the events which
+	 * compaction left follow on. Events stay. Short transactions; what a crash leaves goes the next time. */
+	enum mf_status (*prune_snapshots)(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
+	/* Gives unused space back to the file system. Commits wait meanwhile, and it may need as much room again for a while. */
+	enum mf_status (*vacuum)(struct mf_store *store, struct mf_error *error);
 };
 struct mf_store {
 	const struct mf_store_ops *ops;
@@ -141,6 +149,8 @@ MF_API MF_MUST_CHECK enum mf_status mf_store_load_since(struct mf_store *store, 
 MF_API MF_MUST_CHECK enum mf_status mf_store_latest_snapshot(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_write_snapshot(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error); /* in chunks of at most 1 MiB */
 MF_API MF_MUST_CHECK enum mf_status mf_store_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_store_prune_snapshots(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
+MF_API MF_MUST_CHECK enum mf_status mf_store_vacuum(struct mf_store *store, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
 /* MF_ERR_INVALID also for a backend that keeps no checkpoints. */

@@ -169,16 +169,22 @@ size_t kit_count(struct mf_store *store, const char *doc_id, int64_t from_lsn)
 	}
 }
 
-void kit_write_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn, size_t len)
+enum mf_status kit_try_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn, int64_t base_lsn, size_t len, struct mf_error *error)
 {
 	unsigned char *bytes = malloc(len);
 	assert_non_null(bytes);
 	for (size_t i = 0; i < len; i++)
 		bytes[i] = (unsigned char)(i * 31 + (size_t)upto_lsn);
-	struct mf_snapshot snapshot = {.doc_id = doc_id, .upto_lsn = upto_lsn, .created_at = 5, .version = 1, .state_blob = bytes, .state_len = len};
-	struct mf_error error;
-	KIT_OK(mf_store_write_snapshot(store, &snapshot, &error), &error);
+	struct mf_snapshot snapshot = {.doc_id = doc_id, .upto_lsn = upto_lsn, .created_at = 5, .version = 1, .state_blob = bytes, .state_len = len, .base_lsn = base_lsn};
+	enum mf_status status = mf_store_write_snapshot(store, &snapshot, error);
 	free(bytes);
+	return status;
+}
+
+void kit_write_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn, size_t len)
+{
+	struct mf_error error;
+	KIT_OK(kit_try_snapshot(store, doc_id, upto_lsn, 0, len, &error), &error);
 }
 
 /* ---- stores ---- */

@@ -34,6 +34,7 @@ void kit_append_many(struct mf_store *store, const char *doc_id, const char *pre
 /* How many events, and their numbers checked: ascending. */
 size_t kit_count(struct mf_store *store, const char *doc_id, int64_t from_lsn);
 void kit_write_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn, size_t len);
+enum mf_status kit_try_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn, int64_t base_lsn, size_t len, struct mf_error *error);
 
 /* ---- stores ---- */
 struct mf_store *kit_open(const char *dir);

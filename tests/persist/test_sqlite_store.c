@@ -183,25 +183,43 @@ static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
 	free(inner);
 }
 
+static bool has_no_base(void *user, const struct mf_snapshot_info *info)
+{
+	(void)user;
+	assert_int_equal(info->base_lsn, 0);
+	return true;
+}
+
 static void a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written(void **state)
 {
 	(void)state;
 	struct mf_error error;
 	struct mf_checkpoint checkpoint;
+	struct mf_snapshot snapshot;
 	struct mf_store *store = kit_open(kit_dir);
 	kit_append(store, "d", "k");
+	kit_write_snapshot(store, "d", 1, 100);
 	kit_close(store);
-	kit_sql(kit_dir, "DROP TABLE followers; PRAGMA user_version = 1");
+	kit_sql(kit_dir, "DROP TABLE followers; ALTER TABLE snapshots DROP COLUMN base_lsn; PRAGMA user_version = 1");
 	store = kit_open_reader(kit_dir);
+	KIT_OK(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), &error);
+	assert_int_equal(snapshot.base_lsn, 0);
+	mf_snapshot_deinit(&snapshot);
+	KIT_OK(store->ops->snapshots(store, "d", has_no_base, NULL, &error), &error);
 	assert_int_equal(mf_store_load_checkpoint(store, "f", &checkpoint, &error), MF_ERR_NOT_FOUND);
 	assert_int_equal(kit_count(store, NULL, 0), 1);
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
-	kit_close(store);
+	struct mf_store *beside = store;
 	unsigned char head[64];
 	store = kit_open(kit_dir);
 	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 2, 1}, &error), &error);
 	assert_int_equal(kit_append(store, "d", "l"), 2);
+	KIT_OK(kit_try_snapshot(store, "d", 2, 1, 10, &error), &error);
+	KIT_OK(mf_store_latest_snapshot(beside, "d", INT64_MAX, &snapshot, &error), &error); /* a reader that was there before */
+	assert_int_equal(snapshot.base_lsn, 1);
+	mf_snapshot_deinit(&snapshot);
+	kit_close(beside);
 	kit_close(store);
 	char *path = kit_path(kit_dir, "store.db");
 	FILE *file = fopen(path, "rb");
@@ -687,7 +705,7 @@ static void a_reader_that_stays_delays_the_checkpoint_and_no_commit(void **state
 	kit_close(store);
 }
 
-static void p10_compaction_makes_the_file_smaller(void **state)
+static void p10_compaction_frees_space_and_vacuum_gives_it_back(void **state)
 {
 	(void)state;
 	struct mf_store *store = kit_open(kit_dir);
@@ -709,10 +727,16 @@ static void p10_compaction_makes_the_file_smaller(void **state)
 	kit_write_snapshot(store, "d", 1990, 1000);
 	KIT_OK(mf_store_stats(store, &before, &error), &error);
 	KIT_OK(mf_store_compact(store, "d", 1990, &error), &error);
+	int64_t size = kit_file_size(kit_dir, "store.db");
+	kit_append(store, "d", "into the space that is free");
+	KIT_OK(store->ops->maintain(store, &error), &error);
+	assert_true(size > 6000000);
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), size);
+	KIT_OK(mf_store_vacuum(store, &error), &error);
 	KIT_OK(mf_store_stats(store, &after, &error), &error);
 	assert_true(kit_file_size(kit_dir, "store.db") < 1000000);
 	assert_true(after.bytes < before.bytes / 5);
-	assert_int_equal(kit_count(store, "d", 1990), 10);
+	assert_int_equal(kit_count(store, "d", 1990), 11);
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
 	kit_append(store, "d", "next");
@@ -880,7 +904,7 @@ int main(void)
 		T(the_watermark_follows_each_sync),
 		T(maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew),
 		T(a_reader_that_stays_delays_the_checkpoint_and_no_commit),
-		T(p10_compaction_makes_the_file_smaller),
+		T(p10_compaction_frees_space_and_vacuum_gives_it_back),
 		T(every_allocation_may_fail_while_opening),
 		T(every_call_to_the_environment_may_fail_while_opening),
 		T(a_watermark_that_cannot_be_written_fails_no_sync),

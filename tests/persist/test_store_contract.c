@@ -652,6 +652,132 @@ static void compaction_wants_a_snapshot_to_compact_to(void **state)
 	assert_int_equal(kit_count(store, "d", 0), 5);
 }
 
+/* ---- incremental snapshots, and those that go ---- */
+
+static void write_incremental(struct mf_store *store, int64_t upto_lsn, int64_t base_lsn, size_t len)
+{
+	struct mf_error error;
+	KIT_OK(kit_try_snapshot(store, "d", upto_lsn, base_lsn, len, &error), &error);
+}
+
+static bool note_snapshot_lsns(void *user, const struct mf_snapshot_info *info)
+{
+	char *text = user, one[64];
+	if (info->base_lsn)
+		snprintf(one, sizeof(one), "%lld<%lld ", (long long)info->upto_lsn, (long long)info->base_lsn);
+	else
+		snprintf(one, sizeof(one), "%lld ", (long long)info->upto_lsn);
+	strcat(text, one);
+	return true;
+}
+
+static void assert_snapshots(struct mf_store *store, const char *expected)
+{
+	struct mf_error error;
+	char text[500] = "";
+	KIT_OK(store->ops->snapshots(store, "d", note_snapshot_lsns, text, &error), &error);
+	assert_string_equal(text, expected);
+}
+
+static void an_incremental_snapshot_tells_its_base(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	struct mf_snapshot snapshot;
+	struct kit_findings findings;
+	kit_append_many(store, "d", "k", 20);
+	kit_write_snapshot(store, "d", 3, 100);
+	write_incremental(store, 7, 3, 10);
+	write_incremental(store, 9, 7, 3000000);
+	assert_snapshots(store, "9<7 7<3 3 ");
+	KIT_OK(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), &error);
+	assert_int_equal(snapshot.base_lsn, 7);
+	mf_snapshot_deinit(&snapshot);
+	KIT_OK(mf_store_latest_snapshot(store, "d", 3, &snapshot, &error), &error);
+	assert_int_equal(snapshot.base_lsn, 0);
+	mf_snapshot_deinit(&snapshot);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_write_snapshot(store, "d", 9, 50); /* whole now */
+	assert_snapshots(store, "9 7<3 3 ");
+}
+
+static void a_snapshot_needs_its_base(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	kit_append_many(store, "d", "k", 20);
+	kit_write_snapshot(store, "d", 3, 100);
+	assert_int_equal(kit_try_snapshot(store, "d", 8, 4, 10, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(kit_try_snapshot(store, "e", 8, 3, 10, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(kit_try_snapshot(store, "d", 8, 4, 3000000, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(kit_try_snapshot(store, "d", 8, 8, 10, &error), MF_ERR_INVALID);
+	assert_int_equal(kit_try_snapshot(store, "d", 8, 9, 10, &error), MF_ERR_INVALID);
+	assert_int_equal(kit_try_snapshot(store, "d", 8, -1, 10, &error), MF_ERR_INVALID);
+	assert_snapshots(store, "3 ");
+}
+
+static void the_newest_stay_with_what_they_build_on(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	struct mf_store_stats stats;
+	struct kit_findings findings;
+	kit_append_many(store, "d", "k", 20);
+	kit_append(store, "e", "other");
+	kit_write_snapshot(store, "e", 21, 10);
+	kit_write_snapshot(store, "d", 1, 10);
+	kit_write_snapshot(store, "d", 3, 2000000);
+	write_incremental(store, 5, 3, 10);
+	write_incremental(store, 7, 5, 10);
+	write_incremental(store, 9, 7, 10);
+	KIT_OK(mf_store_prune_snapshots(store, "d", 2, &error), &error);
+	assert_snapshots(store, "9<7 7<5 5<3 3 ");
+	kit_write_snapshot(store, "d", 11, 10);
+	write_incremental(store, 13, 11, 10);
+	KIT_OK(mf_store_prune_snapshots(store, "d", 3, &error), &error);
+	assert_snapshots(store, "13<11 11 9<7 7<5 5<3 3 ");
+	KIT_OK(mf_store_prune_snapshots(store, "d", 2, &error), &error);
+	assert_snapshots(store, "13<11 11 ");
+	KIT_OK(mf_store_prune_snapshots(store, "d", 0, &error), &error); /* never the newest */
+	assert_snapshots(store, "13<11 11 ");
+	KIT_OK(mf_store_prune_snapshots(store, "never", 2, &error), &error);
+	assert_int_equal(kit_count(store, "d", 0), 20);
+	KIT_OK(mf_store_stats(store, &stats, &error), &error);
+	assert_int_equal(stats.snapshots, 3);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+}
+
+static void the_snapshot_that_the_events_left_follow_on_stays(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	kit_append_many(store, "d", "k", 20);
+	for (int lsn = 2; lsn <= 10; lsn += 2)
+		kit_write_snapshot(store, "d", lsn, 10);
+	KIT_OK(mf_store_compact(store, "d", 4, &error), &error);
+	assert_snapshots(store, "10 8 6 4 ");
+	KIT_OK(mf_store_prune_snapshots(store, "d", 2, &error), &error);
+	assert_snapshots(store, "10 8 4 ");
+}
+
+static void compaction_leaves_what_a_later_snapshot_builds_on(void **state)
+{
+	struct mf_store *store = store_of(state);
+	struct mf_error error;
+	struct kit_findings findings;
+	kit_append_many(store, "d", "k", 20);
+	kit_write_snapshot(store, "d", 2, 10);
+	kit_write_snapshot(store, "d", 4, 10);
+	write_incremental(store, 8, 4, 10);
+	KIT_OK(mf_store_compact(store, "d", 8, &error), &error);
+	assert_snapshots(store, "8<4 4 ");
+	assert_int_equal(kit_count(store, "d", 0), 12);
+	kit_write_snapshot(store, "d", 8, 10);
+	KIT_OK(mf_store_compact(store, "d", 8, &error), &error);
+	assert_snapshots(store, "8 ");
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+}
+
 /* ---- the rest ---- */
 
 static void stats_count_what_is_there(void **state)
@@ -918,6 +1044,10 @@ static enum mf_status do_all(struct mf_store *store, int round, struct mf_error 
 	last = snapshot.upto_lsn;
 	if ((status = mf_store_verify(store, ignore_damage, NULL, error)) != MF_OK)
 		return status;
+	if ((status = mf_store_prune_snapshots(store, "d", 1, error)) != MF_OK)
+		return status;
+	if ((status = mf_store_vacuum(store, error)) != MF_OK)
+		return status;
 	return mf_store_compact(store, "d", last, error);
 }
 
@@ -972,6 +1102,11 @@ int main(void)
 		T(compaction_takes_events_and_keeps_keys_and_the_chain),
 		T(a_document_whose_events_are_all_compacted_goes_on_where_it_was),
 		T(compaction_wants_a_snapshot_to_compact_to),
+		T(an_incremental_snapshot_tells_its_base),
+		T(a_snapshot_needs_its_base),
+		T(the_newest_stay_with_what_they_build_on),
+		T(the_snapshot_that_the_events_left_follow_on_stays),
+		T(compaction_leaves_what_a_later_snapshot_builds_on),
 		T(stats_count_what_is_there),
 		T(a_checkpoint_is_kept_under_its_name_and_replaced),
 		T(a_checkpoint_without_a_name_or_a_place_is_refused),
