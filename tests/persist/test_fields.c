@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -148,6 +149,55 @@ static void the_values_survive_compaction(void **unused)
 	mf_state_unref(back);
 	mf_state_unref(state);
 	fake_store_free(fake);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
+/* ---- any history ---- */
+static uint64_t next_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+/* A number of the kind of event that fits: see next_transaction. */
+static int random_number(const struct mf_state *state, int n, uint64_t *seed)
+{
+	int kind = (int)(next_random(seed) % 5);
+	if ((kind == 3 && mf_state_undo_depth(state) == 0) || (kind == 4 && mf_state_redo_depth(state) == 0))
+		kind = 0;
+	return 5 * n + kind;
+}
+
+/* MF_SEED=N repeats it. */
+static void any_mix_of_events_snapshots_compactions_and_restarts_gives_the_live_values(void **unused)
+{
+	(void)unused;
+	const char *text = getenv("MF_SEED");
+	uint64_t seed = text && *text ? strtoull(text, NULL, 10) | 1 : (uint64_t)time(NULL) | 1;
+	print_message("# MF_SEED=%llu\n", (unsigned long long)seed);
+	for (int round = 0; round < 20; round++) {
+		struct fake_store *fake = fake_store_new(true);
+		struct mf_state *live = new_state(all), *back;
+		int64_t upto;
+		for (int i = 0; i < 100; i++) {
+			live = advance(fake, live, random_number(live, i, &seed));
+			if (next_random(&seed) % 8 == 0)
+				take_snapshot(fake, live);
+			if (next_random(&seed) % 16 == 0)
+				assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, NULL), MF_OK);
+			if (next_random(&seed) % 8 > 0)
+				continue;
+			back = recovered(fake, all, NULL);
+			small_assert_same_fields(back, live, small_all_fields);
+			mf_state_unref(live);
+			live = back;
+		}
+		assert_int_equal(small_field_number(live, "test_moody"), 100);
+		mf_state_unref(live);
+		fake_store_free(fake);
+	}
 	assert_int_equal(small_fields_alive(), 0);
 }
 
@@ -357,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_values_are_the_same_live_replayed_and_from_any_snapshot),
 		cmocka_unit_test(the_values_survive_compaction),
+		cmocka_unit_test(any_mix_of_events_snapshots_compactions_and_restarts_gives_the_live_values),
 		cmocka_unit_test(a_field_that_no_plugin_brings_is_left_out),
 		cmocka_unit_test(p5_a_new_field_sees_the_whole_history),
 		cmocka_unit_test(p5_a_value_in_another_version_is_made_anew_from_the_history),
