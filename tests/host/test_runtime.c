@@ -1,5 +1,6 @@
 /* test_runtime.c - the one door with the real plugins, through the public API only. */
 #include <pthread.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -285,6 +286,84 @@ static void f13_undo_and_redo_of_several_are_stored_and_survive(void **unused)
 	assert_int_equal(-1, look_at("d").n);
 	assert_int_equal(MF_ERR_STATE, mf_runtime_undo(runtime, "d", 1, NULL, NULL, &lsn, &error));
 	assert_int_equal(16, look_at("d").lsn);
+}
+
+/* Runs work in a process of its own, which is killed as soon as it is done. What it reports is in digests. */
+#define DONE 100
+#define MUST(condition) \
+	do { \
+		if (!(condition)) \
+			_exit(1); \
+	} while (0)
+static void in_a_process_that_is_killed(void (*work)(int report), struct mf_digest *digests, size_t count)
+{
+	int ends[2], outcome;
+	OK(pipe(ends));
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		MUST(try_open("async", NULL) == MF_OK);
+		work(ends[1]);
+		kill(getpid(), SIGKILL);
+	}
+	close(ends[1]);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(sizeof(*digests), read(ends[0], &digests[i], sizeof(*digests)));
+	close(ends[0]);
+	assert_int_equal(child, waitpid(child, &outcome, 0));
+	assert_true(WIFSIGNALED(outcome) && WTERMSIG(outcome) == SIGKILL);
+}
+
+static void report_digest(int report)
+{
+	struct seen seen = look_at("d");
+	MUST(write(report, &seen.digest, sizeof(seen.digest)) == (ssize_t)sizeof(seen.digest));
+}
+
+static void commit_a_hundred(int report)
+{
+	int64_t lsn;
+	for (int i = 1; i <= DONE; i++) {
+		MUST(commit_n("d", NULL, i, &lsn, NULL) == MF_OK);
+		if (i % 10 == 0)
+			MUST(mf_runtime_snapshot(runtime, "d", &lsn, NULL) == MF_OK);
+		report_digest(report);
+	}
+}
+
+static void compact_and_undo_fifty(int report)
+{
+	int64_t lsn;
+	MUST(mf_runtime_compact(runtime, "d", &lsn, NULL) == MF_OK);
+	MUST(lsn > 50); /* the events that are undone are gone */
+	MUST(mf_runtime_undo(runtime, "d", 50, NULL, NULL, &lsn, NULL) == MF_OK);
+	MUST(lsn == DONE + 50);
+	report_digest(report);
+}
+
+static void redo_fifty(int report)
+{
+	int64_t lsn;
+	MUST(mf_runtime_snapshot(runtime, "d", &lsn, NULL) == MF_OK);
+	MUST(mf_runtime_compact(runtime, "d", &lsn, NULL) == MF_OK);
+	MUST(mf_runtime_redo(runtime, "d", 50, NULL, NULL, &lsn, NULL) == MF_OK);
+	MUST(lsn == DONE + 100);
+	report_digest(report);
+}
+
+static void p13_fifty_are_undone_in_one_call_after_a_kill_and_compaction_and_redone_after_another(void **unused)
+{
+	(void)unused;
+	struct mf_digest digests[DONE], after;
+	in_a_process_that_is_killed(commit_a_hundred, digests, DONE);
+	in_a_process_that_is_killed(compact_and_undo_fifty, &after, 1);
+	assert_same(&digests[DONE - 50 - 1], &after);
+	in_a_process_that_is_killed(redo_fifty, &after, 1);
+	assert_same(&digests[DONE - 1], &after);
+	open_runtime("async");
+	struct seen seen = look_at("d");
+	assert_same(&digests[DONE - 1], &seen.digest);
+	assert_int_equal(DONE + 100, seen.lsn);
 }
 
 static void an_undo_with_a_key_can_be_retried(void **unused)
@@ -873,6 +952,7 @@ int main(void)
 		TEST(steps_that_do_not_fit_are_refused_and_named),
 		TEST(f11_a_batch_over_documents_is_one_unit),
 		TEST(f13_undo_and_redo_of_several_are_stored_and_survive),
+		TEST(p13_fifty_are_undone_in_one_call_after_a_kill_and_compaction_and_redone_after_another),
 		TEST(an_undo_with_a_key_can_be_retried),
 		TEST(wrong_calls_of_undo_are_refused),
 		TEST(an_undo_made_from_a_state_can_be_committed_too),
