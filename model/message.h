@@ -6,4 +6,4 @@
 #include <moduforge/status.h>
 
 /* Control characters (from hostile ids, say) become '?', and a cut never leaves half a UTF-8 sequence behind. */
-void mf_message_format(char message[MF_ERROR_MESSAGE_SIZE], const char *format, va_list args);
+void mf_message_format(char message[MF_ERROR_MESSAGE_SIZE], const char *format, va_list args) MF_PRINTF(2, 0);

@@ -130,6 +130,27 @@ static enum mf_status check_newest_row(struct mf_sql *sql, struct mf_error *erro
 	return status;
 }
 
+/* Recovery and the next event of a document believe the index of documents. That it has the newest events of the store
+ * costs little to see; that it has all of them only verify sees. */
+#define NEWEST_EVENTS "256"
+#define NOT_IN_INDEX \
+	"SELECT lsn, doc_id FROM (SELECT lsn, doc_id FROM events NOT INDEXED ORDER BY lsn DESC LIMIT " NEWEST_EVENTS ") e" \
+	" WHERE ifnull((SELECT max(lsn) FROM events i INDEXED BY ix_events_doc_lsn WHERE i.doc_id = e.doc_id), 0) < e.lsn LIMIT 1"
+
+static enum mf_status check_newest_in_index(struct mf_sql *sql, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, NOT_IN_INDEX, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK && row)
+		status = mf_sqlite_corrupted(error, mf_stmt_text(stmt, 1, NULL), mf_stmt_int(stmt, 0), "the index of documents does not have the event");
+	mf_stmt_free(stmt);
+	return status;
+}
+
 struct newest {
 	int64_t found, expected, epoch;
 };
@@ -274,6 +295,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		return lost(store, newest.expected, newest.found, error);
 	if (!options->accept_damage)
 		status = check_newest_row(store->writer, error);
+	if (status == MF_OK && !options->accept_damage)
+		status = check_newest_in_index(store->writer, error);
 	if (status == MF_OK && presence.watermark.sync_failed && !options->accept_damage) {
 		atomic_store(&store->last_lsn, newest.found);
 		status = mf_sqlite_verify(&store->base, ignore_damage, NULL, error);
@@ -324,6 +347,10 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	note_watermark(store, &presence, &newest);
 	if (newest.found < newest.expected && !options->accept_damage)
 		return lost(store, newest.expected, newest.found, error);
+	if (!options->accept_damage)
+		status = check_newest_in_index(store->reader, error);
+	if (status != MF_OK)
+		return status;
 	if (newest.found < newest.expected)
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "events up to LSN %lld were on the device, the store holds them up to %lld", (long long)newest.expected, (long long)newest.found);
 	store->epoch = newest.epoch;

@@ -51,7 +51,7 @@ static enum mf_status open_backup(const struct mf_env *env, const char *path, in
 
 enum mf_status mf_backup_look(const char *path, struct mf_backup_info *out, struct mf_error *error)
 {
-	int fd;
+	int fd = -1;
 	struct mf_backup_mark mark;
 	const struct mf_env *env = mf_env_os();
 	enum mf_status status = open_backup(env, path, &fd, &mark, error);
@@ -105,7 +105,7 @@ static enum mf_status close_file(const struct restore *restore, int fd, enum mf_
 
 static enum mf_status copy_database(const struct restore *restore, int from, struct mf_error *error)
 {
-	int to;
+	int to = -1;
 	enum mf_status status = create(restore, "store.db", &to, error);
 	return status == MF_OK ? close_file(restore, to, copy(restore, from, to, error), error) : status;
 }
@@ -125,7 +125,7 @@ static enum mf_status choose_epoch(const struct restore *restore, int64_t *out, 
 
 static enum mf_status write_watermark(const struct restore *restore, struct mf_error *error)
 {
-	int fd;
+	int fd = -1;
 	struct mf_watermark watermark = {.synced_lsn = restore->mark.info.lsn};
 	enum mf_status chosen = choose_epoch(restore, &watermark.epoch, error);
 	if (chosen != MF_OK)
@@ -362,7 +362,7 @@ static enum mf_status choose_lsn(struct restore *restore, struct mf_error *error
 
 enum mf_status mf_store_restore(const struct mf_restore_options *options, struct mf_backup_info *out_info, struct mf_error *error)
 {
-	int from;
+	int from = -1;
 	struct restore restore = {.options = options, .env = options->env ? options->env : mf_env_os()};
 	if (!options->file || !options->file[0] || !options->dir || !options->dir[0] || options->at_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "restoring needs a file, a directory, and an LSN from 1 on (or 0: all)");

@@ -86,6 +86,8 @@
 
 #define MF_SQLITE_KEY_INDEX "sqlite_autoindex_events_1"
 #define MF_SQLITE_COMPACTED_KEY_INDEX "sqlite_autoindex_compacted_keys_1"
+#define MF_SQLITE_SNAPSHOT_INDEX "sqlite_autoindex_snapshots_1"
+#define MF_SQLITE_CHUNK_INDEX "sqlite_autoindex_snapshot_chunks_1"
 
 /* How many of the LSNs from ?1 to ?2 are missing with a reason. */
 #define MF_SQLITE_EXPLAIN_HOLE \

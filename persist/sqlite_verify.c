@@ -11,9 +11,11 @@
 
 #include <moduforge/value.h>
 
+#include "persist/sqlite_indexes.h"
+
 #define PAGE_ROWS 500
 
-enum verify_stmt { EVENTS, BY_DOC, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
+enum verify_stmt { EVENTS, BY_DOC, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, EPOCH, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
 
 static const char *const texts[VERIFY_STMTS] = {
 	[EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 AND lsn <= ?2 ORDER BY lsn LIMIT ?3",
@@ -22,6 +24,7 @@ static const char *const texts[VERIFY_STMTS] = {
 	[COMPACTED_BY_KEY] = "SELECT lsn FROM compacted_keys INDEXED BY " MF_SQLITE_COMPACTED_KEY_INDEX " WHERE idempotency_key = ?1",
 	[CHAIN] = "SELECT chain_lsn FROM compactions WHERE doc_id = ?1",
 	[EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
+	[EPOCH] = "SELECT first_lsn FROM epochs WHERE epoch = ?1",
 	[KEYS] = "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
 	[SNAPSHOTS] = "SELECT " MF_SQLITE_READ_SNAPSHOT ", s.rowid, EXISTS (SELECT 1 FROM snapshots b WHERE b.doc_id = s.doc_id AND b.upto_lsn ="
 		      " (SELECT base_lsn FROM snapshots c WHERE c.rowid = s.rowid)) FROM " MF_SQLITE_SNAPSHOTS " NOT INDEXED WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT 1",
@@ -35,6 +38,7 @@ struct walk {
 	mf_damage_visit *visit;
 	void *user;
 	int64_t last, findings;
+	int64_t epoch; /* of the event before */
 	char first[256];
 	struct mf_error error;
 };
@@ -146,6 +150,27 @@ static enum mf_status check_key_index(struct walk *walk, const struct mf_event *
 	return MF_OK;
 }
 
+/* Events of an epoch stand together, behind the row that its opening wrote before the first of them. */
+static enum mf_status check_epoch_of(struct walk *walk, const struct mf_event *event)
+{
+	bool row;
+	if (event->epoch == walk->epoch)
+		return MF_OK;
+	if (event->epoch < walk->epoch)
+		report(walk, "event", event->doc_id, event->lsn, "the event is of epoch %lld, but one before it is of epoch %lld", (long long)event->epoch, (long long)walk->epoch);
+	walk->epoch = event->epoch;
+	struct mf_stmt *stmt = walk->stmts[EPOCH];
+	mf_stmt_bind_int(stmt, 1, event->epoch);
+	enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
+	bool good = status == MF_OK && row && mf_stmt_int(stmt, 0) <= event->lsn;
+	mf_stmt_reset(stmt);
+	if (status != MF_OK)
+		return failed(walk, status, "database", event->doc_id, event->lsn);
+	if (!good)
+		report(walk, "database", event->doc_id, event->lsn, "the event is of epoch %lld, of which there is no record that begins before it", (long long)event->epoch);
+	return MF_OK;
+}
+
 static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64_t previous, int64_t *out_lsn)
 {
 	struct mf_event event;
@@ -156,7 +181,9 @@ static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64
 	status = mf_sqlite_read_event(stmt, &event, &walk->error);
 	if (status != MF_OK) /* its fields cannot be believed: nothing more to compare */
 		return failed(walk, status, "event", mf_stmt_text(stmt, 2, NULL), *out_lsn);
-	status = check_document_index(walk, &event);
+	status = check_epoch_of(walk, &event);
+	if (status == MF_OK)
+		status = check_document_index(walk, &event);
 	return status == MF_OK ? check_key_index(walk, &event) : status;
 }
 
@@ -220,25 +247,17 @@ static enum mf_status check_events(struct walk *walk)
 	return jump == 0 ? check_hole(walk, previous + 1, walk->last) : MF_OK;
 }
 
-/* An index may also have entries that no row has. */
-static enum mf_status check_counts(struct walk *walk)
+/* ---- indexes ---- */
+
+static void tell(void *user, const char *what, const char *doc_id, int64_t lsn, const char *message)
 {
-	int64_t rows = 0, by_doc = 0, by_key = 0;
-	enum mf_status status = mf_sql_begin(walk->sql, &walk->error); /* one moment for the three */
-	if (status == MF_OK)
-		status = mf_sql_number(walk->sql, "SELECT count(epoch) FROM events NOT INDEXED", &rows, &walk->error);
-	if (status == MF_OK)
-		status = mf_sql_number(walk->sql, "SELECT count(doc_id) FROM events INDEXED BY ix_events_doc_lsn", &by_doc, &walk->error);
-	if (status == MF_OK)
-		status = mf_sql_number(walk->sql, "SELECT count(idempotency_key) FROM events INDEXED BY " MF_SQLITE_KEY_INDEX, &by_key, &walk->error);
-	(void)mf_sql_rollback(walk->sql, NULL);
-	if (status != MF_OK)
-		return failed(walk, status, "database", NULL, 0);
-	if (by_doc != rows)
-		report(walk, "index", NULL, 0, "the index of documents has %lld entries for %lld events", (long long)by_doc, (long long)rows);
-	if (by_key != rows)
-		report(walk, "key", NULL, 0, "the index of keys has %lld entries for %lld events", (long long)by_key, (long long)rows);
-	return MF_OK;
+	report(user, what, doc_id, lsn, "%s", message);
+}
+
+static enum mf_status check_indexes(struct walk *walk)
+{
+	enum mf_status status = mf_sqlite_check_indexes(walk->sql, tell, walk, &walk->error);
+	return status == MF_OK ? MF_OK : failed(walk, status, "database", NULL, 0);
 }
 
 /* ---- compacted keys ---- */
@@ -413,7 +432,7 @@ static enum mf_status walk_all(struct walk *walk)
 	if (status == MF_OK)
 		status = check_events(walk);
 	if (status == MF_OK)
-		status = check_counts(walk);
+		status = check_indexes(walk);
 	if (status == MF_OK)
 		status = check_compacted_keys(walk);
 	if (status == MF_OK)

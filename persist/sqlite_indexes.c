@@ -1,0 +1,113 @@
+#include "persist/sqlite_indexes.h"
+
+#include <stdio.h>
+
+#include "persist/sqlite_db.h"
+#include "persist/sqlite_schema.h"
+
+struct indexes {
+	struct mf_sql *sql;
+	mf_indexes_tell *tell;
+	void *user;
+};
+
+/* ---- as many entries as rows ---- */
+
+struct counted {
+	const char *table, *what;
+	const char *rows; /* how many the table has */
+	struct {
+		const char *name, *entries; /* how many the index has */
+	} indexes[3];
+};
+
+#define ROWS(column, table) "SELECT count(" column ") FROM " table " NOT INDEXED"
+#define ENTRIES(column, table, index) "SELECT count(" column ") FROM " table " INDEXED BY " index
+
+static const struct counted tables[] = {
+	{"events", "events", ROWS("epoch", "events"),
+	 {{"documents", ENTRIES("doc_id", "events", "ix_events_doc_lsn")}, {"keys", ENTRIES("idempotency_key", "events", MF_SQLITE_KEY_INDEX)}}},
+	{"compacted_keys", "compacted events", ROWS("checksum", "compacted_keys"),
+	 {{"compacted keys", ENTRIES("idempotency_key", "compacted_keys", MF_SQLITE_COMPACTED_KEY_INDEX)}}},
+	{"snapshots", "snapshots", ROWS("checksum", "snapshots"),
+	 {{"snapshots", ENTRIES("doc_id", "snapshots", MF_SQLITE_SNAPSHOT_INDEX)}, {"snapshots by time", ENTRIES("doc_id", "snapshots", "ix_snapshots_doc_created")}}},
+	{"snapshot_chunks", "chunks", ROWS("checksum", "snapshot_chunks"), {{"chunks", ENTRIES("doc_id", "snapshot_chunks", MF_SQLITE_CHUNK_INDEX)}}},
+};
+
+static enum mf_status compare_counts(const struct indexes *indexes, const struct counted *table, struct mf_error *error)
+{
+	char message[160];
+	int64_t rows = 0;
+	enum mf_status status = mf_sql_number(indexes->sql, table->rows, &rows, error);
+	for (size_t i = 0; status == MF_OK && table->indexes[i].name; i++) {
+		int64_t entries = 0;
+		status = mf_sql_number(indexes->sql, table->indexes[i].entries, &entries, error);
+		if (status != MF_OK || entries == rows)
+			continue;
+		snprintf(message, sizeof(message), "the index of %s has %lld entries for %lld %s", table->indexes[i].name, (long long)entries, (long long)rows, table->what);
+		indexes->tell(indexes->user, "index", NULL, 0, message);
+	}
+	return status;
+}
+
+static enum mf_status check_counts(const struct indexes *indexes, struct mf_error *error)
+{
+	enum mf_status status = MF_OK;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && status == MF_OK; i++) {
+		status = mf_sql_begin_reading(indexes->sql, error); /* one moment for table and indexes */
+		if (status == MF_OK)
+			status = compare_counts(indexes, &tables[i], error);
+		(void)mf_sql_rollback(indexes->sql, NULL);
+	}
+	return status;
+}
+
+/* ---- every row is found ---- */
+
+struct lookup {
+	const char *what, *message;
+	const char *lost; /* document and LSN of the rows that are not found */
+};
+
+static const struct lookup lookups[] = {
+	{"index", "the index of snapshots does not have it",
+	 "SELECT doc_id, upto_lsn FROM snapshots s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM snapshots i INDEXED BY " MF_SQLITE_SNAPSHOT_INDEX
+	 " WHERE i.doc_id = s.doc_id AND i.upto_lsn = s.upto_lsn AND i.rowid = s.rowid)"},
+	{"index", "the index of snapshots by time does not have it",
+	 "SELECT doc_id, upto_lsn FROM snapshots s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM snapshots i INDEXED BY ix_snapshots_doc_created"
+	 " WHERE i.doc_id = s.doc_id AND i.created_at = s.created_at AND i.rowid = s.rowid)"},
+	{"index", "the index of chunks does not have one of its chunks",
+	 "SELECT doc_id, upto_lsn FROM snapshot_chunks s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM snapshot_chunks i INDEXED BY " MF_SQLITE_CHUNK_INDEX
+	 " WHERE i.doc_id = s.doc_id AND i.upto_lsn = s.upto_lsn AND i.take = s.take AND i.chunk = s.chunk AND i.rowid = s.rowid)"},
+	{"index", "the record of the document's compaction is there, but is not found under its name",
+	 "SELECT doc_id, compacted_upto FROM compactions c WHERE NOT EXISTS (SELECT 1 FROM compactions i WHERE i.doc_id = c.doc_id)"},
+	{"chain", "the document has a snapshot, but no event up to it and no record of a compaction",
+	 "SELECT doc_id, upto_lsn FROM snapshots s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.doc_id = s.doc_id AND e.lsn <= s.upto_lsn)"
+	 " AND NOT EXISTS (SELECT 1 FROM compactions c WHERE c.doc_id = s.doc_id)"},
+};
+
+static enum mf_status tell_lost(const struct indexes *indexes, const struct lookup *lookup, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(indexes->sql, lookup->lost, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	for (bool row = true; row;) {
+		status = mf_stmt_step(stmt, &row, error);
+		if (status != MF_OK)
+			break;
+		if (row)
+			indexes->tell(indexes->user, lookup->what, mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), lookup->message);
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sqlite_check_indexes(struct mf_sql *sql, mf_indexes_tell *tell, void *user, struct mf_error *error)
+{
+	const struct indexes indexes = {sql, tell, user};
+	enum mf_status status = check_counts(&indexes, error);
+	for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]) && status == MF_OK; i++)
+		status = tell_lost(&indexes, &lookups[i], error);
+	return status;
+}
