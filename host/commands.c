@@ -67,6 +67,16 @@ const struct mf_command mf_commands[] = {
 		.examples = {{"mf snapshots --data shop --doc d", "those of one document"}},
 	},
 	{
+		.name = "metrics",
+		.options = MF_ARG_FORMAT,
+		.run = mf_cmd_metrics,
+		.group = "Read",
+		.help = "Report what the store has done, and how fast",
+		.detail = "Totals are of now. Latencies and other counters are those of the program that writes the store: it saves them once a second "
+			  "while it works, and when it closes; the report says when. How long a recovery takes now, mf recover measures.",
+		.examples = {{"mf metrics --data shop", "the report for people"}, {"mf metrics --data shop --format prometheus", "for a monitoring system"}},
+	},
+	{
 		.name = "verify",
 		.options = MF_ARG_ACCEPT_LOSS | MF_ARGS_LISTING,
 		.run = mf_cmd_verify,

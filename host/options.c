@@ -27,6 +27,8 @@ const struct mf_option mf_options[] = {
 	 .help = "then wait for more events, until a signal ends it"},
 	{.name = "--interval", .value = "MS", .bit = MF_ARG_INTERVAL, .kind = MF_WORD_NUMBER, .place = FIELD(interval_ms), .least = 10, .most = 60000,
 	 .help = "with --follow: look for events every MS milliseconds (10 to 60000, default 200)"},
+	{.name = "--format", .value = "text|json|prometheus", .bit = MF_ARG_FORMAT, .kind = MF_WORD_CHOICE, .place = FIELD(format),
+	 .help = "how the report is written (default text)"},
 	{.name = "--table", .bit = MF_ARG_TABLE,
 	 .help = "a table, also where standard output is no terminal"},
 	{.name = "--json", .bit = MF_ARG_JSON,

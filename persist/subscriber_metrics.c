@@ -28,6 +28,15 @@ enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct 
 	return status == MF_OK ? mf_metrics_give(&full, out, error) : status;
 }
 
+/* An opening that only compacted, say, leaves the counters of the one that committed. */
+static bool has_worked(const struct mf_metrics *metrics)
+{
+	uint64_t sum = metrics->commit_us.count;
+	for (int i = 0; i < MF_STATUS_COUNT; i++)
+		sum += metrics->errors[i];
+	return sum > 0;
+}
+
 void mf_subscriber_save_metrics(void *user)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
@@ -37,6 +46,8 @@ void mf_subscriber_save_metrics(void *user)
 	if (!subscriber->recorder || !subscriber->store->ops->save_metrics)
 		return;
 	enum mf_status status = collect(subscriber, &metrics, &error);
+	if (status == MF_OK && !has_worked(&metrics))
+		return;
 	if (status == MF_OK)
 		status = mf_metrics_report(&metrics, MF_METRICS_JSON, &text, &error);
 	if (status == MF_OK)
