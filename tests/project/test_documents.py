@@ -42,7 +42,7 @@ def variable_faults():
 
 
 def link_faults():
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]:
         for target in re.findall(r"\]\(([^)#\s]+)\)", path.read_text()):
             if "://" not in target and not (path.parent / target).exists():
                 yield f"{path.relative_to(ROOT)}: {target} is not there"
