@@ -483,6 +483,43 @@ static void f09_a_handler_may_not_commit_but_afterwards_one_may(void **unused)
 	assert_int_equal(2, look_at("inner").lsn);
 }
 
+static enum mf_status count_call(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+{
+	(void)proposal, (void)error;
+	++*(int *)user;
+	return MF_OK;
+}
+
+/* What a plugin made of an event was stored as an event of its own; recovery asks nobody to make it again. */
+static void f09_recovery_applies_what_was_stored_and_calls_no_guard_and_no_follower(void **unused)
+{
+	(void)unused;
+	static struct listener listener;
+	static int guarded;
+	uint64_t id;
+	int64_t lsn;
+	guarded = 0;
+	open_runtime("sync");
+	listen_with(&listener);
+	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "count", count_call, &guarded, &id, NULL));
+	for (int i = 1; i <= 5; i++) {
+		OK(commit_n("d", NULL, i, &lsn, NULL));
+		OK(commit_n("log", NULL, (int)listener.events, &lsn, NULL)); /* the follow-up of the event just seen */
+	}
+	assert_int_equal(10, listener.events);
+	assert_int_equal(10, guarded);
+	guarded = 0;
+	reopen("sync");
+	listen_with(&listener);
+	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "count", count_call, &guarded, &id, NULL));
+	assert_int_equal(9, look_at("d").lsn); /* recovered here, beside guard and listener */
+	assert_int_equal(5, look_at("d").n);
+	assert_int_equal(10, look_at("log").lsn);
+	assert_int_equal(9, look_at("log").n);
+	assert_int_equal(0, listener.events);
+	assert_int_equal(0, guarded);
+}
+
 static void notices_tell_of_documents_snapshots_failures_and_the_end(void **unused)
 {
 	(void)unused;
@@ -974,6 +1011,7 @@ int main(void)
 		TEST(wrong_calls_of_undo_are_refused),
 		TEST(an_undo_made_from_a_state_can_be_committed_too),
 		TEST(f09_a_handler_may_not_commit_but_afterwards_one_may),
+		TEST(f09_recovery_applies_what_was_stored_and_calls_no_guard_and_no_follower),
 		TEST(notices_tell_of_documents_snapshots_failures_and_the_end),
 		TEST(f09_recovery_asks_no_guard_and_tells_no_follower),
 		TEST(f10_what_a_guard_refuses_never_reaches_the_store),

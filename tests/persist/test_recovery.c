@@ -411,6 +411,35 @@ static void too_few_snapshots_delete_nothing(void **unused)
 	fake_store_free(fake);
 }
 
+/* Each snapshot is a day older than the one before it, by the clock. */
+static void f14_a_clock_that_steps_back_changes_neither_recovery_nor_compaction(void **unused)
+{
+	(void)unused;
+	struct fake_env clock;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = small_state_new(100);
+	int64_t lsns[4], upto = -1;
+	struct mf_recovery_report report;
+	fake_env_init(&clock);
+	options.env = &clock.env;
+	for (int i = 0; i < 4; i++) {
+		state = write_history(fake, state, 10);
+		take_snapshot(fake, state);
+		lsns[i] = mf_state_lsn(state);
+		atomic_fetch_sub(&clock.wall_us, 86400000000);
+		assert_recovers(fake, state, 0, &report);
+		assert_int_equal(report.snapshot_lsn, lsns[i]);
+	}
+	assert_int_equal(compact(fake, &upto, NULL), MF_OK);
+	options.env = NULL;
+	assert_int_equal(upto, lsns[2]);
+	assert_int_equal(events_left(fake), 10);
+	assert_recovers(fake, state, 0, &report);
+	assert_int_equal(report.snapshot_lsn, lsns[3]);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
 static void f06_compaction_keeps_what_every_kept_snapshot_needs(void **unused)
 {
 	(void)unused;
@@ -643,6 +672,7 @@ int main(void)
 		cmocka_unit_test(f15_a_read_error_is_an_error_and_no_missing_snapshot),
 		cmocka_unit_test(f19_every_missing_type_is_listed_with_count_and_first_lsn),
 		cmocka_unit_test(too_few_snapshots_delete_nothing),
+		cmocka_unit_test(f14_a_clock_that_steps_back_changes_neither_recovery_nor_compaction),
 		cmocka_unit_test(f06_compaction_keeps_what_every_kept_snapshot_needs),
 		cmocka_unit_test(a_state_older_than_compaction_is_not_found),
 		cmocka_unit_test(compaction_with_any_doubt_deletes_nothing),

@@ -249,6 +249,62 @@ static void the_new_state_has_its_lsn_when_done_is_called(void **unused)
 	close_fake();
 }
 
+static enum mf_status encode_nothing(const struct mf_step *step, struct mf_buffer *out)
+{
+	(void)step, (void)out;
+	return MF_ERR_INVALID;
+}
+
+/* Not dropped, not stored without the step: refused at the door, with a word. */
+static void f17_a_step_that_does_not_serialise_refuses_its_transaction_and_harms_no_other(void **unused)
+{
+	(void)unused;
+	struct mf_step_type dumb = *small_steps_set();
+	struct mf_transaction *transaction = insert("a", "k1");
+	struct mf_key_answer answer = {0};
+	struct mf_value *data;
+	struct mf_step *step;
+	struct mf_error error = {0};
+	dumb.encode = encode_nothing;
+	static const char json[] = "{\"id\":\"root\",\"key\":\"n\",\"value\":1}";
+	assert_int_equal(mf_value_parse_json(json, strlen(json), &data, NULL), MF_OK);
+	assert_int_equal(dumb.from_value(&dumb, data, &step, NULL), MF_OK);
+	assert_int_equal(mf_transaction_add(transaction, step), MF_OK);
+	open_fake(MF_COMMIT_MEMORY_ONLY);
+	assert_int_equal(subject.committer->reserve(subject.committer->user, "doc", transaction, &answer, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "step 2"));
+	assert_int_equal(FAKE_GET(subject.fake, appends), 0);
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", "k1"), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK); /* its key is free */
+	assert_recovers("doc", state);
+	close_fake();
+	mf_state_unref(state);
+	mf_step_unref(step);
+	mf_value_unref(data);
+	mf_transaction_free(transaction);
+}
+
+static void f22_a_commit_reads_no_snapshot(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 2;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	for (int i = 0; i < 40; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		assert_int_equal(walk("doc", &state, insert(id, id), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	}
+	assert_int_equal(subject.committer->drain(subject.committer->user, MF_WAIT_FOREVER, NULL), MF_OK);
+	assert_true(atomic_load(&subject.snapshots) > 0);
+	assert_int_equal(FAKE_GET(subject.fake, snapshots_read), 0);
+	assert_recovers("doc", state);
+	assert_true(FAKE_GET(subject.fake, snapshots_read) > 0); /* so it would have been seen */
+	mf_state_unref(state);
+	close_fake();
+}
+
 static void f20_events_are_stored_under_the_document_that_the_caller_named(void **unused)
 {
 	(void)unused;
@@ -1056,7 +1112,9 @@ int main(void)
 		cmocka_unit_test(f04_a_commit_is_stored_before_it_is_told),
 		cmocka_unit_test(f04_what_is_stored_and_not_yet_synced_is_not_recovered),
 		cmocka_unit_test(the_new_state_has_its_lsn_when_done_is_called),
+		cmocka_unit_test(f17_a_step_that_does_not_serialise_refuses_its_transaction_and_harms_no_other),
 		cmocka_unit_test(f20_events_are_stored_under_the_document_that_the_caller_named),
+		cmocka_unit_test(f22_a_commit_reads_no_snapshot),
 		cmocka_unit_test(undo_is_reserved_before_its_steps_are_known),
 		cmocka_unit_test(f11_a_batch_is_one_atomic_append_with_one_ticket),
 		cmocka_unit_test(f05_eight_threads_are_told_in_lsn_order),
