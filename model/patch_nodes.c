@@ -205,7 +205,7 @@ static enum mf_status read_run(const struct mf_patch_nodes *nodes, struct mf_unp
 		status = items == 2 ? mf_unpack_uint(in, &from) : MF_ERR_CORRUPTED;
 	if (status == MF_OK)
 		status = mf_unpack_uint(in, &count);
-	if (status == MF_OK && (from < *end || from > before || count > before - from))
+	if (status == MF_OK && (count == 0 || from < *end || from > before || count > before - from))
 		status = MF_ERR_CORRUPTED;
 	if (status == MF_OK)
 		status = reserve(list, count);
