@@ -1,5 +1,5 @@
 /* cmd_help.c - `mf help`: the tables as text for people, at most 80 columns wide. */
-#include "host/commands.h"
+#include "host/manual/manual.h"
 #include "host/synopsis.h"
 
 #include <stdio.h>
@@ -119,15 +119,35 @@ static void print_program(void)
 	print_commands();
 	puts("\noptions of every command:");
 	print_options(MF_ARGS_COMMON);
-	puts("\n'mf help COMMAND' tells the options of a command, with examples; 'mf --version' the version.");
-	puts("exit: 0 done; 1 something failed, or damage was found; 2 wrong usage or configuration; 3 storage error");
+	puts("\n'mf help COMMAND' tells all about a command, with examples; 'mf --version' is\n"
+	     "the version; 'mf help --man | man -l -' is a manual.\n"
+	     "exit: 0 done; 1 something failed, or damage was found; 2 wrong usage or\n"
+	     "configuration; 3 storage error");
+}
+
+static bool print_manual(const struct mf_args *args)
+{
+	if (args->given & MF_ARG_JSON)
+		return mf_manual_json();
+	if (args->given & MF_ARG_MAN)
+		mf_manual_mdoc();
+	else if (strcmp(args->completion, "bash") == 0)
+		mf_manual_bash();
+	else if (strcmp(args->completion, "zsh") == 0)
+		mf_manual_zsh();
+	else
+		mf_manual_fish();
+	return true;
 }
 
 enum mf_exit mf_cmd_help(const struct mf_args *args)
 {
-	if (args->operands[0])
+	bool ok = true;
+	if (args->given & (MF_ARG_MAN | MF_ARG_JSON | MF_ARG_COMPLETION))
+		ok = print_manual(args);
+	else if (args->operands[0])
 		print_command(mf_args_command(args->operands));
 	else
 		print_program();
-	return MF_EXIT_OK;
+	return fflush(stdout) == 0 && ok ? MF_EXIT_OK : MF_EXIT_FAILED;
 }

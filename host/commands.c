@@ -107,11 +107,14 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "help",
+		.options = MF_ARG_MAN | MF_ARG_COMPLETION,
 		.run = mf_cmd_help,
 		.group = "About the program",
 		.help = "Explain the program, or a command",
+		.detail = "Or print what installers and packagers want: the man page, the completion for a shell, or with --json an object for each command.",
 		.operands = {{"COMMAND", MF_WORD_COMMAND, true, "the command to explain, of one word or two"}},
-		.examples = {{"mf help log", "the options of mf log"}},
+		.examples = {{"mf help log", "the options of mf log"},
+			     {"source <(mf help --completion bash)", "completion for the bash that is running"}},
 	},
 	{0},
 };

@@ -26,6 +26,7 @@ void mf_listing_init(struct mf_listing *listing, const struct mf_args *args, str
 	*listing = (struct mf_listing){.out = out, .columns = columns};
 	if (!wants_table(args, out->fd))
 		return;
+	out->veiled = false; /* what a table says is visible, and its colours are meant */
 	listing->table = mf_table_new(columns, out->fd);
 	if (!listing->table)
 		no_memory(listing);

@@ -21,6 +21,8 @@ enum mf_option_bit {
 	MF_ARG_FOLLOW = 1 << 13,
 	MF_ARG_INTERVAL = 1 << 14,
 	MF_ARG_FORMAT = 1 << 15,
+	MF_ARG_MAN = 1 << 16,
+	MF_ARG_COMPLETION = 1 << 17,
 };
 #define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA | MF_ARG_JSON)
 #define MF_ARGS_LISTING MF_ARG_TABLE /* of a command that writes a listing (listing.h) */

@@ -13,20 +13,64 @@ void mf_output_init(struct mf_output *out, int fd)
 	out->fd = fd;
 	out->error = 0;
 	out->first = true;
+	out->veiled = isatty(fd);
 	out->len = 0;
 }
 
 /* ---- bytes ---- */
-void mf_output_flush(struct mf_output *out)
+static void write_all(struct mf_output *out, const char *bytes, size_t len)
 {
-	for (size_t done = 0; done < out->len && !out->error;) {
-		ssize_t written = write(out->fd, out->bytes + done, out->len - done);
+	for (size_t done = 0; done < len && !out->error;) {
+		ssize_t written = write(out->fd, bytes + done, len - done);
 		if (written >= 0)
 			done += (size_t)written;
 		else if (errno != EINTR)
 			out->error = errno;
 	}
-	out->len = 0;
+}
+
+/* What a terminal would obey stands in strings only, and so may be written as \u009b there. */
+static void write_veiled(struct mf_output *out, size_t len)
+{
+	char escaped[MF_VISIBLE_MAX];
+	size_t from = 0, one;
+	for (size_t at = 0; at < len; at += one) {
+		one = mf_visible_json(out->bytes + at, escaped);
+		if (escaped[0] == '\0')
+			continue;
+		write_all(out, out->bytes + from, at - from);
+		write_all(out, escaped, strlen(escaped));
+		from = at + one;
+	}
+	write_all(out, out->bytes + from, len - from);
+}
+
+/* Without a character at the end that is not all there yet. */
+static size_t whole_characters(const struct mf_output *out)
+{
+	for (size_t back = 1; back <= 3 && back <= out->len; back++) {
+		unsigned char byte = (unsigned char)out->bytes[out->len - back];
+		if (byte >= 0xC0)
+			return out->len - ((byte >= 0xF0 ? 4u : byte >= 0xE0 ? 3u
+									     : 2u) > back
+						   ? back
+						   : 0);
+		if (byte < 0x80)
+			break;
+	}
+	return out->len;
+}
+
+void mf_output_flush(struct mf_output *out)
+{
+	size_t len = out->veiled ? whole_characters(out) : out->len;
+	out->bytes[out->len] = '\0';
+	if (out->veiled)
+		write_veiled(out, len);
+	else
+		write_all(out, out->bytes, len);
+	out->len -= len;
+	memmove(out->bytes, out->bytes + len, out->len);
 }
 
 void mf_output_bytes(struct mf_output *out, const void *bytes, size_t len)

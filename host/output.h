@@ -17,8 +17,9 @@ struct mf_output {
 	int fd;
 	int error; /* errno of the first failed write; 0 */
 	bool first; /* member of the object */
+	bool veiled; /* JSON on a terminal: without the characters that visible.h is about */
 	size_t len;
-	char bytes[MF_OUTPUT_SIZE];
+	char bytes[MF_OUTPUT_SIZE + 1]; /* and a NUL */
 };
 
 void mf_output_init(struct mf_output *out, int fd);

@@ -11,7 +11,7 @@
 
 #define GAP "  "
 #define PROSE_LEAST 30 /* narrower only when nothing else can be */
-#define STEPS_LEAST 14 /* of what is JSON elsewhere: a few words */
+#define WORDS_MORE 6   /* what is JSON elsewhere is a few words: so much wider than other text */
 #define TEXT_LEAST 8
 
 struct mf_table {
@@ -50,7 +50,8 @@ static bool is_broken(const struct mf_column *column)
 
 static bool add_column(struct mf_table *table, const struct mf_column *column, size_t cell_at)
 {
-	int flags = is_number(column) ? SCOLS_FL_RIGHT : is_broken(column) ? SCOLS_FL_WRAP : 0;
+	int flags = is_number(column) ? SCOLS_FL_RIGHT : is_broken(column) ? SCOLS_FL_WRAP
+									   : 0;
 	struct libscols_column *made = scols_table_new_column(table->page, column->header, 0, flags);
 	if (!made)
 		return false;
@@ -156,8 +157,12 @@ static bool can_narrow(const struct mf_table *table, size_t column)
 {
 	const struct mf_column *shown = table->shown[column];
 	size_t header = mf_table_width(shown->header);
-	size_t least = shown->kind == MF_COLUMN_JSON ? STEPS_LEAST : TEXT_LEAST;
-	return (shown->kind == MF_COLUMN_TEXT || is_broken(shown)) && table->widths[column] > least && table->widths[column] > header;
+	return (shown->kind == MF_COLUMN_TEXT || is_broken(shown)) && table->widths[column] > TEXT_LEAST && table->widths[column] > header;
+}
+
+static size_t rank(const struct mf_table *table, size_t column)
+{
+	return table->widths[column] + (table->shown[column]->kind == MF_COLUMN_JSON ? 0 : WORDS_MORE);
 }
 
 /* Prose gives way first, for it loses nothing; then what is widest. */
@@ -168,7 +173,7 @@ static bool narrow_one(struct mf_table *table)
 		if (!can_narrow(table, i))
 			continue;
 		bool prose = table->shown[i]->kind == MF_COLUMN_PROSE && table->widths[i] > PROSE_LEAST;
-		if (prose || widest == table->count || table->widths[i] > table->widths[widest])
+		if (prose || widest == table->count || rank(table, i) > rank(table, widest))
 			widest = i;
 		if (prose)
 			break;

@@ -57,6 +57,18 @@ size_t mf_visible_next(const char *text, bool ascii, char out[MF_VISIBLE_MAX])
 	return len;
 }
 
+size_t mf_visible_json(const char *text, char out[MF_VISIBLE_MAX])
+{
+	unsigned code = 0xFFFD;
+	size_t len = mf_utf8_next(text, &code);
+	out[0] = '\0';
+	if (len == 0 || (is_hidden(code) && code != '\n' && code <= 0xFFFF))
+		snprintf(out, MF_VISIBLE_MAX, "\\u%04x", len > 0 ? code : 0xFFFD);
+	else if (is_hidden(code) && code != '\n')
+		snprintf(out, MF_VISIBLE_MAX, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10), 0xDC00 + (code & 0x3FF));
+	return len > 0 ? len : 1;
+}
+
 void mf_say(const char *format, ...)
 {
 	char sentence[SENTENCE_MAX], piece[MF_VISIBLE_MAX];

@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MF_VISIBLE_MAX 12 /* bytes that one character may become, with the NUL */
+#define MF_VISIBLE_MAX 16 /* bytes that one character may become, with the NUL */
 
 /* Length of the UTF-8 sequence at text, 0 if it is none; *out_code is its character. A NUL at the end stops every look ahead. */
 size_t mf_utf8_next(const char *text, unsigned *out_code);
 /* The character at text as it may be shown; returns how many bytes of text it was. ascii: nothing else can be shown. */
 size_t mf_visible_next(const char *text, bool ascii, char out[MF_VISIBLE_MAX]);
+/* For text that is JSON: what to write in place of the character, or "" where it may stay. */
+size_t mf_visible_json(const char *text, char out[MF_VISIBLE_MAX]);
 /* "mf: ", the sentence made visible, and a newline, on standard error: all that the program says there goes through this. */
 __attribute__((format(printf, 1, 2))) void mf_say(const char *format, ...);
