@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WIDTH 80
+#define HELP_AT 21 /* where the help of an option begins */
 
 /* Characters, not bytes; they are all one column wide here. */
 static int columns(const char *text, size_t len)
@@ -71,8 +72,9 @@ static void print_entry(const char *name, const char *value, const char *help)
 {
 	char left[64];
 	snprintf(left, sizeof(left), "%s%s%s", name, value ? " " : "", value ? value : "");
-	int at = printf("  %-17s  ", left);
-	print_wrapped(help, 21, at);
+	if (printf("  %-17s  ", left) > HELP_AT)
+		printf("\n%*s", HELP_AT, "");
+	print_wrapped(help, HELP_AT, HELP_AT);
 }
 
 static void print_options(unsigned bits)
