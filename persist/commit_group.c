@@ -141,6 +141,7 @@ static void note_written(struct mf_commit_queue *queue, const struct chain *stor
 	while (last->next)
 		last = last->next;
 	int64_t now = mf_commit_queue_now(queue);
+	queue->stored_at_us = now;
 	pthread_mutex_lock(&queue->source.mutex);
 	queue->written_lsn = last->events[last->count - 1].lsn;
 	queue->groups_unmaintained++;
@@ -166,23 +167,24 @@ static void tell_slow_sync(struct mf_commit_queue *queue, int64_t now, int64_t u
 		(long long)(us / 1000), (long long)(queue->window_us / 1000));
 }
 
-void mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status)
+int64_t mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status)
 {
-	if (status != MF_OK)
-		return;
 	int64_t now = mf_commit_queue_now(queue);
+	if (status != MF_OK)
+		return now;
 	if (queue->recorder)
 		mf_histogram_add(&queue->recorder->sync_us, now - began_us);
 	tell_slow_sync(queue, now, now - began_us);
+	return now;
 }
 
 /* Only the leader appends, so a sync by the leader covers everything written. */
 static enum mf_status sync_stored(struct mf_commit_queue *queue, struct mf_error *error)
 {
-	int64_t synced = 0, began = mf_commit_queue_now(queue);
+	int64_t synced = 0, began = queue->stored_at_us; /* just now */
 	enum mf_status status = queue->store->ops->sync(queue->store, &synced, error);
 	pthread_mutex_lock(&queue->source.mutex);
-	mf_commit_queue_synced(queue, began, status);
+	queue->stored_at_us = mf_commit_queue_synced(queue, began, status);
 	if (status == MF_OK && !queue->stopped.status) {
 		if (synced > queue->source.synced_lsn)
 			queue->source.synced_lsn = synced;
@@ -211,8 +213,10 @@ static enum mf_status check_running(struct mf_commit_queue *queue, struct mf_err
 
 static enum mf_status make_durable(struct mf_commit_queue *queue, const struct chain *stored, struct mf_error *error)
 {
-	if (!queue->source.durable)
+	if (!queue->source.durable) {
+		queue->stored_at_us = queue->recorder ? mf_commit_queue_now(queue) : 0;
 		return MF_OK;
+	}
 	note_written(queue, stored);
 	enum mf_status status = stored->sync ? sync_stored(queue, error) : MF_OK;
 	return status ? status : check_running(queue, error);
@@ -263,9 +267,8 @@ static void measure(struct mf_commit_queue *queue, const struct settling *settli
 {
 	if (!queue->recorder || events == 0)
 		return;
-	int64_t now = mf_commit_queue_now(queue);
 	for (const struct mf_ticket *ticket = settling->head; ticket; ticket = ticket->next)
-		mf_histogram_add(&queue->recorder->commit_us, now - ticket->submitted_us);
+		mf_histogram_add(&queue->recorder->commit_us, queue->stored_at_us - ticket->submitted_us);
 	mf_histogram_add(&queue->recorder->group_events, (int64_t)events);
 }
 

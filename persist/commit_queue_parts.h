@@ -25,6 +25,7 @@ struct mf_commit_queue {
 	struct mf_logger logger;
 	int64_t window_us;
 	struct mf_event *scratch; /* the leader's: MF_GROUP_EVENTS of them */
+	int64_t stored_at_us;     /* the leader's: when its group was stored, and synced if that was asked for; monotonic */
 	int64_t last_ts_us;       /* the leader's: stored time never steps back within an opening */
 
 	struct mf_commit_request *head, **tail;
@@ -69,8 +70,8 @@ void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *
 /* Mutex held: takes at most this many of the retired requests; give them to mf_commit_queue_free without it. */
 struct mf_commit_request *mf_commit_queue_take_retired(struct mf_commit_queue *queue, size_t most);
 void mf_commit_queue_free(struct mf_commit_request *requests);
-/* Mutex held: a sync that began then has ended. */
-void mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status);
+/* Mutex held: a sync that began then has ended. Returns the time of now. */
+int64_t mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status);
 void mf_commit_queue_kick(struct mf_commit_queue *queue); /* mutex held: see that the background thread looks */
 void *mf_commit_worker(void *queue);
 int64_t mf_commit_queue_now(const struct mf_commit_queue *queue);

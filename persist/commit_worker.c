@@ -43,7 +43,7 @@ static void sync_window(struct mf_commit_queue *queue)
 	enum mf_status status = queue->store->ops->sync(queue->store, &synced, &error);
 	pthread_mutex_lock(&queue->source.mutex);
 	queue->syncing = false;
-	mf_commit_queue_synced(queue, began, status);
+	(void)mf_commit_queue_synced(queue, began, status);
 	if (status != MF_OK) {
 		if (error.status == MF_OK)
 			mf_error_set(&error, status, "the sync failed with %s", mf_status_name(status));

@@ -18,7 +18,7 @@ const struct mf_metrics_field mf_metrics_fields[] = {
 	FIELD(snapshots_measured, MF_FIELD_COUNT, "mf_snapshots_written_total", true, "Snapshots written."),
 	FIELD(snapshot_bytes, MF_FIELD_BYTES, "mf_snapshot_written_bytes_total", true, "Bytes of the snapshots written."),
 	FIELD(snapshot_raw_bytes, MF_FIELD_BYTES, "mf_snapshot_raw_bytes_total", true, "Bytes of the snapshots written, before compression."),
-	FIELD(commit_us, MF_FIELD_LATENCIES, "mf_commit_latency_seconds", false, "Transactions, from submit until committed as the commit mode promises."),
+	FIELD(commit_us, MF_FIELD_LATENCIES, "mf_commit_latency_seconds", false, "Transactions, from submit until stored as the commit mode promises."),
 	FIELD(sync_us, MF_FIELD_LATENCIES, "mf_sync_latency_seconds", false, "Syncs that the commit queue made."),
 	FIELD(group_events, MF_FIELD_SIZES, "mf_group_events", false, "Events that one append covered."),
 	FIELD(duplicates, MF_FIELD_COUNT, "mf_duplicates_total", true, "Transactions whose idempotency key was known."),

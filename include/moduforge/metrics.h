@@ -62,7 +62,7 @@ struct mf_metrics {
 	uint64_t log_pages;   /* of the write-ahead log, not yet moved into the database */
 
 	/* ---- commits ---- */
-	struct mf_distribution commit_us;    /* transactions: from submit until done, as the commit mode promises */
+	struct mf_distribution commit_us;    /* transactions: from submit until stored as the commit mode promises; not what followers do then */
 	struct mf_distribution sync_us;      /* syncs that the commit queue made */
 	struct mf_distribution group_events; /* events a group: what one append, and at most one sync, covered */
 	uint64_t duplicates;                 /* transactions whose key was known */

@@ -179,7 +179,7 @@ static void prometheus_has_seconds_and_a_type_for_each_name(void **state)
 {
 	(void)state;
 	struct mf_metrics metrics = sample();
-	says(&metrics, MF_METRICS_PROMETHEUS, "# HELP mf_commit_latency_seconds Transactions, from submit until committed as the commit mode promises.\n"
+	says(&metrics, MF_METRICS_PROMETHEUS, "# HELP mf_commit_latency_seconds Transactions, from submit until stored as the commit mode promises.\n"
 					      "# TYPE mf_commit_latency_seconds summary\n"
 					      "mf_commit_latency_seconds{quantile=\"0.5\"} 0.000030\n"
 					      "mf_commit_latency_seconds{quantile=\"0.9\"} 0.000050\n"
