@@ -66,7 +66,7 @@ enum mf_status mf_log_steps_json(const struct mf_transaction *transaction, struc
 }
 
 /* ---- in short ---- */
-static const char others[] = "of other types";
+static const char others[] = "other";
 
 struct tally {
 	const char *type_id;
@@ -97,11 +97,12 @@ enum mf_status mf_log_summarise(const struct mf_transaction *transaction, struct
 	enum mf_status status = MF_OK;
 	for (size_t i = 0; status == MF_OK && i < types; i++) {
 		char count[32];
-		bool alone = tallies[i].count == 1 && tallies[i].type_id != others;
-		snprintf(count, sizeof(count), alone ? "%s" : "%s%zu ", i > 0 ? ", " : "", tallies[i].count);
-		status = append_text(out, count);
+		snprintf(count, sizeof(count), tallies[i].count > 1 ? "(%zu)" : "", tallies[i].count);
+		status = i > 0 ? append_text(out, ", ") : MF_OK;
 		if (status == MF_OK)
 			status = append_text(out, tallies[i].type_id);
+		if (status == MF_OK)
+			status = append_text(out, count);
 	}
 	return status == MF_OK ? mf_buffer_append(out, "", 1) : status;
 }

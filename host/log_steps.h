@@ -5,5 +5,5 @@
 
 /* [{"type_id":…,"data":{…}},…] */
 MF_MUST_CHECK enum mf_status mf_log_steps_json(const struct mf_transaction *transaction, struct mf_buffer *out);
-/* "insert_node, 3 update_attrs", and a NUL: how many of each type, in the order of their first. */
+/* "insert_node, update_attrs(3)", and a NUL: how many of each type, in the order of their first. */
 MF_MUST_CHECK enum mf_status mf_log_summarise(const struct mf_transaction *transaction, struct mf_buffer *out);

@@ -10,9 +10,19 @@
 #include "host/table_text.h"
 
 #define GAP "  "
-#define PROSE_LEAST 30 /* narrower only when nothing else can be */
-#define WORDS_MORE 6   /* what is JSON elsewhere is a few words: so much wider than other text */
-#define TEXT_LEAST 8
+
+/* Which columns give way first, down to which width: prose loses nothing when it does, and numbers and times never do. */
+#define KIND(kind) (1u << MF_COLUMN_##kind)
+static const struct {
+	unsigned kinds;
+	size_t least;
+} rounds[] = {
+	{KIND(PROSE), 40},
+	{KIND(TEXT) | KIND(JSON), 20},
+	{KIND(PROSE), 24},
+	{KIND(TEXT), 9},
+	{KIND(TEXT) | KIND(JSON) | KIND(PROSE), 6},
+};
 
 struct mf_table {
 	struct libscols_table *page;
@@ -153,34 +163,18 @@ static size_t terminal_width(int fd)
 	return width > 0 ? (size_t)width : 80;
 }
 
-static bool can_narrow(const struct mf_table *table, size_t column)
+/* The widest column of these kinds that may still be narrowed, or table->count. */
+static size_t widest(const struct mf_table *table, unsigned kinds, size_t least)
 {
-	const struct mf_column *shown = table->shown[column];
-	size_t header = mf_table_width(shown->header);
-	return (shown->kind == MF_COLUMN_TEXT || is_broken(shown)) && table->widths[column] > TEXT_LEAST && table->widths[column] > header;
-}
-
-static size_t rank(const struct mf_table *table, size_t column)
-{
-	return table->widths[column] + (table->shown[column]->kind == MF_COLUMN_JSON ? 0 : WORDS_MORE);
-}
-
-/* Prose gives way first, for it loses nothing; then what is widest. */
-static bool narrow_one(struct mf_table *table)
-{
-	size_t widest = table->count;
+	size_t found = table->count;
 	for (size_t i = 0; i < table->count; i++) {
-		if (!can_narrow(table, i))
+		const struct mf_column *column = table->shown[i];
+		if (!(kinds & 1u << column->kind) || table->widths[i] <= least || table->widths[i] <= mf_table_width(column->header))
 			continue;
-		bool prose = table->shown[i]->kind == MF_COLUMN_PROSE && table->widths[i] > PROSE_LEAST;
-		if (prose || widest == table->count || rank(table, i) > rank(table, widest))
-			widest = i;
-		if (prose)
-			break;
+		if (found == table->count || table->widths[i] > table->widths[found])
+			found = i;
 	}
-	if (widest < table->count)
-		table->widths[widest]--;
-	return widest < table->count;
+	return found;
 }
 
 static void narrow(struct mf_table *table)
@@ -188,8 +182,15 @@ static void narrow(struct mf_table *table)
 	size_t total = (table->count - 1) * strlen(GAP), limit = terminal_width(table->fd);
 	for (size_t i = 0; i < table->count; i++)
 		total += table->widths[i];
-	while (total > limit && narrow_one(table))
+	for (size_t round = 0; total > limit && round < sizeof(rounds) / sizeof(*rounds);) {
+		size_t column = widest(table, rounds[round].kinds, rounds[round].least);
+		if (column == table->count) {
+			round++;
+			continue;
+		}
+		table->widths[column]--;
 		total--;
+	}
 }
 
 static bool fit_cell(struct mf_table *table, size_t row, size_t column)

@@ -330,7 +330,7 @@ def a_log_without_a_document_is_that_of_all_in_the_order_of_their_lsns(work):
     _needs_tables()
     assert "DOCUMENT" in mf("log", "--table", "--data", data).stdout.decode()
     assert "DOCUMENT" not in mf("log", "--table", "--doc", "d", "--data", data).stdout.decode()
-    assert "insert_node, 2 update_attrs" in mf("log", "--table", "--data", data).stdout.decode()
+    assert "insert_node, update_attrs(2)" in mf("log", "--table", "--data", data).stdout.decode()
 
 
 # ---- man page and completion ----
