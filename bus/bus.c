@@ -15,21 +15,11 @@
  * each other do: a handler removes itself, or others from its own thread. */
 #include <moduforge/bus.h>
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
+#include "bus/bus_parts.h"
 #include "bus/foreign.h"
-#include "bus/roster.h"
 #include "model/mem.h"
-
-struct mf_bus {
-	pthread_mutex_t mutex;
-	pthread_cond_t call_ended; /* of a removed subscriber */
-	struct mf_roster *roster;
-	uint64_t last_id;
-	_Atomic(const struct mf_committer *) committer;
-};
 
 /* The call that this thread is inside of; NULL: none. */
 static _Thread_local struct {
@@ -44,7 +34,9 @@ enum mf_status mf_bus_new(struct mf_bus **out)
 	if (!bus)
 		return MF_ERR_NO_MEMORY;
 	bus->roster = mf_roster_new(NULL, NULL);
-	if (!bus->roster) {
+	if (!bus->roster || mf_feed_init(&bus->feed) != MF_OK) {
+		if (bus->roster)
+			mf_roster_unref(bus->roster);
 		mf_free(bus);
 		return MF_ERR_NO_MEMORY;
 	}
@@ -59,6 +51,7 @@ void mf_bus_free(struct mf_bus *bus)
 {
 	if (!bus)
 		return;
+	mf_feed_deinit(&bus->feed);
 	mf_roster_unref(bus->roster);
 	pthread_cond_destroy(&bus->call_ended);
 	pthread_mutex_destroy(&bus->mutex);
@@ -182,13 +175,14 @@ enum mf_status mf_bus_add_guard(struct mf_bus *bus, const char *name, mf_guard *
 	return add(bus, subscriber, out_id, error);
 }
 
-enum mf_status mf_bus_unsubscribe(struct mf_bus *bus, uint64_t id, struct mf_error *error)
+/* MF_ERR_NOT_FOUND, without a sentence: it may be one of follow.c. */
+static enum mf_status unsubscribe(struct mf_bus *bus, uint64_t id)
 {
 	pthread_mutex_lock(&bus->mutex);
 	struct mf_subscriber *subscriber = mf_roster_find(bus->roster, id);
 	if (!subscriber) {
 		pthread_mutex_unlock(&bus->mutex);
-		return mf_error_set(error, MF_ERR_NOT_FOUND, "the bus has no subscriber %llu", (unsigned long long)id);
+		return MF_ERR_NOT_FOUND;
 	}
 	subscriber->removed = true;
 	subscriber->refs++;
@@ -200,6 +194,17 @@ enum mf_status mf_bus_unsubscribe(struct mf_bus *bus, uint64_t id, struct mf_err
 	mf_subscriber_unref(subscriber);
 	pthread_mutex_unlock(&bus->mutex);
 	return MF_OK;
+}
+
+enum mf_status mf_bus_unsubscribe(struct mf_bus *bus, uint64_t id, struct mf_error *error)
+{
+	return mf_bus_unsubscribe_within(bus, id, -1, error);
+}
+
+enum mf_status mf_bus_unsubscribe_within(struct mf_bus *bus, uint64_t id, int64_t timeout_ms, struct mf_error *error)
+{
+	enum mf_status status = unsubscribe(bus, id);
+	return status == MF_ERR_NOT_FOUND ? mf_bus_unfollow(bus, id, timeout_ms, error) : status;
 }
 
 void mf_bus_subscribers(struct mf_bus *bus, bool (*visit)(void *user, const struct mf_subscriber_info *info), void *user)
@@ -217,20 +222,29 @@ void mf_bus_subscribers(struct mf_bus *bus, bool (*visit)(void *user, const stru
 			.delivered = subscriber->delivered,
 			.failures = subscriber->failures,
 			.last_lsn = subscriber->last_lsn,
+			.checkpoint_lsn = -1,
+			.last_error = "",
 		};
 		pthread_mutex_unlock(&bus->mutex);
 		if (!removed)
 			go_on = visit(user, &info);
 	}
 	roster_drop(bus, roster);
+	if (go_on)
+		mf_bus_visit_followers(bus, visit, user);
 }
 
 /* ---- committing ---- */
+static const struct mf_event_source *source_of(const struct mf_committer *committer)
+{
+	return committer->event_source ? committer->event_source(committer->user) : NULL;
+}
+
 enum mf_status mf_bus_set_committer(struct mf_bus *bus, const struct mf_committer *committer, struct mf_error *error)
 {
 	if (!committer) {
 		atomic_store(&bus->committer, NULL);
-		return MF_OK;
+		return mf_feed_set_source(&bus->feed, NULL, error);
 	}
 	if (committer->size < sizeof(*committer))
 		return mf_error_set(error, MF_ERR_INVALID, "a committer of %zu bytes, this host needs %zu: build it against this version", committer->size, sizeof(*committer));
@@ -239,7 +253,10 @@ enum mf_status mf_bus_set_committer(struct mf_bus *bus, const struct mf_committe
 	const struct mf_committer *none = NULL;
 	if (!atomic_compare_exchange_strong(&bus->committer, &none, committer))
 		return mf_error_set(error, MF_ERR_STATE, "the bus has a committer already, %s: one bus has one", none->name);
-	return MF_OK;
+	enum mf_status status = mf_feed_set_source(&bus->feed, source_of(committer), error);
+	if (status != MF_OK)
+		atomic_store(&bus->committer, NULL);
+	return status;
 }
 
 const struct mf_committer *mf_bus_committer(const struct mf_bus *bus)
@@ -314,4 +331,6 @@ void mf_bus_publish(struct mf_bus *bus, const struct mf_publication *publication
 		call_end(bus, follower, status != MF_OK, publication->topic & MF_TOPICS_EVENTS ? publication->lsn : 0);
 	}
 	roster_drop(bus, roster);
+	if (publication->topic & MF_TOPICS_EVENTS)
+		mf_feed_publish(&bus->feed, publication);
 }

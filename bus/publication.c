@@ -29,5 +29,6 @@ struct mf_publication mf_publication_of(const struct mf_proposal *proposal, cons
 		.transaction = proposal->transaction,
 		.old_state = proposal->old_state,
 		.new_state = proposal->new_state,
+		.event = result->event,
 	};
 }

@@ -24,6 +24,7 @@ static void publish_outcome(const struct mf_pending *pending, const struct mf_co
 		publication.ts_us = result->ts_us;
 		publication.old_state = pending->old_state;
 		publication.new_state = pending->new_state;
+		publication.event = result->event;
 	}
 	mf_runtime_publish(pending->runtime, &publication);
 }

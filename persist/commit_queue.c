@@ -141,6 +141,22 @@ int64_t mf_commit_queue_committed(const struct mf_commit_queue *queue)
 	return atomic_load_explicit(&queue->committed, memory_order_acquire);
 }
 
+int64_t mf_commit_queue_synced_lsn(struct mf_commit_queue *queue)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	int64_t lsn = queue->source.synced_lsn;
+	pthread_mutex_unlock(&queue->source.mutex);
+	return lsn;
+}
+
+void mf_commit_queue_on_synced(struct mf_commit_queue *queue, void (*notify)(void *user), void *user)
+{
+	pthread_mutex_lock(&queue->source.mutex);
+	queue->synced_notify = notify;
+	queue->synced_user = user;
+	pthread_mutex_unlock(&queue->source.mutex);
+}
+
 uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue)
 {
 	return atomic_load_explicit(&queue->generation, memory_order_acquire);

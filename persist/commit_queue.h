@@ -48,6 +48,9 @@ enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options
  * MF_ERR_IO: writes stopped. Never waits. */
 enum mf_status mf_commit_queue_submit(struct mf_commit_queue *queue, struct mf_commit_request *request, struct mf_error *error);
 int64_t mf_commit_queue_committed(const struct mf_commit_queue *queue); /* LSN up to which every event may be seen: stored, and synced if that was asked for */
+int64_t mf_commit_queue_synced_lsn(struct mf_commit_queue *queue); /* LSN up to which every event is known to be on the device; durable stores */
+/* Called after that has grown, without the mutex, by who synced; before the first submit. */
+void mf_commit_queue_on_synced(struct mf_commit_queue *queue, void (*notify)(void *user), void *user);
 uint64_t mf_commit_queue_generation(const struct mf_commit_queue *queue);
 /* Waits while the queue is too long to take more. MF_ERR_STATE from inside done. */
 enum mf_status mf_commit_queue_make_room(struct mf_commit_queue *queue, struct mf_error *error);

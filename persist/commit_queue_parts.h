@@ -44,6 +44,8 @@ struct mf_commit_queue {
 	int64_t unsynced_since_us; /* first write that no sync has covered; -1: none */
 	bool syncing;              /* the background thread is in the store's sync */
 	int64_t syncing_since_us;  /* what unsynced_since_us was before */
+	void (*synced_notify)(void *user);
+	void *synced_user;
 	struct mf_error stopped;   /* status MF_OK: running */
 	unsigned groups_unmaintained;
 	enum mf_status maintained; /* what the last housekeeping said */

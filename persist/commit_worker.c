@@ -31,6 +31,15 @@ static void tell_progress(struct mf_commit_queue *queue)
 		pthread_cond_broadcast(&queue->progress);
 }
 
+static void tell_synced(struct mf_commit_queue *queue)
+{
+	if (!queue->synced_notify)
+		return;
+	pthread_mutex_unlock(&queue->source.mutex);
+	queue->synced_notify(queue->synced_user);
+	pthread_mutex_lock(&queue->source.mutex);
+}
+
 /* Beside the leader: commits go on during the sync. What is written meanwhile starts a window of its own. */
 static void sync_window(struct mf_commit_queue *queue)
 {
@@ -51,6 +60,7 @@ static void sync_window(struct mf_commit_queue *queue)
 	} else if (synced > queue->source.synced_lsn) {
 		queue->source.synced_lsn = synced;
 		pthread_cond_broadcast(&queue->source.synced);
+		tell_synced(queue);
 	}
 	tell_progress(queue);
 }

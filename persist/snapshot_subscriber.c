@@ -178,6 +178,7 @@ static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, struct
 	if (subscriber->env->random(subscriber->env->user, &subscriber->random, sizeof(subscriber->random)) < 0)
 		return mf_error_set(error, MF_ERR_IO, "the system has no random bytes for the keys of this opening");
 	subscriber->epoch = stats.epoch;
+	subscriber->synced_at_open = stats.synced_lsn;
 	subscriber->opened_us = subscriber->env->wall_us(subscriber->env->user);
 	return MF_OK;
 }
@@ -222,6 +223,7 @@ static void free_subscriber(struct mf_snapshot_subscriber *subscriber)
 	mf_snapshot_policy_free(subscriber->policy);
 	mf_pending_keys_free(subscriber->keys);
 	mf_recorder_free(subscriber->recorder);
+	pthread_mutex_destroy(&subscriber->follow_lock);
 	mf_free(subscriber);
 }
 
@@ -244,6 +246,7 @@ static void fill_committer(struct mf_snapshot_subscriber *subscriber)
 		.on_snapshot = on_snapshot,
 		.forget = forget,
 		.metrics = mf_subscriber_metrics,
+		.event_source = mf_subscriber_source,
 	};
 }
 
@@ -255,6 +258,7 @@ enum mf_status mf_snapshot_subscriber_new(struct mf_store *store, const struct m
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the snapshot subscriber");
 	subscriber->store = store;
 	subscriber->registry = registry;
+	pthread_mutex_init(&subscriber->follow_lock, NULL);
 	atomic_init(&subscriber->counter, 0);
 	enum mf_status status = take_options(subscriber, options, error);
 	if (status == MF_OK)
@@ -268,6 +272,7 @@ enum mf_status mf_snapshot_subscriber_new(struct mf_store *store, const struct m
 		return status;
 	}
 	fill_committer(subscriber);
+	mf_subscriber_make_source(subscriber);
 	*out = subscriber;
 	return MF_OK;
 }

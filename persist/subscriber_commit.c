@@ -71,6 +71,7 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 		result.lsn = event->lsn;
 		result.epoch = event->epoch;
 		result.ts_us = event->ts_us;
+		result.event = event;
 	}
 	if (!error && mf_state_lsn(item->new_state) < 0) /* else it is no state that mf_state_apply made */
 		mf_state_set_lsn(item->new_state, event->lsn);

@@ -1,6 +1,6 @@
-/* subscriber_parts.h - the snapshot subscriber's inside, shared by its three files only:
- * snapshot_subscriber.c (life, recovery, snapshots), subscriber_commit.c (the committer's way in and out) and
- * subscriber_metrics.c. */
+/* subscriber_parts.h - the snapshot subscriber's inside, shared by its files only:
+ * snapshot_subscriber.c (life, recovery, snapshots), subscriber_commit.c (the committer's way in and out),
+ * subscriber_metrics.c and subscriber_source.c (what followers read). */
 #pragma once
 
 #include "persist/commit_queue.h"
@@ -25,16 +25,24 @@ struct mf_snapshot_subscriber {
 	struct mf_snapshotter *snapshotter;
 	struct mf_recorder *recorder; /* NULL: nothing is measured */
 	int64_t opened_us;
-	int64_t epoch;
+	int64_t epoch, synced_at_open;
 	uint64_t random;              /* of this opening, for the keys that are made here */
 	atomic_uint_fast64_t counter; /* transactions so far */
 	mf_snapshot_listener *listener;
 	void *listener_user;
+	struct mf_event_source source; /* subscriber_source.c */
+	pthread_mutex_t follow_lock;
+	const struct mf_event_listener *follow_listener; /* NULL: nobody follows */
 };
 
 /* ---- subscriber_metrics.c ---- */
 enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct mf_error *error);
 void mf_subscriber_save_metrics(void *user); /* beside the store; what fails is only lost */
+
+/* ---- subscriber_source.c ---- */
+void mf_subscriber_make_source(struct mf_snapshot_subscriber *subscriber);
+const struct mf_event_source *mf_subscriber_source(void *user); /* of the committer; user is the subscriber */
+int64_t mf_subscriber_needed_above(struct mf_snapshot_subscriber *subscriber); /* events above it are still to be read by a follower */
 
 /* Of the committer; user is the subscriber. */
 enum mf_status mf_subscriber_reserve(void *user, const char *doc_id, struct mf_transaction *transaction, struct mf_key_answer *out, struct mf_error *error);

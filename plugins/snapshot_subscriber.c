@@ -128,6 +128,12 @@ static enum mf_status write_metrics(void *user, struct mf_metrics *out, struct m
 	return inner->metrics(inner->user, out, error);
 }
 
+static const struct mf_event_source *write_event_source(void *user)
+{
+	const struct mf_committer *inner = inner_of(user);
+	return inner->event_source(inner->user);
+}
+
 static const struct mf_committer write_functions = {
 	.size = sizeof(struct mf_committer),
 	.name = "snapshot_subscriber",
@@ -144,6 +150,7 @@ static const struct mf_committer write_functions = {
 	.on_snapshot = write_on_snapshot,
 	.forget = write_forget,
 	.metrics = write_metrics,
+	.event_source = write_event_source,
 };
 
 /* ---- the committer of a host that only reads ---- */

@@ -42,9 +42,11 @@ struct mf_publication {
 	const char *doc_id; /* NULL with MF_NOTICE_CLOSE */
 	int64_t lsn, epoch, ts_us;
 	const struct mf_transaction *transaction; /* events and TR_FAILED */
-	const struct mf_state *old_state, *new_state; /* events */
-	enum mf_status status; /* TR_FAILED */
-	const char *message;   /* TR_FAILED */
+	const struct mf_state *old_state, *new_state; /* events, to synchronous followers */
+	enum mf_status status; /* TR_FAILED, and as follow.h says */
+	const char *message;   /* likewise */
+	const struct mf_event *event; /* events: as stored; NULL when the publisher does not have it */
+	int64_t from_lsn; /* follow.h: MF_NOTICE_GAP, MF_NOTICE_SET_BACK */
 };
 /* A synchronous follower cannot refuse; a status other than MF_OK is counted against it. */
 typedef enum mf_status mf_follower(void *user, const struct mf_publication *publication);
@@ -52,12 +54,28 @@ typedef enum mf_status mf_follower(void *user, const struct mf_publication *publ
  * the proposer gets that status and the error's message. */
 typedef enum mf_status mf_guard(void *user, const struct mf_proposal *proposal, struct mf_error *error);
 
+enum mf_follower_state {
+	MF_FOLLOWER_SYNCHRONOUS = 0, /* guards too */
+	MF_FOLLOWER_WAITING = 1,     /* for the bus to get its committer */
+	MF_FOLLOWER_CATCHING_UP = 2, /* reads from the store */
+	MF_FOLLOWER_LIVE = 3,
+	MF_FOLLOWER_RETRYING = 4,    /* failed; last_error says why */
+	MF_FOLLOWER_STOPPED = 5,     /* gets nothing more; last_error says why, empty if it was asked to */
+};
+MF_API const char *mf_follower_state_name(enum mf_follower_state state); /* "live", "catching up", ...; static */
+
 struct mf_subscriber_info {
 	uint64_t id;
 	const char *name;
 	uint32_t topics; /* 0: a guard */
 	uint64_t delivered, failures; /* guards: proposals seen, refused */
-	int64_t last_lsn;             /* of the last event delivered */
+	int64_t last_lsn;             /* of the last event delivered; follow.h: up to which the follower has come */
+	/* Followers of follow.h: */
+	enum mf_follower_state state;
+	int64_t lag;            /* events that it has not seen yet, of all topics */
+	int64_t checkpoint_lsn; /* of the last checkpoint saved in this process, or begun from; -1: keeps none, or has not begun */
+	const char *last_error; /* borrowed for the call; "" */
+	bool on_loop;
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_bus_new(struct mf_bus **out);

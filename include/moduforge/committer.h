@@ -13,7 +13,7 @@
  *    (they may build on it), generation() grows, and a proposal built on an older generation is refused. */
 #pragma once
 
-#include <moduforge/event.h>
+#include <moduforge/event_source.h>
 #include <moduforge/ticket.h>
 
 #ifdef __cplusplus
@@ -26,6 +26,7 @@ struct mf_commit_result {
 	enum mf_status status;        /* MF_OK: committed */
 	const struct mf_error *error; /* NULL when committed */
 	int64_t lsn, epoch, ts_us;
+	const struct mf_event *event; /* as stored, borrowed for the call; NULL when it was not */
 };
 typedef void mf_commit_done(void *user, const struct mf_commit_result *result);
 
@@ -88,6 +89,8 @@ struct mf_committer {
 	void (*forget)(void *user, const char *doc_id);
 	/* What it has done and how fast (metrics.h); out->size is set by the caller. NULL: nothing is counted. */
 	enum mf_status (*metrics)(void *user, struct mf_metrics *out, struct mf_error *error);
+	/* Where followers read what they missed; borrowed until the committer leaves the bus. NULL, or returns NULL: nowhere. */
+	const struct mf_event_source *(*event_source)(void *user);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,293 @@
+#include "bus/feed.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "bus/follower.h"
+#include "bus/loop.h"
+#include "model/mem.h"
+
+/* ---- the clock ---- */
+int64_t mf_feed_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t mf_feed_deadline(int64_t timeout_ms)
+{
+	return timeout_ms < 0 || timeout_ms > INT64_MAX / 2000 ? INT64_MAX : mf_feed_now() + timeout_ms * 1000;
+}
+
+int mf_feed_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attributes;
+	int rc = pthread_condattr_init(&attributes);
+	if (rc)
+		return rc;
+	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	if (!rc)
+		rc = pthread_cond_init(cond, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return rc;
+}
+
+void mf_feed_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
+{
+	if (deadline_us == INT64_MAX) {
+		pthread_cond_wait(cond, mutex);
+		return;
+	}
+	struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
+	pthread_cond_timedwait(cond, mutex, &until);
+}
+
+/* ---- waiting ---- */
+void mf_feed_tell(struct mf_feed *feed)
+{
+	if (feed->waiters > 0)
+		pthread_cond_broadcast(&feed->changed);
+}
+
+void mf_feed_wait(struct mf_feed *feed, int64_t deadline_us)
+{
+	feed->waiters++;
+	mf_feed_cond_wait(&feed->changed, &feed->mutex, deadline_us);
+	feed->waiters--;
+}
+
+/* ---- publishing ---- */
+int64_t mf_feed_visible(const struct mf_feed *feed, bool synced_only)
+{
+	return synced_only && feed->synced < feed->published ? feed->synced : feed->published;
+}
+
+static void wake_sleepers(struct mf_feed *feed)
+{
+	bool loop = false;
+	for (struct mf_follow *follow = feed->first; follow; follow = follow->next) {
+		if (!follow->asleep || !mf_follow_ready(follow, 0))
+			continue;
+		if (follow->options.on == MF_FOLLOW_ON_LOOP)
+			loop = true;
+		else
+			mf_follow_wake(follow);
+	}
+	if (loop)
+		mf_loop_wake(feed->loop);
+}
+
+void mf_feed_learn_synced(struct mf_feed *feed)
+{
+	if (feed->synced_count == 0 || !feed->source)
+		return;
+	int64_t synced = feed->source->synced_lsn(feed->source->user);
+	if (synced > feed->synced)
+		feed->synced = synced;
+}
+
+void mf_feed_publish(struct mf_feed *feed, const struct mf_publication *publication)
+{
+	pthread_mutex_lock(&feed->mutex);
+	if (publication->lsn > feed->published)
+		feed->published = publication->lsn;
+	if (feed->count > 0 && publication->event)
+		mf_recent_add(&feed->recent, publication->event);
+	mf_feed_learn_synced(feed);
+	wake_sleepers(feed);
+	pthread_mutex_unlock(&feed->mutex);
+}
+
+/* ---- what the source tells and asks ---- */
+static void synced_grew(void *user)
+{
+	struct mf_feed *feed = user;
+	pthread_mutex_lock(&feed->mutex);
+	mf_feed_learn_synced(feed);
+	if (feed->synced_count > 0)
+		wake_sleepers(feed);
+	pthread_mutex_unlock(&feed->mutex);
+}
+
+static int64_t needed_above(void *user)
+{
+	struct mf_feed *feed = user;
+	int64_t least = INT64_MAX;
+	pthread_mutex_lock(&feed->mutex);
+	for (const struct mf_follow *follow = feed->first; follow; follow = follow->next) {
+		int64_t needed = mf_follow_needs_above(follow);
+		least = needed < least ? needed : least;
+	}
+	pthread_mutex_unlock(&feed->mutex);
+	return least;
+}
+
+/* ---- the source ---- */
+const struct mf_event_source *mf_feed_enter(struct mf_feed *feed)
+{
+	pthread_mutex_lock(&feed->mutex);
+	const struct mf_event_source *source = feed->source;
+	if (source)
+		feed->inside++;
+	pthread_mutex_unlock(&feed->mutex);
+	return source;
+}
+
+void mf_feed_leave(struct mf_feed *feed)
+{
+	pthread_mutex_lock(&feed->mutex);
+	feed->inside--;
+	mf_feed_tell(feed);
+	pthread_mutex_unlock(&feed->mutex);
+}
+
+static void take_away(struct mf_feed *feed)
+{
+	const struct mf_event_source *source = feed->source;
+	if (!source)
+		return;
+	bool listening = feed->listening;
+	feed->source = NULL;
+	while (feed->inside > 0)
+		mf_feed_wait(feed, INT64_MAX);
+	feed->listening = false;
+	mf_recent_clear(&feed->recent);
+	pthread_mutex_unlock(&feed->mutex);
+	if (listening)
+		source->listen(source->user, NULL);
+	pthread_mutex_lock(&feed->mutex);
+}
+
+/* Only where there is a follower: who has none need not know in which order bus and committer end. */
+void mf_feed_listen(struct mf_feed *feed)
+{
+	pthread_mutex_lock(&feed->mutex);
+	const struct mf_event_source *source = feed->source;
+	bool begin = source && feed->count > 0 && !feed->listening;
+	if (begin) {
+		feed->listening = true;
+		feed->inside++;
+	}
+	pthread_mutex_unlock(&feed->mutex);
+	if (!begin)
+		return;
+	source->listen(source->user, &feed->listener);
+	mf_feed_leave(feed);
+	synced_grew(feed); /* what it did before it was listened to */
+}
+
+static enum mf_status start_all(struct mf_feed *feed, struct mf_error *error)
+{
+	enum mf_status status = MF_OK;
+	for (struct mf_follow *follow = feed->first; follow && status == MF_OK; follow = follow->next)
+		status = mf_follow_start(follow, error);
+	return status;
+}
+
+static bool is_complete(const struct mf_event_source *source)
+{
+	return source->size >= sizeof(*source) && source->read && source->free_events && source->decode && source->committed_lsn && source->synced_lsn &&
+	       source->epoch && source->epoch_end && source->load_checkpoint && source->save_checkpoint && source->listen;
+}
+
+enum mf_status mf_feed_set_source(struct mf_feed *feed, const struct mf_event_source *source, struct mf_error *error)
+{
+	if (source && !is_complete(source))
+		return mf_error_set(error, MF_ERR_INVALID, "the committer's event source is incomplete: build it against this version");
+	pthread_mutex_lock(&feed->mutex);
+	take_away(feed);
+	feed->source = source;
+	enum mf_status status = MF_OK;
+	if (source) {
+		feed->published = source->committed_lsn(source->user);
+		feed->synced = source->synced_lsn(source->user);
+		status = start_all(feed, error);
+	}
+	pthread_mutex_unlock(&feed->mutex);
+	if (status != MF_OK)
+		(void)!mf_feed_set_source(feed, NULL, NULL);
+	else
+		mf_feed_listen(feed);
+	return status;
+}
+
+/* ---- the list ---- */
+enum mf_status mf_feed_add(struct mf_feed *feed, struct mf_follow *follow, uint64_t id, struct mf_error *error)
+{
+	struct mf_follow **tail = &feed->first;
+	for (; *tail; tail = &(*tail)->next)
+		if (follow->options.keep_checkpoint && (*tail)->options.keep_checkpoint && strcmp((*tail)->name, follow->name) == 0)
+			return mf_error_set(error, MF_ERR_STATE, "there is a follower '%.200s' already, and both would keep a checkpoint under this name", follow->name);
+	if (mf_recent_reserve(&feed->recent, follow->options.queue_events, follow->options.queue_bytes) != MF_OK)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to keep %u events for follower '%.200s'", follow->options.queue_events, follow->name);
+	follow->id = id;
+	enum mf_status status = feed->source ? mf_follow_start(follow, error) : MF_OK;
+	if (status != MF_OK)
+		return status;
+	*tail = follow;
+	feed->count++;
+	feed->synced_count += follow->options.synced_only;
+	mf_feed_learn_synced(feed);
+	return MF_OK;
+}
+
+struct mf_follow *mf_feed_find(const struct mf_feed *feed, uint64_t id)
+{
+	struct mf_follow *follow = feed->first;
+	while (follow && follow->id != id)
+		follow = follow->next;
+	return follow;
+}
+
+static void take_out(struct mf_feed *feed, struct mf_follow *gone)
+{
+	struct mf_follow **place = &feed->first;
+	while (*place && *place != gone)
+		place = &(*place)->next;
+	if (!*place)
+		return; /* another thread was first */
+	*place = gone->next;
+	feed->count--;
+	feed->synced_count -= gone->options.synced_only;
+	if (feed->count == 0)
+		mf_recent_clear(&feed->recent);
+	mf_follow_unref(gone);
+}
+
+enum mf_status mf_feed_remove(struct mf_feed *feed, struct mf_follow *follow, int64_t deadline_us, struct mf_error *error)
+{
+	follow->refs++;
+	enum mf_status status = mf_follow_end(follow, deadline_us, error);
+	if (status == MF_OK)
+		take_out(feed, follow);
+	mf_follow_unref(follow);
+	return status;
+}
+
+/* ---- life cycle ---- */
+enum mf_status mf_feed_init(struct mf_feed *feed)
+{
+	memset(feed, 0, sizeof(*feed));
+	if (mf_feed_cond_init(&feed->changed))
+		return MF_ERR_NO_MEMORY;
+	pthread_mutex_init(&feed->mutex, NULL);
+	feed->listener = (struct mf_event_listener){feed, synced_grew, needed_above};
+	return MF_OK;
+}
+
+void mf_feed_deinit(struct mf_feed *feed)
+{
+	pthread_mutex_lock(&feed->mutex);
+	while (feed->first)
+		(void)!mf_feed_remove(feed, feed->first, INT64_MAX, NULL);
+	while (feed->orphans > 0)
+		mf_feed_wait(feed, INT64_MAX);
+	if (feed->listening)
+		take_away(feed);
+	pthread_mutex_unlock(&feed->mutex);
+	mf_loop_free(feed->loop);
+	mf_recent_deinit(&feed->recent);
+	pthread_cond_destroy(&feed->changed);
+	pthread_mutex_destroy(&feed->mutex);
+}

@@ -1,0 +1,428 @@
+#include "bus/follower.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bus/foreign.h"
+#include "bus/publication.h"
+#include "model/mem.h"
+#include <moduforge/value.h>
+
+#define PAGE_EVENTS 256
+
+/* ---- life cycle ---- */
+enum mf_status mf_follow_new(struct mf_feed *feed, const struct mf_follow_options *options, mf_event_handler *handler, void *user, struct mf_follow **out, struct mf_error *error)
+{
+	struct mf_follow *follow = mf_calloc(1, sizeof(*follow));
+	if (follow)
+		follow->name = mf_strdup(options->name);
+	if (!follow || !follow->name || mf_feed_cond_init(&follow->wake)) {
+		if (follow)
+			mf_free(follow->name);
+		mf_free(follow);
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for follower '%.200s'", options->name);
+	}
+	follow->feed = feed;
+	follow->options = *options;
+	follow->options.name = follow->name;
+	follow->handler = handler;
+	follow->user = user;
+	follow->refs = 1;
+	follow->state = MF_FOLLOWER_WAITING;
+	follow->checkpoint_lsn = -1;
+	*out = follow;
+	return MF_OK;
+}
+
+static void drop_at_hand(struct mf_follow *follow)
+{
+	if (follow->free_page)
+		follow->free_page(&follow->page);
+	follow->free_page = NULL;
+	follow->event_count = 0;
+}
+
+void mf_follow_unref(struct mf_follow *follow)
+{
+	if (--follow->refs > 0)
+		return;
+	drop_at_hand(follow);
+	mf_event_batch_deinit(&follow->batch);
+	pthread_cond_destroy(&follow->wake);
+	mf_free(follow->notice);
+	mf_free(follow->name);
+	mf_free(follow);
+}
+
+/* ---- queries ---- */
+bool mf_follow_ready(const struct mf_follow *follow, int64_t now_us)
+{
+	if (follow->stop)
+		return !follow->ended;
+	if (!follow->feed->source)
+		return false;
+	if (follow->save_at_us > 0 && follow->save_at_us <= now_us)
+		return true;
+	if (now_us < follow->retry_at_us)
+		return false;
+	return !follow->begun || follow->notice || follow->lsn < mf_feed_visible(follow->feed, follow->options.synced_only);
+}
+
+int64_t mf_follow_due(const struct mf_follow *follow)
+{
+	if (!follow->feed->source)
+		return INT64_MAX;
+	int64_t due = follow->save_at_us > 0 ? follow->save_at_us : INT64_MAX;
+	return follow->retry_at_us > 0 && follow->retry_at_us < due ? follow->retry_at_us : due;
+}
+
+bool mf_follow_has_seen(const struct mf_follow *follow, int64_t lsn)
+{
+	int64_t visible = mf_feed_visible(follow->feed, follow->options.synced_only);
+	if (follow->options.on == MF_FOLLOW_ON_LOOP || follow->stop || follow->retry_at_us > 0 || !follow->feed->source)
+		return true;
+	return follow->begun && follow->lsn >= (lsn < visible ? lsn : visible);
+}
+
+int64_t mf_follow_needs_above(const struct mf_follow *follow)
+{
+	if (follow->stop || !follow->begun)
+		return INT64_MAX;
+	return follow->options.keep_checkpoint ? follow->checkpoint_lsn : follow->lsn;
+}
+
+void mf_follow_info(const struct mf_follow *follow, struct mf_subscriber_info *out, char last_error[MF_ERROR_MESSAGE_SIZE])
+{
+	memcpy(last_error, follow->last_error, MF_ERROR_MESSAGE_SIZE);
+	*out = (struct mf_subscriber_info){
+		.id = follow->id,
+		.name = follow->name,
+		.topics = follow->options.topics,
+		.delivered = follow->delivered,
+		.failures = follow->failures,
+		.last_lsn = follow->lsn,
+		.state = follow->state,
+		.lag = follow->begun ? follow->feed->published - follow->lsn : 0,
+		.checkpoint_lsn = follow->checkpoint_lsn,
+		.last_error = last_error,
+		.on_loop = follow->options.on == MF_FOLLOW_ON_LOOP,
+	};
+}
+
+/* ---- what goes wrong ---- */
+void mf_follow_report(struct mf_follow *follow, enum mf_log_level level, const char *sentence)
+{
+	pthread_mutex_lock(&follow->feed->mutex);
+	snprintf(follow->last_error, sizeof(follow->last_error), "%s", sentence);
+	pthread_mutex_unlock(&follow->feed->mutex);
+	mf_logf(&follow->feed->logger, level, "follower '%.100s': %s", follow->name, sentence);
+}
+
+static bool is_to_stop(const struct mf_follow *follow)
+{
+	pthread_mutex_lock(&follow->feed->mutex);
+	bool stop = follow->stop;
+	pthread_mutex_unlock(&follow->feed->mutex);
+	return stop;
+}
+
+static void give_up(struct mf_follow *follow, const char *sentence)
+{
+	mf_follow_report(follow, MF_LOG_ERROR, sentence);
+	pthread_mutex_lock(&follow->feed->mutex);
+	follow->stop = true;
+	mf_feed_tell(follow->feed);
+	pthread_mutex_unlock(&follow->feed->mutex);
+}
+
+static int64_t delay_us(const struct mf_follow *follow)
+{
+	int64_t ms = follow->options.retry_ms;
+	for (unsigned i = 1; i < follow->failed_in_row && ms < follow->options.retry_max_ms; i++)
+		ms *= 2;
+	return (ms < follow->options.retry_max_ms ? ms : follow->options.retry_max_ms) * 1000;
+}
+
+/* The event, or what else failed, is tried again. */
+static enum mf_follow_result failed(struct mf_follow *follow, const struct mf_error *error)
+{
+	if (is_to_stop(follow))
+		return MF_FOLLOW_ENDED;
+	follow->failed_in_row++;
+	if (follow->options.give_up_after > 0 && follow->failed_in_row >= follow->options.give_up_after) {
+		char sentence[MF_ERROR_MESSAGE_SIZE];
+		snprintf(sentence, sizeof(sentence), "gives up after %u failures in a row: %.400s", follow->failed_in_row, error->message);
+		give_up(follow, sentence);
+		return MF_FOLLOW_ENDED;
+	}
+	if (follow->failed_in_row == 1)
+		mf_follow_report(follow, MF_LOG_WARNING, error->message);
+	pthread_mutex_lock(&follow->feed->mutex);
+	snprintf(follow->last_error, sizeof(follow->last_error), "%s", error->message);
+	follow->state = MF_FOLLOWER_RETRYING;
+	follow->retry_at_us = mf_feed_now() + delay_us(follow);
+	mf_feed_tell(follow->feed);
+	pthread_mutex_unlock(&follow->feed->mutex);
+	return MF_FOLLOW_NOTHING;
+}
+
+static void succeeded(struct mf_follow *follow)
+{
+	if (follow->failed_in_row == 0)
+		return;
+	mf_logf(&follow->feed->logger, MF_LOG_INFO, "follower '%.100s': goes on after %u failures", follow->name, follow->failed_in_row);
+	follow->failed_in_row = 0;
+	pthread_mutex_lock(&follow->feed->mutex);
+	follow->retry_at_us = 0;
+	follow->state = MF_FOLLOWER_CATCHING_UP;
+	follow->last_error[0] = '\0';
+	pthread_mutex_unlock(&follow->feed->mutex);
+}
+
+/* ---- checkpoints ---- */
+static void note_saved(struct mf_follow *follow, enum mf_status status)
+{
+	pthread_mutex_lock(&follow->feed->mutex);
+	if (status == MF_OK)
+		follow->checkpoint_lsn = follow->lsn;
+	follow->unsaved = status == MF_OK ? 0 : 1; /* not tried again before its time */
+	follow->save_at_us = status == MF_OK ? 0 : mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000 + 1000;
+	pthread_mutex_unlock(&follow->feed->mutex);
+}
+
+void mf_follow_save(struct mf_follow *follow)
+{
+	if (!follow->options.keep_checkpoint || follow->unsaved == 0)
+		return;
+	const struct mf_event_source *source = mf_feed_enter(follow->feed);
+	if (!source)
+		return;
+	struct mf_error error = {0};
+	char sentence[MF_ERROR_MESSAGE_SIZE];
+	enum mf_status status = source->save_checkpoint(source->user, follow->name, follow->epoch, follow->lsn, &error);
+	mf_feed_leave(follow->feed);
+	note_saved(follow, status);
+	if (status == MF_OK)
+		return;
+	snprintf(sentence, sizeof(sentence), "its checkpoint could not be saved, so it would begin again after LSN %lld: %.300s", (long long)follow->checkpoint_lsn, error.message);
+	mf_follow_report(follow, MF_LOG_WARNING, sentence);
+}
+
+static bool save_is_due(const struct mf_follow *follow)
+{
+	return follow->save_at_us > 0 && (follow->unsaved >= follow->options.checkpoint_events || follow->save_at_us <= mf_feed_now());
+}
+
+/* ---- calling ---- */
+static _Thread_local const struct mf_follow *inside;
+
+bool mf_follow_inside(const struct mf_feed *feed)
+{
+	return inside && inside->feed == feed;
+}
+
+enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publication *publication, struct mf_error *error)
+{
+	struct mf_error given = {0};
+	if (is_to_stop(follow))
+		return mf_error_set(error, MF_ERR_STATE, "it was stopped");
+	const struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
+	inside = follow;
+	enum mf_status status = follow->handler(follow->user, publication, &given);
+	inside = outer;
+	pthread_mutex_lock(&follow->feed->mutex);
+	follow->delivered++;
+	follow->failures += status != MF_OK;
+	pthread_mutex_unlock(&follow->feed->mutex);
+	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its handler");
+}
+
+static void advance(struct mf_follow *follow, int64_t lsn, int64_t epoch)
+{
+	succeeded(follow);
+	pthread_mutex_lock(&follow->feed->mutex);
+	follow->lsn = lsn;
+	follow->epoch = epoch;
+	follow->unsaved++;
+	if (follow->save_at_us == 0 && follow->options.keep_checkpoint)
+		follow->save_at_us = mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000;
+	mf_feed_tell(follow->feed);
+	pthread_mutex_unlock(&follow->feed->mutex);
+	if (save_is_due(follow))
+		mf_follow_save(follow);
+}
+
+static enum mf_status decode(const struct mf_follow *follow, const struct mf_event *event, struct mf_transaction **out, struct mf_error *error)
+{
+	const struct mf_event_source *source = mf_feed_enter(follow->feed);
+	if (!source)
+		return mf_error_set(error, MF_ERR_STATE, "the store was closed");
+	enum mf_status status = source->decode(source->user, event, out, error);
+	mf_feed_leave(follow->feed);
+	return status;
+}
+
+static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_event *event, struct mf_error *error)
+{
+	struct mf_transaction *transaction = NULL;
+	struct mf_error why = {0};
+	struct mf_publication publication = {
+		.topic = mf_topic_of_action(event->action),
+		.doc_id = event->doc_id,
+		.lsn = event->lsn,
+		.epoch = event->epoch,
+		.ts_us = event->ts_us,
+		.event = event,
+	};
+	if (!follow->options.undecoded) {
+		publication.status = decode(follow, event, &transaction, &why);
+		if (publication.status == MF_ERR_NO_MEMORY || publication.status == MF_ERR_STATE)
+			return mf_error_set(error, publication.status, "LSN %lld could not be decoded: %.300s", (long long)event->lsn, why.message);
+		publication.message = publication.status == MF_OK ? NULL : why.message;
+		publication.transaction = transaction;
+	}
+	enum mf_status status = mf_follow_call(follow, &publication, error);
+	mf_transaction_free(transaction);
+	return status;
+}
+
+/* ---- gaps ---- */
+static enum mf_follow_result tell_gap(struct mf_follow *follow, int64_t upto, int64_t epoch)
+{
+	char sentence[MF_ERROR_MESSAGE_SIZE];
+	struct mf_error error = {0};
+	snprintf(sentence, sizeof(sentence),
+		 "the events with LSN %lld to %lld are not in the store any more, because their documents were compacted or their loss accepted; take the documents' states, and follow on from there",
+		 (long long)follow->lsn + 1, (long long)upto);
+	if (!(follow->options.topics & MF_NOTICE_GAP)) {
+		give_up(follow, sentence);
+		return MF_FOLLOW_ENDED;
+	}
+	const struct mf_publication notice = {
+		.topic = MF_NOTICE_GAP, .from_lsn = follow->lsn + 1, .lsn = upto, .epoch = epoch, .status = MF_ERR_NOT_FOUND, .message = sentence,
+	};
+	if (mf_follow_call(follow, &notice, &error) != MF_OK)
+		return failed(follow, &error);
+	advance(follow, upto, epoch);
+	return MF_FOLLOW_MOVED;
+}
+
+static enum mf_follow_result tell_set_back(struct mf_follow *follow)
+{
+	struct mf_error error = {0};
+	const struct mf_publication notice = {
+		.topic = MF_NOTICE_SET_BACK, .from_lsn = follow->set_back_from, .lsn = follow->lsn, .epoch = follow->epoch, .status = MF_ERR_NOT_FOUND, .message = follow->notice,
+	};
+	if (mf_follow_call(follow, &notice, &error) != MF_OK)
+		return failed(follow, &error);
+	succeeded(follow);
+	pthread_mutex_lock(&follow->feed->mutex);
+	mf_free(follow->notice);
+	follow->notice = NULL;
+	pthread_mutex_unlock(&follow->feed->mutex);
+	return MF_FOLLOW_MOVED;
+}
+
+/* ---- fetching ---- */
+static void set_state(struct mf_follow *follow, enum mf_follower_state state)
+{
+	if (follow->failed_in_row == 0)
+		follow->state = state;
+}
+
+static enum mf_follow_result read_page(struct mf_follow *follow, int64_t upto)
+{
+	struct mf_error error = {0};
+	const struct mf_event_source *source = mf_feed_enter(follow->feed);
+	if (!source)
+		return MF_FOLLOW_NOTHING;
+	drop_at_hand(follow);
+	enum mf_status status = source->read(source->user, follow->lsn, PAGE_EVENTS, &follow->page, &error);
+	if (status == MF_OK)
+		follow->free_page = source->free_events;
+	int64_t epoch = source->epoch(source->user);
+	mf_feed_leave(follow->feed);
+	if (status != MF_OK)
+		return failed(follow, &error);
+	follow->events = follow->page.events;
+	follow->event_count = follow->page.count;
+	while (follow->event_count > 0 && follow->events[follow->event_count - 1].lsn > upto)
+		follow->event_count--;
+	return follow->event_count > 0 ? MF_FOLLOW_MOVED : tell_gap(follow, upto, epoch);
+}
+
+static enum mf_follow_result fetch(struct mf_follow *follow)
+{
+	struct mf_feed *feed = follow->feed;
+	pthread_mutex_lock(&feed->mutex);
+	int64_t upto = mf_feed_visible(feed, follow->options.synced_only);
+	bool here = follow->lsn < upto && mf_recent_take(&feed->recent, follow->lsn, upto, &follow->batch) == MF_RECENT_TAKEN;
+	bool behind = follow->lsn < upto && !here;
+	set_state(follow, behind ? MF_FOLLOWER_CATCHING_UP : MF_FOLLOWER_LIVE);
+	pthread_mutex_unlock(&feed->mutex);
+	if (behind)
+		return read_page(follow, upto);
+	drop_at_hand(follow);
+	if (!here)
+		return MF_FOLLOW_NOTHING;
+	follow->events = follow->batch.events;
+	follow->event_count = follow->batch.count;
+	return MF_FOLLOW_MOVED;
+}
+
+/* ---- a step ---- */
+static bool has_source(const struct mf_follow *follow)
+{
+	pthread_mutex_lock(&follow->feed->mutex);
+	bool there = follow->feed->source;
+	pthread_mutex_unlock(&follow->feed->mutex);
+	return there;
+}
+
+static enum mf_follow_result deliver(struct mf_follow *follow, size_t max_events, size_t *out_delivered)
+{
+	struct mf_error error = {0};
+	while (follow->event_count > 0 && *out_delivered < max_events) {
+		const struct mf_event *event = follow->events;
+		if (event->lsn > follow->lsn + 1)
+			return tell_gap(follow, event->lsn - 1, event->epoch);
+		if (follow->options.topics & (uint32_t)mf_topic_of_action(event->action)) {
+			if (deliver_event(follow, event, &error) != MF_OK)
+				return has_source(follow) ? failed(follow, &error) : MF_FOLLOW_NOTHING;
+			++*out_delivered;
+		}
+		follow->events++;
+		follow->event_count--;
+		advance(follow, event->lsn, event->epoch);
+	}
+	return MF_FOLLOW_MOVED;
+}
+
+static enum mf_follow_result begin(struct mf_follow *follow)
+{
+	struct mf_error error = {0};
+	if (mf_follow_begin(follow, &error) != MF_OK)
+		return failed(follow, &error);
+	if (!follow->begun)
+		return MF_FOLLOW_NOTHING;
+	succeeded(follow);
+	mf_follow_save(follow);
+	return MF_FOLLOW_MOVED;
+}
+
+enum mf_follow_result mf_follow_step(struct mf_follow *follow, size_t max_events, size_t *out_delivered)
+{
+	*out_delivered = 0;
+	if (is_to_stop(follow))
+		return MF_FOLLOW_ENDED;
+	if (save_is_due(follow))
+		mf_follow_save(follow);
+	if (follow->retry_at_us > 0 && mf_feed_now() < follow->retry_at_us)
+		return MF_FOLLOW_NOTHING;
+	if (!follow->begun)
+		return begin(follow);
+	if (follow->notice)
+		return tell_set_back(follow);
+	enum mf_follow_result result = follow->event_count > 0 ? MF_FOLLOW_MOVED : fetch(follow);
+	return result == MF_FOLLOW_MOVED ? deliver(follow, max_events, out_delivered) : result;
+}

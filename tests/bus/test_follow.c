@@ -1,0 +1,912 @@
+/* Followers on threads of their own: order, catching up and joining live, failures, gaps, checkpoints, ends. */
+#include "follow_kit.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model/mem.h"
+
+static void unfollow(struct seen *seen)
+{
+	OK(mf_bus_unsubscribe(kit.bus, SEEN_GET(seen, id), &kit.error));
+}
+
+/* ---- order ---- */
+static void what_is_committed_is_seen_in_order_each_once(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 100);
+	SEEN_WAIT(&seen, seen.count == 100);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	struct mf_subscriber_info info = info_of(seen.id, NULL);
+	assert_string_equal(mf_follower_state_name(info.state), "live");
+	assert_int_equal(info.lag, 0);
+	assert_int_equal(info.last_lsn, 100);
+	assert_int_equal(info.delivered, 100);
+	assert_int_equal(info.checkpoint_lsn, -1);
+	assert_true(seen.had_transaction);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void what_was_there_before_is_read_from_the_store_then_it_is_live(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 1000);
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 1000);
+	SEEN_WAIT(&seen, seen.count == 2000);
+	int reads = atomic_load(&kit.fake.reads);
+	assert_true(reads >= 4);
+	for (int i = 0; i < 100; i++) { /* one by one: from memory */
+		fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+		SEEN_WAIT(&seen, seen.count == 2001 + i);
+	}
+	assert_int_equal(atomic_load(&kit.fake.reads), reads);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void it_begins_where_it_is_told_to(void **state)
+{
+	(void)state;
+	struct seen now, place;
+	struct mf_follow_options options = named("now");
+	seen_init(&now);
+	seen_init(&place);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	options.from = MF_FOLLOW_FROM_NOW;
+	now.last = 10;
+	follow(&now, &options);
+	await_state(now.id, MF_FOLLOWER_LIVE);
+	options = named("place");
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_lsn = 7;
+	place.last = 7;
+	follow(&place, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	SEEN_WAIT(&now, now.count == 5);
+	SEEN_WAIT(&place, place.count == 8);
+	mf_bus_free(kit.bus); /* ends those that are left */
+	OK(mf_bus_new(&kit.bus));
+	seen_deinit(&now);
+	seen_deinit(&place);
+}
+
+static void only_the_topics_that_it_asks_for_are_seen(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.gaps_allowed = true;
+	options.topics = MF_TR_UNDO;
+	follow(&seen, &options);
+	for (int i = 0; i < 30; i++)
+		fake_source_add(&kit.fake, kit.bus, (enum mf_action)(i % 3));
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 10);
+	assert_int_equal(info_of(seen.id, NULL).last_lsn, 30);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void events_that_are_stored_but_not_yet_visible_are_not_read(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	fake_source_add_many(&kit.fake, NULL, 5); /* under way */
+	follow(&seen, &options);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 5);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY); /* in order: those before it are */
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 11);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void one_that_wants_synced_events_waits_for_the_sync(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.synced_only = true;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 0);
+	assert_int_equal(info_of(seen.id, NULL).lag, 10);
+	fake_source_sync(&kit.fake, 6);
+	SEEN_WAIT(&seen, seen.count == 6);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 6);
+	fake_source_sync(&kit.fake, 10);
+	SEEN_WAIT(&seen, seen.count == 10);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void an_event_that_cannot_be_decoded_is_given_as_it_is_stored(void **state)
+{
+	(void)state;
+	struct seen seen, raw;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen_init(&raw);
+	kit.fake.undecodable_lsn = 1;
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 1);
+	assert_int_equal(seen.last_status, MF_ERR_UNKNOWN_STEP);
+	assert_false(seen.had_transaction);
+	assert_string_equal(seen.message, "no such step");
+	options = named("raw");
+	options.undecoded = true;
+	follow(&raw, &options);
+	SEEN_WAIT(&raw, raw.count == 1);
+	assert_int_equal(raw.last_status, MF_OK);
+	assert_false(raw.had_transaction);
+	unfollow(&seen);
+	unfollow(&raw);
+	seen_deinit(&seen);
+	seen_deinit(&raw);
+}
+
+static void a_follower_waits_for_the_bus_to_get_its_committer(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	fake_source_add_many(&kit.fake, NULL, 3);
+	follow(&seen, &options);
+	assert_int_equal(info_of(seen.id, NULL).state, MF_FOLLOWER_WAITING);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	SEEN_WAIT(&seen, seen.count == 3);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	fake_source_add_many(&kit.fake, NULL, 3);
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	SEEN_WAIT(&seen, seen.count == 6);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+/* ---- the slow and the failing ---- */
+static void p1_a_blocked_follower_delays_no_commit_and_no_other_follower_and_misses_nothing(void **state)
+{
+	(void)state;
+	struct seen blocked, free_one;
+	struct mf_follow_options options = named("blocked");
+	seen_init(&blocked);
+	seen_init(&free_one);
+	options.queue_events = 16;
+	blocked.hold = true;
+	follow(&blocked, &options);
+	options = named("free");
+	options.queue_events = 16;
+	follow(&free_one, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&blocked, blocked.holding == 1);
+	fake_source_add_many(&kit.fake, kit.bus, 5000);
+	SEEN_WAIT(&free_one, free_one.count == 5001);
+	assert_int_equal(SEEN_GET(&blocked, count), 0);
+	assert_int_equal(info_of(blocked.id, NULL).lag, 5001);
+	assert_int_equal(mf_bus_await_followers(kit.bus, 1, &kit.error), MF_ERR_TIMEOUT);
+	assert_non_null(strstr(kit.error.message, "blocked"));
+	SEEN_SET(&blocked, hold = false);
+	SEEN_WAIT(&blocked, blocked.count == 5001);
+	unfollow(&blocked);
+	unfollow(&free_one);
+	seen_deinit(&blocked);
+	seen_deinit(&free_one);
+}
+
+static void p3_a_failing_follower_says_so_gets_the_event_again_and_loses_none(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.retry_max_ms = 2;
+	seen.fail_times = -1;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	SEEN_WAIT(&seen, seen.entered >= 5);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	struct mf_subscriber_info info = info_of(seen.id, last_error);
+	assert_int_equal(info.last_lsn, 0);
+	assert_int_equal(info.lag, 3);
+	assert_true(info.failures >= 4);
+	assert_non_null(strstr(last_error, "the disk of the test is away"));
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error)); /* who fails is not waited for */
+	SEEN_SET(&seen, fail_times = 0);
+	SEEN_WAIT(&seen, seen.count == 3);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	await_state(seen.id, MF_FOLLOWER_LIVE);
+	(void)info_of(seen.id, last_error);
+	assert_string_equal(last_error, "");
+	unfollow(&seen);
+	assert_non_null(strstr(kit.log, "warning: follower 'f': its handler: the disk of the test is away"));
+	assert_non_null(strstr(kit.log, "info: follower 'f': goes on after"));
+	seen_deinit(&seen);
+}
+
+static void p3_one_that_gives_up_is_stopped_with_its_reason(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.give_up_after = 3;
+	seen.fail_times = -1;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	await_state(seen.id, MF_FOLLOWER_STOPPED);
+	assert_int_equal(seen.entered, 3);
+	assert_int_equal(info_of(seen.id, last_error).lag, 1);
+	assert_non_null(strstr(last_error, "gives up after 3 failures in a row: its handler: the disk"));
+	assert_non_null(strstr(kit.log, "error: follower 'f': gives up"));
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	unfollow(&seen);
+	assert_int_equal(seen.entered, 3);
+	seen_deinit(&seen);
+}
+
+static void a_store_that_cannot_be_read_is_tried_again(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	kit.fake.read_error = MF_ERR_CORRUPTED;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	assert_int_equal(SEEN_GET(&seen, count), 0);
+	fake_source_fail(&kit.fake, &kit.fake.read_error, MF_OK);
+	SEEN_WAIT(&seen, seen.count == 10);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+/* ---- gaps ---- */
+static void compact(int64_t from, int64_t upto)
+{
+	pthread_mutex_lock(&kit.fake.mutex);
+	for (int64_t lsn = from; lsn <= upto; lsn++)
+		kit.fake.epoch_of[lsn] = 0;
+	pthread_mutex_unlock(&kit.fake.mutex);
+}
+
+static void events_that_are_gone_stop_a_follower_that_does_not_ask_for_gaps(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	compact(3, 5);
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_STOPPED);
+	assert_int_equal(seen.count, 2);
+	(void)info_of(seen.id, last_error);
+	assert_non_null(strstr(last_error, "LSN 3 to 5 are not in the store any more"));
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void a_gap_is_told_to_who_asks_for_it_and_then_it_goes_on(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.gaps_allowed = true;
+	seen.fail_times = 1; /* the first notice, which is the first of all */
+	options.topics = MF_TOPICS_EVENTS | MF_NOTICE_GAP;
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	compact(1, 4);
+	compact(8, 10);
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.notices == 2);
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(seen.notice_topic, MF_NOTICE_GAP);
+	assert_int_equal(seen.notice_from, 8);
+	assert_int_equal(seen.notice_lsn, 10);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.last == 11);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void what_a_follower_has_not_seen_is_asked_of_compaction(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	options.keep_checkpoint = true;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 5);
+	const struct mf_event_listener *listener = kit.fake.listener;
+	assert_int_equal(listener->needed_above(listener->user), 0); /* nothing is saved yet */
+	SEEN_SET(&seen, hold = true);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.holding == 1);
+	SEEN_SET(&seen, hold = false);
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	assert_true(listener->needed_above(listener->user) == INT64_MAX);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+/* ---- checkpoints ---- */
+static void check_saved(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen;
+	assert_true(fake_source_saved(&kit.fake) < publication->lsn);
+}
+
+static void p2_a_checkpoint_is_never_ahead_of_what_was_delivered(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_events = 3;
+	seen.act = check_saved;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 100);
+	SEEN_WAIT(&seen, seen.count == 100);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 100);
+	assert_true(kit.fake.saves >= 33);
+	assert_string_equal(kit.fake.saved_name, "f");
+	SEEN_SET(&seen, fail_times = -1);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 100);
+	seen_deinit(&seen);
+}
+
+static void it_goes_on_from_its_checkpoint(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	for (int round = 1; round <= 5; round++) {
+		fake_source_add_many(&kit.fake, kit.bus, 10);
+		follow(&seen, &options);
+		SEEN_WAIT(&seen, seen.count == 10 * round);
+		unfollow(&seen);
+	}
+	options = named("other"); /* has none */
+	options.keep_checkpoint = true;
+	seen.last = seen.count = 0;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 50);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void one_that_begins_now_begins_there_again_after_a_crash(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.from = MF_FOLLOW_FROM_NOW;
+	fake_source_add_many(&kit.fake, kit.bus, 4);
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_LIVE);
+	assert_int_equal(fake_source_saved(&kit.fake), 4);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void an_idle_follower_saves_after_a_while(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 1;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	while (fake_source_saved(&kit.fake) != 5)
+		sched_yield();
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void a_checkpoint_that_cannot_be_saved_is_reported_and_tried_again(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE] = "";
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 1;
+	kit.fake.save_error = MF_ERR_STORAGE_FULL;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	while (!strstr(last_error, "checkpoint could not be saved"))
+		(void)info_of(seen.id, last_error);
+	SEEN_WAIT(&seen, seen.count == 5);
+	fake_source_fail(&kit.fake, &kit.fake.save_error, MF_OK);
+	while (fake_source_saved(&kit.fake) != 5)
+		sched_yield();
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void a_checkpoint_ahead_of_the_store_is_reported_and_set_back(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.topics = MF_TOPICS_FOLLOW;
+	kit.fake.saved_lsn = 50;
+	kit.fake.saved_epoch = 1;
+	snprintf(kit.fake.saved_name, sizeof(kit.fake.saved_name), "f");
+	fake_source_add_many(&kit.fake, kit.bus, 20);
+	kit.fake.epoch = 2; /* a crash took the others */
+	kit.fake.epoch_ends = 20;
+	seen.last = 20;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.notices == 1);
+	assert_int_equal(seen.notice_topic, MF_NOTICE_SET_BACK);
+	assert_int_equal(seen.notice_from, 21);
+	assert_int_equal(seen.notice_lsn, 20);
+	assert_non_null(strstr(seen.message, "LSN 50 of epoch 1"));
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	SEEN_WAIT(&seen, seen.count == 5);
+	assert_non_null(strstr(kit.log, "set back"));
+	assert_int_equal(fake_source_saved(&kit.fake), 20);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 25);
+	assert_int_equal(kit.fake.saved_epoch, 2);
+	seen_deinit(&seen);
+}
+
+static void numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	kit.fake.saved_lsn = 15;
+	kit.fake.saved_epoch = 1;
+	snprintf(kit.fake.saved_name, sizeof(kit.fake.saved_name), "f");
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	kit.fake.epoch = 2;
+	kit.fake.epoch_ends = 10;
+	fake_source_add_many(&kit.fake, kit.bus, 10); /* 11 to 20, where 11 to 15 were seen in epoch 1 */
+	seen.last = 10;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 10);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void a_checkpoint_that_cannot_be_believed_means_everything_again(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.from = MF_FOLLOW_FROM_NOW;
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	kit.fake.load_error = MF_ERR_CORRUPTED;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 10);
+	unfollow(&seen);
+	assert_non_null(strstr(kit.log, "error: follower 'f': it is given everything again"));
+	seen_deinit(&seen);
+}
+
+static atomic_int places;
+
+static enum mf_status place(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	const struct seen *seen = user;
+	if (atomic_fetch_add(&places, 1) == 0)
+		return mf_error_set(error, MF_ERR_IO, "not yet");
+	*out_epoch = 1;
+	*out_lsn = seen->last;
+	return MF_OK;
+}
+
+static void a_follower_may_keep_its_place_itself(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	atomic_store(&places, 0);
+	options.place = place;
+	seen.last = 6;
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 4);
+	unfollow(&seen);
+	assert_int_equal(atomic_load(&places), 2);
+	assert_int_equal(kit.fake.saves, 0);
+	seen_deinit(&seen);
+}
+
+/* ---- ending ---- */
+static void leave(struct seen *seen, const struct mf_publication *publication)
+{
+	if (publication->lsn == 3)
+		OK(mf_bus_unsubscribe(kit.bus, SEEN_GET(seen, id), &kit.error));
+}
+
+static void a_follower_may_unsubscribe_itself(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	seen.act = leave;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	SEEN_WAIT(&seen, seen.count == 3);
+	while (fake_source_saved(&kit.fake) != 3)
+		sched_yield();
+	assert_int_equal(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error), MF_ERR_NOT_FOUND);
+	mf_bus_free(kit.bus);
+	OK(mf_bus_new(&kit.bus));
+	assert_int_equal(seen.count, 3);
+	seen_deinit(&seen);
+}
+
+static void unsubscribing_waits_for_the_call_under_way_or_says_that_it_has_not_ended(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.hold = true;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	SEEN_WAIT(&seen, seen.holding == 1);
+	assert_int_equal(mf_bus_unsubscribe_within(kit.bus, seen.id, 1, &kit.error), MF_ERR_TIMEOUT);
+	assert_non_null(strstr(kit.error.message, "'f' is still at work"));
+	assert_int_equal(mf_bus_stop_followers(kit.bus, 1, &kit.error), MF_ERR_TIMEOUT);
+	assert_int_equal(info_of(seen.id, NULL).id, seen.id);
+	SEEN_SET(&seen, hold = false);
+	unfollow(&seen);
+	assert_int_equal(seen.entered, 1);
+	seen_deinit(&seen);
+}
+
+static void stopping_all_saves_and_leaves_them_to_be_seen(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(kit.fake.saved_lsn, 10);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	struct mf_subscriber_info info = info_of(seen.id, NULL);
+	assert_int_equal(info.state, MF_FOLLOWER_STOPPED);
+	assert_int_equal(info.last_lsn, 10);
+	unfollow(&seen);
+	assert_int_equal(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error), MF_ERR_NOT_FOUND);
+	seen_deinit(&seen);
+}
+
+static void a_follower_can_be_ended_while_it_catches_up(void **state)
+{
+	(void)state;
+	fake_source_add_many(&kit.fake, kit.bus, 10000);
+	for (int i = 0; i < 20; i++) {
+		struct seen seen;
+		struct mf_follow_options options = named("f");
+		seen_init(&seen);
+		options.keep_checkpoint = true;
+		kit.fake.saved_lsn = -1;
+		follow(&seen, &options);
+		SEEN_WAIT(&seen, seen.count > i * 10);
+		unfollow(&seen);
+		assert_int_equal(kit.fake.saved_lsn, seen.last);
+		seen_deinit(&seen);
+	}
+}
+
+static void wait_for_itself(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)publication;
+	(void)seen;
+	assert_int_equal(mf_bus_await_followers(kit.bus, -1, NULL), MF_ERR_STATE);
+}
+
+static void a_handler_may_not_wait_for_itself(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.act = wait_for_itself;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.count == 1);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+/* ---- options ---- */
+static void wrong_options_are_refused_with_a_sentence(void **state)
+{
+	(void)state;
+	uint64_t id = 77;
+	struct seen seen;
+	seen_init(&seen);
+#define REFUSED(expected, change, words) \
+	do { \
+		struct mf_follow_options options = named("f"); \
+		options.change; \
+		assert_int_equal(mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error), expected); \
+		if (!strstr(kit.error.message, words)) \
+			fail_msg("no '%s' in: %s", words, kit.error.message); \
+	} while (0)
+	REFUSED(MF_ERR_INVALID, name = NULL, "name");
+	REFUSED(MF_ERR_INVALID, name = "\xff", "UTF-8");
+	REFUSED(MF_ERR_INVALID, size = 3, "mf_follow_options_init");
+	REFUSED(MF_ERR_INVALID, topics = 0, "topics");
+	REFUSED(MF_ERR_INVALID, topics = MF_NOTICE_CLOSE, "synchronous");
+	REFUSED(MF_ERR_INVALID, queue_events = 0, "queue_events");
+	REFUSED(MF_ERR_INVALID, retry_ms = 0, "retry_ms");
+	REFUSED(MF_ERR_INVALID, checkpoint_events = 0, "checkpoint_events");
+	REFUSED(MF_ERR_INVALID, on = (enum mf_follow_on)7, "on is 7");
+	REFUSED(MF_ERR_INVALID, start_lsn = -1, "no place to begin");
+	REFUSED(MF_ERR_INVALID, place = place; options.keep_checkpoint = true, "its own place");
+	struct mf_follow_options options = named("f");
+	assert_int_equal(mf_bus_follow(kit.bus, &options, NULL, &seen, &id, &kit.error), MF_ERR_INVALID);
+	options.keep_checkpoint = true;
+	follow(&seen, &options);
+	assert_int_equal(mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error), MF_ERR_STATE);
+	assert_non_null(strstr(kit.error.message, "already"));
+	unfollow(&seen);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	kit.fake.committer.event_source = NULL; /* as of one that only reads */
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	assert_int_equal(mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error), MF_ERR_STATE);
+	assert_int_equal(id, 77);
+	seen_deinit(&seen);
+}
+
+static void an_incomplete_source_is_refused(void **state)
+{
+	(void)state;
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	kit.fake.source.read = NULL;
+	assert_int_equal(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error), MF_ERR_INVALID);
+	assert_null(mf_bus_committer(kit.bus));
+}
+
+static void options_of_an_older_caller_get_the_defaults(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	memset((char *)&options + offsetof(struct mf_follow_options, queue_events), 0xee, sizeof(options) - offsetof(struct mf_follow_options, queue_events));
+	options.size = offsetof(struct mf_follow_options, queue_events);
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.count == 1);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+/* ---- many at once ---- */
+static int rounds_of(const char *name, int usual)
+{
+	const char *text = getenv(name);
+	return text ? atoi(text) : usual;
+}
+
+static void no_wake_up_is_lost(void **state)
+{
+	(void)state;
+	struct seen seen[2];
+	int count = rounds_of("MF_COUNT", 5000);
+	for (int i = 0; i < 2; i++) {
+		struct mf_follow_options options = named(i ? "one" : "other");
+		seen_init(&seen[i]);
+		follow(&seen[i], &options);
+	}
+	for (int n = 1; n <= count; n++) { /* each time they fall asleep, or are about to */
+		fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+		SEEN_WAIT(&seen[n & 1], seen[n & 1].count == n);
+	}
+	for (int i = 0; i < 2; i++) {
+		SEEN_WAIT(&seen[i], seen[i].count == count);
+		unfollow(&seen[i]);
+		seen_deinit(&seen[i]);
+	}
+}
+
+struct crowd {
+	pthread_mutex_t order; /* publications come one at a time, as the bus asks for */
+	int each;
+	unsigned seed;
+};
+
+static void *publish_some(void *user)
+{
+	struct crowd *crowd = user;
+	for (int i = 0; i < crowd->each; i++) {
+		pthread_mutex_lock(&crowd->order);
+		crowd->seed = crowd->seed * 1103515245 + 12345;
+		pthread_mutex_lock(&kit.fake.mutex);
+		kit.fake.payload_len = crowd->seed >> 16 & 1 ? 20 : crowd->seed >> 17 & 0xffff;
+		pthread_mutex_unlock(&kit.fake.mutex);
+		fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+		pthread_mutex_unlock(&crowd->order);
+	}
+	return NULL;
+}
+
+static void dawdle(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen;
+	for (int64_t i = publication->lsn * 7 % 31; i > 25; i--)
+		sched_yield();
+}
+
+static void from_full_to_catching_up_to_live_nothing_is_missing_and_nothing_twice(void **state)
+{
+	(void)state;
+	enum { THREADS = 4, FOLLOWERS = 4 };
+	struct seen seen[FOLLOWERS];
+	pthread_t threads[THREADS];
+	struct crowd crowd = {.each = rounds_of("MF_COUNT", 1000) % 5000, .seed = (unsigned)rounds_of("MF_SEED", 1)};
+	pthread_mutex_init(&crowd.order, NULL);
+	for (int i = 0; i < FOLLOWERS; i++) {
+		char name[8];
+		struct mf_follow_options options = named(name);
+		snprintf(name, sizeof(name), "f%d", i);
+		options.queue_events = i < 2 ? 3 : 40;
+		options.queue_bytes = 100000;
+		seen_init(&seen[i]);
+		seen[i].act = i & 1 ? dawdle : NULL;
+		seen[i].fail_times = i == 3 ? 5 : 0;
+		follow(&seen[i], &options);
+	}
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, publish_some, &crowd), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < FOLLOWERS; i++) {
+		SEEN_WAIT(&seen[i], seen[i].count == THREADS * crowd.each);
+		unfollow(&seen[i]);
+		seen_deinit(&seen[i]);
+	}
+	pthread_mutex_destroy(&crowd.order);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1;; n++) {
+		struct seen seen;
+		struct mf_follow_options options = named("f");
+		struct mf_bus *bus = kit.bus;
+		seen_init(&seen);
+		options.keep_checkpoint = true;
+		options.topics = MF_TOPICS_FOLLOW;
+		fake_source_deinit(&kit.fake);
+		fake_source_init(&kit.fake);
+		fake_source_add_many(&kit.fake, NULL, 3);
+		kit.fake.saved_epoch = 1;
+		kit.fake.saved_lsn = 9;
+		kit.fake.saved_name[0] = 'f';
+		kit.fake.epoch = 2;
+		kit.fake.epoch_ends = 3;
+		seen.last = 3;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_bus_new(&bus);
+		if (status == MF_OK) {
+			assert_int_equal(mf_bus_set_committer(bus, &kit.fake.committer, &kit.error), MF_OK);
+			status = mf_bus_follow(bus, &options, seen_handle, &seen, &seen.id, &kit.error);
+		}
+		if (status == MF_OK) {
+			fake_source_add_many(&kit.fake, bus, 20);
+			SEEN_WAIT(&seen, seen.count == 20);
+		}
+		uint64_t made = mf_mem_count();
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+		if (bus != kit.bus)
+			mf_bus_free(bus);
+		assert_int_equal(SEEN_GET(&seen, notices), status == MF_OK);
+		seen_deinit(&seen);
+		if (made < n)
+			break;
+		assert_true(n < 1000);
+	}
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_is_committed_is_seen_in_order_each_once),
+		T(what_was_there_before_is_read_from_the_store_then_it_is_live),
+		T(it_begins_where_it_is_told_to),
+		T(only_the_topics_that_it_asks_for_are_seen),
+		T(events_that_are_stored_but_not_yet_visible_are_not_read),
+		T(one_that_wants_synced_events_waits_for_the_sync),
+		T(an_event_that_cannot_be_decoded_is_given_as_it_is_stored),
+		T(a_follower_waits_for_the_bus_to_get_its_committer),
+		T(p1_a_blocked_follower_delays_no_commit_and_no_other_follower_and_misses_nothing),
+		T(p3_a_failing_follower_says_so_gets_the_event_again_and_loses_none),
+		T(p3_one_that_gives_up_is_stopped_with_its_reason),
+		T(a_store_that_cannot_be_read_is_tried_again),
+		T(events_that_are_gone_stop_a_follower_that_does_not_ask_for_gaps),
+		T(a_gap_is_told_to_who_asks_for_it_and_then_it_goes_on),
+		T(what_a_follower_has_not_seen_is_asked_of_compaction),
+		T(p2_a_checkpoint_is_never_ahead_of_what_was_delivered),
+		T(it_goes_on_from_its_checkpoint),
+		T(one_that_begins_now_begins_there_again_after_a_crash),
+		T(an_idle_follower_saves_after_a_while),
+		T(a_checkpoint_that_cannot_be_saved_is_reported_and_tried_again),
+		T(a_checkpoint_ahead_of_the_store_is_reported_and_set_back),
+		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
+		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
+		T(a_follower_may_keep_its_place_itself),
+		T(a_follower_may_unsubscribe_itself),
+		T(unsubscribing_waits_for_the_call_under_way_or_says_that_it_has_not_ended),
+		T(stopping_all_saves_and_leaves_them_to_be_seen),
+		T(a_follower_can_be_ended_while_it_catches_up),
+		T(a_handler_may_not_wait_for_itself),
+		T(wrong_options_are_refused_with_a_sentence),
+		T(an_incomplete_source_is_refused),
+		T(options_of_an_older_caller_get_the_defaults),
+		T(no_wake_up_is_lost),
+		T(from_full_to_catching_up_to_live_nothing_is_missing_and_nothing_twice),
+		T(every_allocation_may_fail),
+	};
+	return cmocka_run_group_tests_name("followers", tests, NULL, NULL);
+}

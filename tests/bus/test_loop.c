@@ -1,0 +1,271 @@
+/* Followers on the application's loop: the descriptor, turns, what is due by itself. */
+#include "follow_kit.h"
+
+#include <sched.h>
+
+#include "model/mem.h"
+
+static struct mf_follow_options on_loop(const char *name)
+{
+	struct mf_follow_options options = named(name);
+	options.on = MF_FOLLOW_ON_LOOP;
+	return options;
+}
+
+static void dispatch(size_t max_events)
+{
+	OK(mf_bus_dispatch(kit.bus, max_events, &kit.error));
+}
+
+/* As a loop does: until nothing is to be done now. */
+static void run_loop(void)
+{
+	while (readable(mf_bus_fd(kit.bus), 0))
+		dispatch(0);
+}
+
+static void the_descriptor_is_readable_when_there_is_something(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	int fd = mf_bus_fd(kit.bus);
+	assert_true(fd >= 0);
+	assert_false(readable(fd, 0));
+	dispatch(0); /* nothing to do is fine */
+	follow(&seen, &options);
+	assert_true(readable(fd, 0)); /* it wants to begin */
+	run_loop();
+	assert_false(readable(fd, 0));
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	assert_true(readable(fd, 0));
+	assert_true(readable(fd, 0)); /* until it is dispatched */
+	assert_int_equal(seen.count, 0);
+	run_loop();
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(mf_bus_fd(kit.bus), fd);
+	struct mf_subscriber_info info = info_of(seen.id, NULL);
+	assert_true(info.on_loop);
+	assert_int_equal(info.state, MF_FOLLOWER_LIVE);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void it_stays_readable_while_there_is_more_than_was_asked_for(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	follow(&seen, &options);
+	run_loop();
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	for (int64_t before = 0; before < 10; before = seen.count) {
+		assert_true(readable(mf_bus_fd(kit.bus), 0));
+		dispatch(3);
+		assert_true(seen.count - before <= 3);
+	}
+	assert_int_equal(seen.count, 10);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void several_followers_share_it_and_take_turns(void **state)
+{
+	(void)state;
+	struct seen seen[3];
+	struct mf_follow_options options = on_loop("f");
+	fake_source_add_many(&kit.fake, kit.bus, 200);
+	for (int i = 0; i < 3; i++) {
+		seen_init(&seen[i]);
+		follow(&seen[i], &options);
+	}
+	dispatch(3 * 32 + 10);
+	for (int i = 0; i < 3; i++)
+		assert_true(seen[i].count > 0);
+	run_loop();
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(seen[i].count, 200);
+		OK(mf_bus_unsubscribe(kit.bus, seen[i].id, &kit.error));
+		seen_deinit(&seen[i]);
+	}
+}
+
+static void a_failure_makes_it_readable_again_when_the_delay_is_over(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	seen.fail_times = 3;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	while (seen.count == 0) {
+		assert_true(readable(mf_bus_fd(kit.bus), -1));
+		dispatch(0);
+	}
+	assert_int_equal(seen.entered, 4);
+	assert_int_equal(info_of(seen.id, NULL).failures, 3);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void a_checkpoint_that_is_due_makes_it_readable(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 1;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 2);
+	while (fake_source_saved(&kit.fake) != 2) {
+		assert_true(readable(mf_bus_fd(kit.bus), -1));
+		dispatch(0);
+	}
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void leave(struct seen *seen, const struct mf_publication *publication)
+{
+	if (publication->lsn == 2)
+		OK(mf_bus_unsubscribe(kit.bus, seen->id, &kit.error));
+}
+
+static void a_handler_may_unsubscribe_itself_in_the_middle(void **state)
+{
+	(void)state;
+	struct seen seen, other;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	seen_init(&other);
+	options.keep_checkpoint = true;
+	seen.act = leave;
+	follow(&seen, &options);
+	options = on_loop("other");
+	follow(&other, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 4);
+	run_loop();
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(kit.fake.saved_lsn, 2);
+	assert_int_equal(other.count, 4);
+	OK(mf_bus_unsubscribe(kit.bus, other.id, &kit.error));
+	seen_deinit(&seen);
+	seen_deinit(&other);
+}
+
+static void dispatch_again(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen;
+	(void)publication;
+	assert_int_equal(mf_bus_dispatch(kit.bus, 0, &kit.error), MF_ERR_STATE);
+}
+
+static void dispatching_is_not_done_twice_at_once(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	seen.act = dispatch_again;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	run_loop();
+	assert_int_equal(seen.count, 1);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void one_that_gives_up_leaves_the_loop_quiet(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	options.give_up_after = 1;
+	seen.fail_times = -1;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	run_loop();
+	assert_int_equal(info_of(seen.id, NULL).state, MF_FOLLOWER_STOPPED);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	assert_false(readable(mf_bus_fd(kit.bus), 0));
+	OK(mf_bus_stop_followers(kit.bus, 0, &kit.error));
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void *publish_all(void *user)
+{
+	for (int i = 0; i < *(int *)user; i++) {
+		fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+		if (i % 3 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void no_wake_up_is_lost(void **state)
+{
+	(void)state;
+	struct seen seen;
+	pthread_t thread;
+	int count = 5000;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	options.queue_events = 64;
+	follow(&seen, &options);
+	assert_int_equal(pthread_create(&thread, NULL, publish_all, &count), 0);
+	while (seen.count < count) {
+		assert_true(readable(mf_bus_fd(kit.bus), -1));
+		dispatch(7);
+	}
+	pthread_join(thread, NULL);
+	run_loop();
+	assert_int_equal(seen.count, count);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void without_memory_there_is_no_descriptor_and_no_follower(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	mf_mem_fail_at(1, false);
+	assert_int_equal(mf_bus_fd(kit.bus), -1);
+	for (uint64_t n = 1;; n++) {
+		uint64_t id;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error);
+		mf_mem_fail_at(0, false);
+		if (status == MF_OK)
+			break;
+		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_true(n < 20);
+	}
+	seen_deinit(&seen);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_descriptor_is_readable_when_there_is_something),
+		T(it_stays_readable_while_there_is_more_than_was_asked_for),
+		T(several_followers_share_it_and_take_turns),
+		T(a_failure_makes_it_readable_again_when_the_delay_is_over),
+		T(a_checkpoint_that_is_due_makes_it_readable),
+		T(a_handler_may_unsubscribe_itself_in_the_middle),
+		T(dispatching_is_not_done_twice_at_once),
+		T(one_that_gives_up_leaves_the_loop_quiet),
+		T(no_wake_up_is_lost),
+		T(without_memory_there_is_no_descriptor_and_no_follower),
+	};
+	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
