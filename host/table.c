@@ -221,13 +221,26 @@ static bool fit(struct mf_table *table)
 	return ok;
 }
 
-bool mf_table_print(struct mf_table *table, struct mf_output *out)
+/* NULL: no memory. A table without rows would be nothing at all: the header is that of one with an empty row. */
+static char *page_text(struct mf_table *table)
 {
 	char *text = NULL;
-	if (!fit(table) || scols_print_table_to_string(table->page, &text) != 0) {
+	if (table->row_count == 0 && !scols_table_new_line(table->page, NULL))
+		return NULL;
+	if (scols_print_table_to_string(table->page, &text) != 0 || !text) {
 		free(text);
-		return false;
+		return NULL;
 	}
+	if (table->row_count == 0)
+		text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+bool mf_table_print(struct mf_table *table, struct mf_output *out)
+{
+	char *text = fit(table) ? page_text(table) : NULL;
+	if (!text)
+		return false;
 	mf_output_bytes(out, text, strlen(text));
 	mf_output_bytes(out, "\n", 1); /* the last one is left out */
 	free(text);
