@@ -188,10 +188,9 @@ enum mf_status mf_output_value(struct mf_output *out, const char *key, const str
 
 void mf_time_format(int64_t us, char out[MF_TIME_TEXT])
 {
-	int64_t fraction = us % 1000000;
-	if (fraction < 0)
-		fraction += 1000000;
-	time_t seconds = (time_t)((us - fraction) / 1000000);
+	bool before = us % 1000000 < 0; /* 1970: division goes towards zero */
+	int64_t fraction = us % 1000000 + (before ? 1000000 : 0);
+	time_t seconds = (time_t)(us / 1000000 - before);
 	struct tm utc;
 	if (gmtime_r(&seconds, &utc))
 		snprintf(out, MF_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
