@@ -88,6 +88,16 @@ const struct mf_command mf_commands[] = {
 		.examples = {{"mf verify --data shop", "say whether all is well"}},
 	},
 	{
+		.name = "health",
+		.options = MF_ARG_FULL,
+		.run = mf_cmd_health,
+		.group = "Check and repair",
+		.help = "Say whether the store is well",
+		.detail = "Does it answer, is there room on its device, has writing stopped, does the log grow, is a sample of its data intact. "
+			  "Exit 0: healthy; 1: a warning, or there is no store; 3: critical or unhealthy.",
+		.examples = {{"mf health --data shop --json", "for a monitoring system"}, {"mf health --data shop --full", "check everything, as mf verify does"}},
+	},
+	{
 		.name = "recover",
 		.options = MF_ARG_DOC | MF_ARGS_LISTING,
 		.run = mf_cmd_recover,

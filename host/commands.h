@@ -41,4 +41,5 @@ enum mf_exit mf_cmd_plugin_list(const struct mf_args *args);
 enum mf_exit mf_cmd_verify(const struct mf_args *args);
 enum mf_exit mf_cmd_compact(const struct mf_args *args);
 enum mf_exit mf_cmd_metrics(const struct mf_args *args);
+enum mf_exit mf_cmd_health(const struct mf_args *args);
 enum mf_exit mf_cmd_help(const struct mf_args *args);

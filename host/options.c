@@ -33,6 +33,8 @@ const struct mf_option mf_options[] = {
 	 .help = "the man page, in mdoc"},
 	{.name = "--completion", .value = "bash|zsh|fish", .bit = MF_ARG_COMPLETION, .kind = MF_WORD_CHOICE, .place = FIELD(completion),
 	 .help = "the completion for a shell"},
+	{.name = "--full", .bit = MF_ARG_FULL,
+	 .help = "check everything that is stored, not only a sample"},
 	{.name = "--table", .bit = MF_ARG_TABLE,
 	 .help = "a table, also where standard output is no terminal"},
 	{.name = "--json", .bit = MF_ARG_JSON,

@@ -21,6 +21,7 @@ enum mf_option_bit {
 	MF_ARG_FOLLOW = 1 << 13,
 	MF_ARG_INTERVAL = 1 << 14,
 	MF_ARG_FORMAT = 1 << 15,
+	MF_ARG_FULL = 1 << 16,
 	MF_ARG_MAN = 1 << 16,
 	MF_ARG_COMPLETION = 1 << 17,
 };

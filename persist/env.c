@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,6 +119,13 @@ static int64_t os_size(void *user, const char *path)
 	return stat(path, &info) == 0 ? (int64_t)info.st_size : -(int64_t)errno;
 }
 
+static int64_t os_free_bytes(void *user, const char *path)
+{
+	(void)user;
+	struct statvfs info;
+	return statvfs(path, &info) == 0 ? (int64_t)(info.f_bavail * info.f_frsize) : -(int64_t)errno;
+}
+
 static int os_drop_cache(void *user, const char *path)
 {
 	int fd = os_open(user, path, O_RDONLY, 0);
@@ -188,6 +196,7 @@ static const struct mf_env os_env = {
 	.rename = os_rename,
 	.remove = os_remove,
 	.is_empty = os_is_empty,
+	.free_bytes = os_free_bytes,
 };
 
 const struct mf_env *mf_env_os(void)

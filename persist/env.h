@@ -31,6 +31,7 @@ struct mf_env {
 	 * else -EEXIST. */
 	int (*rename)(void *user, const char *from, const char *to, bool replace);
 	int (*remove)(void *user, const char *path); /* a file, or an empty directory */
+	int64_t (*free_bytes)(void *user, const char *path); /* on its device, for this user */
 	int (*is_empty)(void *user, const char *dir); /* 1, or 0 when it has entries */
 };
 

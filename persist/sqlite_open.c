@@ -354,6 +354,7 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	if (newest.found < newest.expected)
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "events up to LSN %lld were on the device, the store holds them up to %lld", (long long)newest.expected, (long long)newest.found);
 	store->epoch = newest.epoch;
+	store->writer_stopped = presence.watermark.sync_failed;
 	atomic_store(&store->last_lsn, newest.found);
 	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn < newest.found ? presence.watermark.synced_lsn : newest.found);
 	return MF_OK;

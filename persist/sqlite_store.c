@@ -224,6 +224,13 @@ static int64_t file_size(const struct mf_sqlite *store, const char *path)
 	return size < 0 ? 0 : size;
 }
 
+static enum mf_status writing_of(const struct mf_sqlite *store)
+{
+	if (atomic_load(&store->poisoned) || store->writer_stopped)
+		return MF_ERR_IO;
+	return atomic_load(&store->full) ? MF_ERR_STORAGE_FULL : MF_OK;
+}
+
 static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_stats *out, struct mf_error *error)
 {
 	enum mf_status status = store->counted ? MF_OK : count_base(store, error);
@@ -244,6 +251,9 @@ static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_sta
 		.bytes = file_size(store, store->db_path) + file_size(store, store->wal_path),
 		.log_pages = atomic_load(&store->log_pages) - atomic_load(&store->log_done),
 		.log_checkpoints = atomic_load(&store->checkpoints),
+		.log_bytes = file_size(store, store->wal_path),
+		.free_bytes = store->env->free_bytes(store->env->user, store->dir),
+		.writing = writing_of(store),
 	};
 	stats.last_lsn = atomic_load(&store->last_lsn);
 	stats.events = stats.last_lsn - store->lost_events - atomic_load(&store->deleted_events);

@@ -72,6 +72,7 @@ struct mf_sqlite {
 	pthread_mutex_t watermark_lock;
 	int watermark_fd;
 
+	bool writer_stopped; /* reading only: the watermark tells of a failed sync that no opening has looked at since */
 	atomic_bool full; /* the last write failed for want of room */
 	atomic_bool poisoned;
 	pthread_mutex_t poison_lock;

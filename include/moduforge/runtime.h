@@ -14,6 +14,7 @@
 #pragma once
 
 #include <moduforge/bus.h>
+#include <moduforge/health.h>
 #include <moduforge/log.h>
 #include <moduforge/persist.h>
 
@@ -79,6 +80,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact(struct mf_runtime *runtim
 
 /* What this process has done with its store; a read-only runtime gives mf_store_metrics. out->size is set by the caller. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_metrics(struct mf_runtime *runtime, struct mf_metrics *out, struct mf_error *error);
+
+/* mf_check_storage_health of the runtime's store, with what bus and runtime know. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_health(struct mf_runtime *runtime, const struct mf_health_options *options, mf_health_visit *visit, void *user,
+						      struct mf_health_report *out, struct mf_error *error);
 
 struct mf_plugin_info {
 	const char *name, *version, *summary, *path;

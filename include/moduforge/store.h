@@ -56,6 +56,9 @@ struct mf_store_stats {
 	int64_t bytes;        /* on disk, log included */
 	int64_t log_pages;    /* of the write-ahead log that are not yet checkpointed */
 	int64_t log_checkpoints; /* made since this opening: log moved into the database */
+	int64_t log_bytes;    /* of the log's file */
+	int64_t free_bytes;   /* on the device, for this user; negative: not known, or there is none */
+	enum mf_status writing; /* MF_OK; MF_ERR_STORAGE_FULL: the last write found no room; MF_ERR_IO: stopped until it is reopened */
 };
 
 /* How far a follower has come: it has seen every event up to lsn that the store held in epoch. */

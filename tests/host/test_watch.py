@@ -4,6 +4,7 @@
 usage: test_watch.py MF CONFIG
 """
 import re
+import sqlite3
 import time
 
 from cli import *
@@ -101,6 +102,76 @@ def metrics_of_what_is_no_store_or_no_format_are_refused(work):
     assert mf("metrics", "--data", work / "none").returncode == 1
     result = mf("metrics", "--data", work / "s", "--format", "xml")
     assert result.returncode == 2 and b"--format" in result.stderr, result
+
+
+
+# ---- mf health ----
+
+
+def _health(data, *args, code):
+    result = mf("health", "--data", data, "--json", *args)
+    assert result.returncode == code, result
+    [found] = objects(result)
+    return found
+
+
+def _spoil(data, sql):
+    db = sqlite3.connect(data / "store.db")
+    db.execute(sql)
+    db.commit()
+    db.close()
+
+
+def a_store_that_is_well_is_healthy(work):
+    _worked(work / "s")
+    for args, events in [((), 20), (("--full",), 20)]:
+        found = _health(work / "s", *args, code=0)
+        assert found["level"] == "healthy" and found["message"] == "" and found["findings"] == [] and found["findings_left_out"] == 0, found
+        assert found["events_checked"] == events and found["snapshots_checked"] == 1 and found["free_bytes"] > 0, found
+    result = mf("health", "--data", work / "s")
+    assert (result.returncode, result.stdout) == (0, b"healthy: 20 events and 1 snapshots checked\n"), result
+
+
+def it_is_asked_beside_a_writer(work):
+    with popen("run", "--data", work / "s", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdin.write(encode([tr(insert("a"))]))
+        assert json.loads(writer.stdout.readline())["status"] == "ok"
+        assert _health(work / "s", code=0)["events_checked"] == 1
+        writer.stdin.close()
+        assert writer.wait(timeout=60) == 0
+
+
+def damage_is_critical_and_exits_with_3(work):
+    _worked(work / "s")
+    _spoil(work / "s", "UPDATE events SET actor = 'someone else' WHERE lsn = 20")
+    found = _health(work / "s", code=3)
+    assert found["level"] == "critical" and found["findings"][0]["what"] == "integrity" and "LSN 20" in found["message"], found
+    full = _health(work / "s", "--full", code=3)
+    assert full["level"] == "critical" and full["message"] == full["findings"][0]["message"], full
+    result = mf("health", "--data", work / "s")
+    assert result.returncode == 3 and result.stdout.startswith(b"critical: ") and b"\ncritical: integrity: data is damaged: " in result.stdout, result
+
+
+def hostile_ids_do_no_harm_to_a_terminal(work):
+    run(work / "s", [tr(insert("a"), doc="\x1b[2J")])
+    _spoil(work / "s", "UPDATE events SET actor = 'someone else'")
+    assert b"\x1b" not in mf("health", "--data", work / "s").stdout
+
+
+def a_store_that_lost_events_is_critical_although_it_cannot_be_opened(work):
+    with popen("run", "--data", work / "s", "--mode", "sync", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        for n in range(5):
+            writer.stdin.write(encode([tr(update(n=n))]))
+            assert json.loads(writer.stdout.readline())["status"] == "ok"
+        writer.kill()
+    (work / "s" / "store.db-wal").unlink()
+    found = _health(work / "s", code=3)
+    assert found["level"] == "critical" and found["findings"][0]["what"] in ("integrity", "connection"), found
+
+
+def health_of_what_is_no_store_is_an_error(work):
+    result = mf("health", "--data", work / "none")
+    assert result.returncode == 1 and b"MF_ERR_NOT_FOUND" in result.stderr and not result.stdout, result
 
 
 if __name__ == "__main__":
