@@ -5,7 +5,8 @@
  *   OUT/line/NAME-LSN         the line itself
  *   OUT/event/NAME-LSN[-z]    the payload of its event, plain and compressed
  *   OUT/state/NAME            the packed state after the last line
- *   OUT/snapshot/NAME[-z]     its snapshot, plain and compressed */
+ *   OUT/snapshot/NAME[-z]     its snapshot, plain and compressed
+ *   OUT/fields/NAME           state fields that counted its steps */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +18,14 @@
 #include "host/run_request.h"
 #include "model/pack.h"
 #include "model/transaction.h"
+#include "tests/fuzz/number_fields.h"
 #include "tests/fuzz/seed_lsn.h"
 #include "tests/fuzz/target.h"
 
 struct seeds {
 	const char *out;
 	char name[64]; /* of the history */
-	struct mf_state *state;
+	struct mf_state *state, *fields;
 };
 
 static void fail(const char *what, const char *why)
@@ -88,6 +90,14 @@ static void write_state(const struct seeds *seeds)
 	write_snapshot(seeds, true);
 }
 
+static void write_fields(const struct seeds *seeds)
+{
+	struct mf_buffer bytes = {0};
+	fuzz_expect(mf_pack_fields(&bytes, seeds->fields, NULL), MF_OK, MF_OK);
+	write_seed(seeds, "fields", "", bytes.bytes, bytes.len);
+	mf_buffer_deinit(&bytes);
+}
+
 static struct mf_transaction *read_line(const struct seeds *seeds, const char *line, size_t len)
 {
 	struct mf_run_request request;
@@ -104,18 +114,24 @@ static struct mf_transaction *read_line(const struct seeds *seeds, const char *l
 	return request.transaction;
 }
 
+static struct mf_state *advance(struct mf_state *state, const struct mf_transaction *transaction, int lsn)
+{
+	struct mf_state *after;
+	struct mf_error error;
+	if (mf_state_apply(state, transaction, &after, &error) != MF_OK)
+		fail("a line of the history", error.message);
+	mf_state_set_lsn(after, lsn);
+	mf_state_unref(state);
+	return after;
+}
+
 static void take_line(struct seeds *seeds, int lsn, const char *line, size_t len)
 {
 	struct mf_transaction *transaction = read_line(seeds, line, len);
-	struct mf_state *after;
-	struct mf_error error;
 	char ending[32];
 	mf_transaction_set_id(transaction, (uint64_t)lsn);
-	if (mf_state_apply(seeds->state, transaction, &after, &error) != MF_OK)
-		fail(line, error.message);
-	mf_state_set_lsn(after, lsn);
-	mf_state_unref(seeds->state);
-	seeds->state = after;
+	seeds->state = advance(seeds->state, transaction, lsn);
+	seeds->fields = advance(seeds->fields, transaction, lsn);
 	snprintf(ending, sizeof(ending), "-%d", lsn);
 	write_seed(seeds, "line", ending, line, len);
 	write_event(seeds, transaction, lsn, false);
@@ -128,6 +144,7 @@ static void take_history(struct seeds *seeds, const char *path)
 	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	snprintf(seeds->name, sizeof(seeds->name), "%.*s", (int)strcspn(name, "."), name);
 	fuzz_expect(mf_state_new(1000, &seeds->state), MF_OK, MF_OK);
+	fuzz_expect(mf_state_new_with_fields(fuzz_fields(), 1000, &seeds->fields, NULL), MF_OK, MF_OK);
 	FILE *file = fopen(path, "r");
 	char *line = NULL;
 	size_t size = 0;
@@ -141,7 +158,9 @@ static void take_history(struct seeds *seeds, const char *path)
 	free(line);
 	fclose(file);
 	write_state(seeds);
+	write_fields(seeds);
 	mf_state_unref(seeds->state);
+	mf_state_unref(seeds->fields);
 }
 
 int main(int argc, char **argv)
