@@ -16,6 +16,8 @@ static bool add_follower(void *user, const struct mf_subscriber_info *info)
 		return true;
 	metrics->followers++;
 	metrics->follower_failures += info->failures;
+	if (info->lag > 0 && (uint64_t)info->lag > metrics->follower_lag_lsns)
+		metrics->follower_lag_lsns = (uint64_t)info->lag;
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <moduforge/follow.h>
 #include <moduforge/runtime.h>
 
 #define OK(call) assert_int_equal(MF_OK, (call))
@@ -939,6 +940,57 @@ static void the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved(void 
 	assert_int_equal(MF_ERR_INVALID, mf_runtime_metrics(runtime, &odd, &error));
 }
 
+/* ---- health ---- */
+
+static enum mf_status fail_at_the_second(void *user, const struct mf_publication *publication, struct mf_error *error)
+{
+	(void)user;
+	if (publication->lsn < 2)
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_IO, "the printer is out of paper");
+}
+
+static struct mf_health_report health_now(int64_t min_free_bytes)
+{
+	struct mf_health_options options;
+	struct mf_health_report report = {.size = sizeof(report)};
+	mf_health_options_init(&options);
+	options.min_free_bytes = min_free_bytes;
+	OK(mf_runtime_health(runtime, &options, NULL, NULL, &report, NULL));
+	return report;
+}
+
+static void the_health_tells_of_room_and_of_a_follower_that_stopped(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	uint64_t id;
+	struct mf_follow_options options;
+	open_runtime("sync");
+	assert_int_equal(MF_HEALTHY, health_now(1).level);
+	assert_int_equal(MF_HEALTH_WARNING, health_now(INT64_MAX).level);
+	mf_follow_options_init(&options);
+	options.name = "printer";
+	options.on = MF_FOLLOW_ON_LOOP;
+	options.give_up_after = 1;
+	OK(mf_bus_follow(mf_runtime_bus(runtime), &options, fail_at_the_second, NULL, &id, NULL));
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	OK(mf_bus_dispatch(mf_runtime_bus(runtime), 0, NULL));
+	assert_int_equal(MF_HEALTHY, health_now(1).level);
+	assert_int_equal(1, metrics_now().followers);
+	assert_int_equal(0, metrics_now().follower_lag_lsns);
+	OK(commit_n("d", NULL, 2, &lsn, NULL));
+	assert_int_equal(1, metrics_now().follower_lag_lsns);
+	OK(mf_bus_dispatch(mf_runtime_bus(runtime), 0, NULL));
+	struct mf_health_report report = health_now(1);
+	assert_int_equal(MF_HEALTH_WARNING, report.level);
+	assert_non_null(strstr(report.message, "follower 'printer' has stopped, 1 events behind: "));
+	assert_non_null(strstr(report.message, "out of paper"));
+	assert_int_equal(1, metrics_now().follower_failures);
+	OK(mf_bus_unsubscribe(mf_runtime_bus(runtime), id, NULL));
+	assert_int_equal(MF_HEALTHY, health_now(1).level);
+}
+
 /* ---- a plugin that does not stop ---- */
 
 void fixture_called(const char *plugin, const char *what);
@@ -1027,6 +1079,7 @@ int main(void)
 		TEST(all_documents_are_recovered_at_open_when_asked),
 		TEST(a_state_of_the_past_can_be_read),
 		TEST(the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved),
+		TEST(the_health_tells_of_room_and_of_a_follower_that_stopped),
 		TEST(what_a_plugin_at_work_uses_is_not_freed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
