@@ -40,11 +40,6 @@ void mf_field_value_unref(struct mf_field_value *value)
 	mf_free(value);
 }
 
-const void *mf_field_value_get(const struct mf_field_value *value)
-{
-	return value->value;
-}
-
 /* What a function of the plugin said, with the field's key before it. */
 static enum mf_status complain(const struct mf_state_field *field, const char *function, enum mf_status status, const struct mf_error *reason, struct mf_error *error)
 {
@@ -74,6 +69,14 @@ enum mf_status mf_field_init(const struct mf_state_field *field, const struct mf
 	if (!value)
 		return no_value(field, "init", error);
 	return mf_field_value_new_take(field, value, out) == MF_OK ? MF_OK : no_memory(field, error);
+}
+
+enum mf_status mf_field_encode(const struct mf_state_field *field, const struct mf_field_value *value, struct mf_buffer *out, struct mf_error *error)
+{
+	struct mf_error none;
+	mf_error_clear(&none);
+	enum mf_status status = field->encode(field, value->value, out);
+	return status == MF_OK ? MF_OK : complain(field, "encode", status, &none, error);
 }
 
 /* ---- sets ---- */
@@ -211,11 +214,9 @@ enum mf_status mf_state_field_digest(const struct mf_state *state, const char *k
 	struct mf_buffer bytes = {0};
 	if (!slot)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no state field '%.255s'", key);
-	enum mf_status status = slot->field->encode(slot->field, slot->value->value, &bytes);
+	enum mf_status status = mf_field_encode(slot->field, slot->value, &bytes, error);
 	if (status == MF_OK)
 		mf_digest_of_bytes(bytes.bytes, bytes.len, out);
 	mf_buffer_deinit(&bytes);
-	struct mf_error reason;
-	mf_error_clear(&reason);
-	return status == MF_OK ? MF_OK : complain(slot->field, "encode", status, &reason, error);
+	return status;
 }

@@ -28,7 +28,8 @@ struct mf_fields {
 /* Takes value, on failure too. */
 MF_MUST_CHECK enum mf_status mf_field_value_new_take(const struct mf_state_field *field, void *value, struct mf_field_value **out);
 void mf_field_value_unref(struct mf_field_value *value); /* NULL is fine */
-const void *mf_field_value_get(const struct mf_field_value *value);
+/* Appends to out. */
+MF_MUST_CHECK enum mf_status mf_field_encode(const struct mf_state_field *field, const struct mf_field_value *value, struct mf_buffer *out, struct mf_error *error);
 /* What init gives for doc. */
 MF_MUST_CHECK enum mf_status mf_field_init(const struct mf_state_field *field, const struct mf_doc *doc, struct mf_field_value **out, struct mf_error *error);
 

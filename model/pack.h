@@ -35,8 +35,8 @@ MF_MUST_CHECK enum mf_status mf_unpack_state(struct mf_unpack *in, const struct 
 MF_MUST_CHECK enum mf_status mf_pack_fields(struct mf_buffer *out, const struct mf_state *state, struct mf_error *error);
 /* Whatever a field lacks: */
 enum mf_fields_policy {
-	MF_FIELDS_COMPLETE,  /* is MF_ERR_UNKNOWN_STEP (it is not there, or in a version that its decode does not read) or MF_ERR_CORRUPTED */
-	MF_FIELDS_ANEW,      /* the field begins anew from the document */
+	MF_FIELDS_COMPLETE, /* is MF_ERR_UNKNOWN_STEP: it is not there, in another version, or its decode does not read it */
+	MF_FIELDS_ANEW,     /* makes the field begin anew from the document */
 };
 /* Into a private state that mf_unpack_state has just made, all that is left of in. A field that registry does not have is
  * passed over; registry NULL: all of them are. What became of them: mf_state_fields_note. */

@@ -8,8 +8,8 @@
  * 1. init and apply are pure and deterministic: no clock, no I/O, no randomness, no state of their own, no
  *    configuration. Undo and redo are events like any other.
  * 2. A value never changes once it was given out: many states share it. apply makes a new one, or gives the old one again.
- * 3. encode is canonical: equal values give equal bytes, and encode(decode(bytes)) is bytes. decode never trusts its
- *    bytes: wrong ones are MF_ERR_CORRUPTED, never a crash.
+ * 3. encode is canonical: equal values give equal bytes, and encode(decode(bytes)) is bytes, which is checked. decode never
+ *    trusts its bytes: wrong ones are MF_ERR_CORRUPTED, never a crash.
  *
  * Ownership: the library counts references to a value and calls free once, when no state has it any more. The plugin
  * owns the description, which must outlive every state (plugins are never unmapped).

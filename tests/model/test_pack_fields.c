@@ -178,7 +178,10 @@ static void a_value_that_cannot_be_encoded_is_an_error_with_its_key(void **unuse
 	struct mf_error error = {0};
 	small_moods.encode = MF_ERR_IO;
 	assert_int_equal(mf_pack_fields(&buffer, state, &error), MF_ERR_IO);
-	assert_string_equal(error.message, "state field 'test_moody': its encode failed (MF_ERR_IO)");
+	assert_string_equal(error.message, "state field 'test_moody': MF_ERR_IO");
+	small_moods.encode = 99;
+	assert_int_equal(mf_pack_fields(&buffer, state, &error), MF_ERR_PLUGIN);
+	assert_string_equal(error.message, "state field 'test_moody': its encode returned 99, which is no status");
 	small_moods.encode = 0;
 	mf_buffer_deinit(&buffer);
 	mf_state_unref(state);
@@ -189,7 +192,7 @@ static void assert_unreadable(const struct mf_buffer *buffer, struct small_moods
 	struct mf_state *back = NULL;
 	struct mf_error error = {0};
 	small_moods = moods;
-	assert_int_equal(read_all(buffer, MF_FIELDS_COMPLETE, &back, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(read_all(buffer, MF_FIELDS_COMPLETE, &back, &error), MF_ERR_UNKNOWN_STEP);
 	if (!strstr(error.message, why))
 		fail_msg("'%s' does not say '%s'", error.message, why);
 	assert_null(back);
@@ -197,7 +200,7 @@ static void assert_unreadable(const struct mf_buffer *buffer, struct small_moods
 	assert_int_equal(small_fields_alive(), 0);
 }
 
-static void f19_a_value_that_cannot_be_decoded_is_corrupted(void **unused)
+static void f19_a_value_that_cannot_be_decoded_is_as_stale_as_another_version(void **unused)
 {
 	(void)unused;
 	struct mf_state *state = example_state(all), *back;
@@ -341,7 +344,7 @@ int main(void)
 		cmocka_unit_test(p5_a_field_that_was_not_stored_makes_the_snapshot_stale_or_begins_anew),
 		cmocka_unit_test(p5_a_version_that_decode_does_not_read_makes_the_snapshot_stale_or_begins_anew),
 		cmocka_unit_test(a_value_that_cannot_be_encoded_is_an_error_with_its_key),
-		cmocka_unit_test(f19_a_value_that_cannot_be_decoded_is_corrupted),
+		cmocka_unit_test(f19_a_value_that_cannot_be_decoded_is_as_stale_as_another_version),
 		cmocka_unit_test(every_prefix_is_corrupted_and_so_are_bytes_behind_the_end),
 		cmocka_unit_test(f22_a_flipped_bit_never_gives_another_value),
 		cmocka_unit_test(keys_that_do_not_rise_are_corrupted),
