@@ -2,6 +2,7 @@
 #include "persist/commit_queue_parts.h"
 
 #include "model/mem.h"
+#include "model/thread.h"
 #include <moduforge/value.h>
 
 #define BACKLOG_EVENTS 256 /* so many waiting events end a nap early */
@@ -99,7 +100,7 @@ enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options
 		mf_free(queue);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the commit queue");
 	}
-	int rc = pthread_create(&queue->worker, NULL, mf_commit_worker, queue);
+	int rc = mf_thread_start(&queue->worker, "commit", mf_commit_worker, queue);
 	if (rc) {
 		free_queue(&queue->source);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "the store's background thread could not be started (error %d); allow the process more threads", rc);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/thread.h"
 #include "persist/env.h"
 #include "persist/metrics.h"
 #include "persist/record.h"
@@ -165,7 +166,7 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	struct job *job = mf_malloc(sizeof(*job) + len);
 	if (!job)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for a snapshot", doc_id);
-	if (!snapshotter->running && pthread_create(&snapshotter->thread, NULL, work, snapshotter)) {
+	if (!snapshotter->running && mf_thread_start(&snapshotter->thread, "snapshots", work, snapshotter)) {
 		mf_free(job);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': the thread that takes snapshots could not be started", doc_id);
 	}

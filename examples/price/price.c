@@ -6,6 +6,7 @@
  * A command is one transaction on the document that plugins.json names, and stored when its line is printed. KEY makes it safe to
  * repeat: the same command with the same key happens once, whatever was killed in between. PRICE is a decimal and stays the text it
  * is: a float would make 9.95 something else. PRICE_CONFIG is the path of the configuration, ./plugins.json if not set. */
+#define _POSIX_C_SOURCE 200809L /* getline, clock_gettime */
 #include <moduforge/runtime.h>
 #include <stdio.h>
 #include <stdlib.h>
