@@ -41,9 +41,10 @@ static const char *action_name(enum mf_action action)
 
 static void print_row(const struct mf_event *event, const struct mf_buffer *steps, const struct mf_buffer *summary)
 {
-	char action[48];
+	char of[48] = "";
 	const char *name = action_name(event->action);
-	snprintf(action, sizeof(action), event->source_lsn > 0 ? "%s of %lld" : "%s", name, (long long)event->source_lsn);
+	if (event->source_lsn > 0)
+		snprintf(of, sizeof(of), "%s of %lld", name, (long long)event->source_lsn);
 	mf_listing_row(&listing, (const struct mf_cell[]){
 					 {.number = event->lsn},
 					 {.number = event->epoch},
@@ -52,7 +53,7 @@ static void print_row(const struct mf_event *event, const struct mf_buffer *step
 					 {.number = (int64_t)event->tr_id},
 					 {.number = event->ts_us},
 					 {.text = event->actor},
-					 {.text = name, .shown = action},
+					 {.text = name, .shown = *of ? of : NULL},
 					 {.number = event->source_lsn},
 					 {.text = event->meta, .len = event->meta_len},
 					 {.text = event->idempotency_key},

@@ -119,6 +119,8 @@ static enum mf_exit run(struct mf_runtime *runtime, int input)
 {
 	struct mf_lines lines;
 	struct mf_progress progress;
+	if (isatty(input) && isatty(STDERR_FILENO))
+		mf_say("transactions are read from the terminal, one JSON object a line; Ctrl-D ends them, 'mf help run' explains them");
 	mf_lines_init(&lines, input, acks.stop_fd);
 	mf_progress_init(&progress, "lines");
 	progress.terminal = progress.terminal && (acks.silent || !isatty(STDOUT_FILENO)); /* the answers show it, too */

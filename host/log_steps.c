@@ -96,8 +96,9 @@ enum mf_status mf_log_summarise(const struct mf_transaction *transaction, struct
 	size_t types = count_types(transaction, tallies);
 	enum mf_status status = MF_OK;
 	for (size_t i = 0; status == MF_OK && i < types; i++) {
-		char count[32];
-		snprintf(count, sizeof(count), tallies[i].count > 1 ? "(%zu)" : "", tallies[i].count);
+		char count[32] = "";
+		if (tallies[i].count > 1)
+			snprintf(count, sizeof(count), "(%zu)", tallies[i].count);
 		status = i > 0 ? append_text(out, ", ") : MF_OK;
 		if (status == MF_OK)
 			status = append_text(out, tallies[i].type_id);

@@ -760,6 +760,8 @@ def a_missing_store_is_told_and_not_made(work):
         assert result.returncode == 1 and result.stdout == b"" and result.stderr.startswith(b"mf: MF_ERR_NOT_FOUND: ") and b"there is no store in" in result.stderr, result
         (work / "empty").mkdir(exist_ok=True)
         assert mf(*args, "--data", work / "empty").returncode == 1
+    result = mf("docs", cwd=work)
+    assert result.returncode == 1 and b"there is no store in" in result.stderr and b"--data DIR" in result.stderr, result
     assert os.listdir(work) == ["empty"] and os.listdir(work / "empty") == []
 
 

@@ -300,6 +300,28 @@ def a_followed_log_goes_on_with_what_another_process_commits(work):
         assert writer.returncode == 0
 
 
+def a_followed_log_outlives_its_writers(work):
+    data = _store(work, ["d"])
+    config = config_with(work, keep_snapshots=1)
+    with _follow(data, "--since", "3") as follower:
+        for n in range(6):
+            doc = f"writer{n}"
+            with popen("run", "--data", data, "--mode", ["async", "sync"][n % 2], config=config, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+                writer.stdin.write(encode([tr(insert("a"), doc=doc), tr(insert("b"), doc=doc)]))
+                lsns = [_line(writer)["lsn"] for _ in range(2)]
+                assert [(event["lsn"], event["doc"]) for event in (_line(follower) for _ in range(2))] == [(lsn, doc) for lsn in lsns]
+                writer.stdin.write(encode([{"doc": doc, "op": "snapshot"}, {"doc": doc, "op": "compact"}]))
+                assert [_line(writer)["status"] for _ in range(2)] == ["ok"] * 2
+                if n % 3 == 0:
+                    writer.kill()
+                else:
+                    writer.stdin.close()
+                writer.wait(timeout=60)
+        follower.terminate()
+        assert follower.communicate(timeout=60) == (b"", b"") and follower.returncode == 0
+    assert ask("verify", data)[-1]["status"] == "ok"
+
+
 def a_followed_log_waits_for_a_document_and_ends_at_its_limit(work):
     data = _store(work, ["d"])
     with _follow(data, "--doc", "later", "--limit", "2") as follower:
