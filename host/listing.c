@@ -42,9 +42,9 @@ static void write_member(struct mf_output *out, const struct mf_column *column, 
 	switch (column->kind) {
 	case MF_COLUMN_TEXT:
 	case MF_COLUMN_PROSE: mf_output_text(out, column->name, cell->text); break;
-	case MF_COLUMN_TIME: mf_output_time(out, column->time, cell->number); /* fall through */
 	case MF_COLUMN_INT:
-	case MF_COLUMN_BYTES: mf_output_int(out, column->name, cell->number); break;
+	case MF_COLUMN_BYTES:
+	case MF_COLUMN_TIME: mf_output_int(out, column->name, cell->number); break;
 	case MF_COLUMN_BOOL: mf_output_bool(out, column->name, cell->number); break;
 	case MF_COLUMN_DECIMAL: mf_output_json(out, column->name, cell->text, strlen(cell->text)); break;
 	case MF_COLUMN_JSON: mf_output_json(out, column->name, cell->text, cell->len); break;
@@ -54,9 +54,12 @@ static void write_member(struct mf_output *out, const struct mf_column *column, 
 static void write_object(struct mf_listing *listing, const struct mf_cell *cells)
 {
 	mf_output_open(listing->out);
-	for (const struct mf_column *column = listing->columns; column->name || column->header; column++, cells++)
+	for (const struct mf_column *column = listing->columns; column->name || column->header; column++, cells++) {
+		if (column->name && column->kind == MF_COLUMN_TIME)
+			mf_output_time(listing->out, column->time, cells->number);
 		if (column->name)
 			write_member(listing->out, column, cells);
+	}
 	mf_output_close(listing->out);
 }
 

@@ -1,30 +1,19 @@
-/* options.h - the table of options. To add one: a bit at the end of the enum, a field in struct mf_args if it has a value,
+/* options.h - the table of options. To add one: a name at the end of MF_OPTIONS, a field in struct mf_args if it has a value,
  * a line in options.c; then name the bit in the commands that take it (commands.c). */
 #pragma once
 
 #include "host/args.h"
 
-enum mf_option_bit {
-	MF_ARG_CONFIG = 1 << 0,
-	MF_ARG_DATA = 1 << 1,
-	MF_ARG_MODE = 1 << 2,
-	MF_ARG_INPUT = 1 << 3,
-	MF_ARG_ACKS = 1 << 4,
-	MF_ARG_DOC = 1 << 5,
-	MF_ARG_AT_LSN = 1 << 6,
-	MF_ARG_DIGEST = 1 << 7,
-	MF_ARG_SINCE = 1 << 8,
-	MF_ARG_LIMIT = 1 << 9,
-	MF_ARG_ACCEPT_LOSS = 1 << 10,
-	MF_ARG_JSON = 1 << 11,
-	MF_ARG_TABLE = 1 << 12,
-	MF_ARG_FOLLOW = 1 << 13,
-	MF_ARG_INTERVAL = 1 << 14,
-	MF_ARG_FORMAT = 1 << 15,
-	MF_ARG_FULL = 1 << 16,
-	MF_ARG_MAN = 1 << 16,
-	MF_ARG_COMPLETION = 1 << 17,
-};
+/* Each name is a bit of its own, MF_ARG_CONFIG and so on. */
+#define MF_OPTIONS(X) \
+	X(CONFIG) X(DATA) X(MODE) X(INPUT) X(ACKS) X(DOC) X(AT_LSN) X(DIGEST) X(SINCE) X(LIMIT) \
+	X(ACCEPT_LOSS) X(JSON) X(TABLE) X(FOLLOW) X(INTERVAL) X(FORMAT) X(FULL) X(MAN) \
+	X(COMPLETION)
+
+#define MF_OPTION_AT(name) MF_OPTION_AT_##name,
+#define MF_OPTION_BIT(name) MF_ARG_##name = 1 << MF_OPTION_AT_##name,
+enum mf_option_at { MF_OPTIONS(MF_OPTION_AT) };
+enum mf_option_bit { MF_OPTIONS(MF_OPTION_BIT) };
 #define MF_ARGS_COMMON (MF_ARG_CONFIG | MF_ARG_DATA | MF_ARG_JSON)
 #define MF_ARGS_LISTING MF_ARG_TABLE /* of a command that writes a listing (listing.h) */
 

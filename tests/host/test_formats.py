@@ -26,6 +26,7 @@ CASES = {
     "log": ["--doc", "d"],
     "snapshots": [],
     "metrics": [],
+    "health": [],
     "verify": [],
     "recover": [],
     "plugin list": [],
@@ -33,7 +34,7 @@ CASES = {
 }
 NEEDS_NO_STORE = {"run", "plugin list", "help"}
 CHANGING = {"ms"}  # members whose value is another each time
-REPORTS = {"metrics"}  # text everywhere, JSON when asked
+REPORTS = {"metrics", "health"}  # text everywhere, JSON when asked
 
 HOSTILE = ["\x1b[31mred", "\x1b]0;title\x07", "two\nlines", "\u202eabc\u2066", "tab\there\r", "\x7f", "\u009b31m", "a\\x41\\", "zero\u200bwidth\ufeff",
            "漢字と仮名", "e\u0301", "\U000e0041tag", "x" * 1024, '"quoted", {json}', "-", " "]
