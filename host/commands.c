@@ -107,6 +107,30 @@ const struct mf_command mf_commands[] = {
 		.examples = {{"mf recover --data shop", "how long would an opening take?"}},
 	},
 	{
+		.name = "backup",
+		.options = MF_ARGS_LISTING | MF_ARG_NO_PROOF,
+		.run = mf_cmd_backup,
+		.group = "Back up",
+		.help = "Write the store to one file, while others write to it, and prove it",
+		.detail = "FILE must not exist yet; it gets its name only when it is complete and on the device. Then it is restored beside itself, every document is "
+			  "recovered from it and from the store, and their digests are compared; that needs room for another copy, for as long as it takes.",
+		.operands = {{"FILE", MF_WORD_FILE, false, "the backup to write"}},
+		.examples = {{"mf backup --data shop monday.backup", "back up a store, whoever uses it"}},
+	},
+	{
+		.name = "restore",
+		.options = MF_ARGS_LISTING | MF_ARG_AT_LSN,
+		.needs = MF_ARG_DATA,
+		.run = mf_cmd_restore,
+		.group = "Back up",
+		.help = "Make a new store from a backup",
+		.detail = "The directory given with --data is new, or empty. Everything is verified before it gets its name; then every document is recovered and listed. "
+			  "With --at-lsn what came after that event is left out, and its keys are free again.",
+		.operands = {{"FILE", MF_WORD_FILE, false, "the backup"}},
+		.examples = {{"mf restore monday.backup --data shop-of-monday", "all that the backup has"},
+			     {"mf restore monday.backup --data before --at-lsn 40", "as it was after event 40"}},
+	},
+	{
 		.name = "plugin list",
 		.options = MF_ARGS_LISTING,
 		.run = mf_cmd_plugin_list,

@@ -42,4 +42,6 @@ enum mf_exit mf_cmd_verify(const struct mf_args *args);
 enum mf_exit mf_cmd_compact(const struct mf_args *args);
 enum mf_exit mf_cmd_metrics(const struct mf_args *args);
 enum mf_exit mf_cmd_health(const struct mf_args *args);
+enum mf_exit mf_cmd_backup(const struct mf_args *args);
+enum mf_exit mf_cmd_restore(const struct mf_args *args);
 enum mf_exit mf_cmd_help(const struct mf_args *args);

@@ -420,7 +420,7 @@ static enum mf_status memory_stats(struct mf_store *base, struct mf_store_stats 
 	if (status != MF_OK)
 		return status;
 	struct mf_store_stats stats = {
-		.last_lsn = (int64_t)store->last, .synced_lsn = (int64_t)store->last, .epoch = 1,
+		.last_lsn = (int64_t)store->last, .synced_lsn = (int64_t)store->last, .epoch = 1, .openings = 1,
 		.events = (int64_t)(store->last - store->compacted), .bytes = store->bytes, .free_bytes = -1};
 	for (size_t i = 0; i < store->documents.capacity; i++) {
 		const struct mf_memory_doc *document = store->documents.slots[i].value;

@@ -8,7 +8,7 @@
 #include "persist/recovery.h"
 #include <moduforge/value.h>
 
-#define EPOCH_MAX ((int64_t)1 << (63 - MF_ID_COUNTER_BITS))
+#define OPENINGS_MAX ((int64_t)1 << (63 - MF_ID_COUNTER_BITS))
 
 static uint64_t generation(void *user)
 {
@@ -173,8 +173,9 @@ static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, struct
 	enum mf_status status = subscriber->store->ops->stats(subscriber->store, &stats, error);
 	if (status != MF_OK)
 		return status;
-	if (stats.epoch < 0 || stats.epoch >= EPOCH_MAX)
-		return mf_error_set(error, MF_ERR_STATE, "the store was opened %lld times, more than transaction ids allow for; copy it into a new one", (long long)stats.epoch);
+	subscriber->opening = stats.openings ? stats.openings : stats.epoch; /* a restored store's epochs jump ahead */
+	if (subscriber->opening < 0 || subscriber->opening >= OPENINGS_MAX)
+		return mf_error_set(error, MF_ERR_STATE, "the store was opened %lld times, more than transaction ids allow for; copy it into a new one", (long long)subscriber->opening);
 	if (subscriber->env->random(subscriber->env->user, &subscriber->random, sizeof(subscriber->random)) < 0)
 		return mf_error_set(error, MF_ERR_IO, "the system has no random bytes for the keys of this opening");
 	subscriber->epoch = stats.epoch;

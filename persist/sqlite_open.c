@@ -152,7 +152,7 @@ static enum mf_status check_newest_in_index(struct mf_sql *sql, struct mf_error 
 }
 
 struct newest {
-	int64_t found, expected, epoch;
+	int64_t found, expected, epoch, openings;
 };
 
 static enum mf_status find_newest(struct mf_sql *sql, const struct presence *presence, struct newest *out, struct mf_error *error)
@@ -165,6 +165,8 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 		status = mf_sql_number(sql, "SELECT max(epoch) FROM epochs", &out->epoch, error);
 	if (status == MF_OK) /* each opening wrote down what there was, and synced it */
 		status = mf_sql_number(sql, "SELECT max(first_lsn) FROM epochs", &first, error);
+	if (status == MF_OK)
+		status = mf_sql_number(sql, "SELECT count(*) FROM epochs", &out->openings, error);
 	(void)mf_sql_rollback(sql, NULL);
 	if (status != MF_OK)
 		return status;
@@ -234,6 +236,7 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 		status = mf_sqlite_sync(&store->base, NULL, error);
 	if (status != MF_OK)
 		return status;
+	store->openings = newest->openings + 1;
 	store->epoch = next.epoch; /* not before: the watermark must not know an epoch that may be lost */
 	mf_sqlite_write_watermark(store);
 	return MF_OK;
@@ -355,6 +358,7 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "events up to LSN %lld were on the device, the store holds them up to %lld", (long long)newest.expected, (long long)newest.found);
 	store->epoch = newest.epoch;
 	store->writer_stopped = presence.watermark.sync_failed;
+	store->openings = newest.openings;
 	atomic_store(&store->last_lsn, newest.found);
 	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn < newest.found ? presence.watermark.synced_lsn : newest.found);
 	return MF_OK;

@@ -246,6 +246,7 @@ static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_sta
 	struct mf_store_stats stats = {
 		.synced_lsn = atomic_load(&store->synced_lsn),
 		.epoch = store->epoch,
+		.openings = store->openings,
 		.snapshots = store->base_snapshots + atomic_load(&store->new_snapshots),
 		.documents = store->base_documents + atomic_load(&store->new_documents),
 		.bytes = file_size(store, store->db_path) + file_size(store, store->wal_path),

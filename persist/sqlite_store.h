@@ -46,7 +46,7 @@ struct mf_sqlite {
 	struct mf_logger logger;
 	uint32_t checkpoint_pages;
 	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path, *metrics_new_path;
-	int64_t epoch;
+	int64_t epoch, openings;
 	char watermark_note[256]; /* "" or what was wrong with the watermark at open */
 
 	pthread_mutex_t compact_lock; /* one compaction at a time */

@@ -119,7 +119,7 @@ static enum mf_status give_id(struct mf_snapshot_subscriber *subscriber, struct 
 	if (counter >> MF_ID_COUNTER_BITS)
 		return mf_error_set(error, MF_ERR_STATE, "this opening of the store has given out all its transaction ids; close it and open it again");
 	if (!mf_transaction_id(transaction))
-		mf_transaction_set_id(transaction, (uint64_t)subscriber->epoch << MF_ID_COUNTER_BITS | counter);
+		mf_transaction_set_id(transaction, (uint64_t)subscriber->opening << MF_ID_COUNTER_BITS | counter);
 	if (has_key)
 		return MF_OK;
 	snprintf(key, sizeof(key), "mf:%" PRIx64 "-%016" PRIx64 "-%" PRIx64, (uint64_t)subscriber->epoch, subscriber->random, counter);

@@ -9,7 +9,7 @@
 #include "persist/snapshot_policy.h"
 #include "persist/snapshotter.h"
 
-#define MF_ID_COUNTER_BITS 40 /* a transaction id is epoch << 40 | counter */
+#define MF_ID_COUNTER_BITS 40 /* a transaction id is opening << 40 | counter */
 
 typedef void mf_snapshot_listener(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error);
 
@@ -25,7 +25,7 @@ struct mf_snapshot_subscriber {
 	struct mf_snapshotter *snapshotter;
 	struct mf_recorder *recorder; /* NULL: nothing is measured */
 	int64_t opened_us;
-	int64_t epoch, synced_at_open;
+	int64_t epoch, opening, synced_at_open;
 	uint64_t random;              /* of this opening, for the keys that are made here */
 	atomic_uint_fast64_t counter; /* transactions so far */
 	mf_snapshot_listener *listener;

@@ -59,6 +59,7 @@ struct mf_store_stats {
 	int64_t log_bytes;    /* of the log's file */
 	int64_t free_bytes;   /* on the device, for this user; negative: not known, or there is none */
 	enum mf_status writing; /* MF_OK; MF_ERR_STORAGE_FULL: the last write found no room; MF_ERR_IO: stopped until it is reopened */
+	int64_t openings;     /* for writing so far, this one included; 0: not counted. Epochs may leave numbers out */
 };
 
 /* How far a follower has come: it has seen every event up to lsn that the store held in epoch. */

@@ -5,6 +5,7 @@ usage: test_formats.py MF CONFIG        to add a command: a line in CASES
 """
 import calendar
 import fcntl
+import itertools
 import pty
 import re
 import select
@@ -29,11 +30,14 @@ CASES = {
     "health": [],
     "verify": [],
     "recover": [],
+    "backup": ["{new}"],
+    "restore": ["{backup}"],
     "plugin list": [],
     "help": None,
 }
 NEEDS_NO_STORE = {"run", "plugin list", "help"}
-CHANGING = {"ms", "free_bytes"}  # members whose value is another each time
+CHANGING = {"ms", "file", "epoch", "free_bytes"}  # members whose value is another each time
+NUMBERS = itertools.count()
 REPORTS = {"metrics", "health"}  # text everywhere, JSON when asked
 
 HOSTILE = ["\x1b[31mred", "\x1b]0;title\x07", "two\nlines", "\u202eabc\u2066", "tab\there\r", "\x7f", "\u009b31m", "a\\x41\\", "zero\u200bwidth\ufeff",
@@ -59,10 +63,17 @@ def _store(work, docs=("d", "e")):
     return data
 
 
+def _call(name, data, without=()):
+    """The whole call. What a command makes is new each time; what it reads is made here."""
+    new, backup = str(data.parent / f"new{next(NUMBERS)}"), data.parent / f"{data.name}.backup"
+    args = [arg.replace("{input}", "/dev/null").replace("{new}", new).replace("{backup}", str(backup)) for arg in CASES[name] if arg not in without]
+    if name == "restore" and not backup.exists():
+        mf("backup", backup, "--no-proof", "--data", data)
+    return [*name.split(), *args, "--data", new if name == "restore" else data]
+
+
 def _ask(name, data, *more, env=None):
-    (data.parent / "input").write_bytes(b"")
-    args = [arg.replace("{input}", str(data.parent / "input")) for arg in CASES[name]]
-    return mf(*name.split(), *args, *more, "--data", data, env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
+    return mf(*_call(name, data), *more, env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})})
 
 
 def _terminal(*args, columns=80, env=None, config=CONFIG):
@@ -143,14 +154,13 @@ def every_listing_is_a_table_on_a_terminal_and_fits_it(work):
         if CASES[name] is None:
             continue
         for columns in (60, 80, 200):
-            args = [arg.replace("{input}", "/dev/null") for arg in CASES[name]]
-            shown, code = _terminal(*name.split(), *args, "--data", data, columns=columns)
+            shown, code = _terminal(*_call(name, data), columns=columns)
             assert code == 0, (name, shown)
             if "--table" in command["options"]:
                 assert _rows(COLOURS.sub(b"", shown)), (name, shown)
                 too_wide = [line for line in COLOURS.sub(b"", shown).decode().splitlines() if _width(line) > columns]
                 assert not too_wide, (name, columns, too_wide)
-        shown, code = _terminal(*name.split(), *args, "--data", data, "--json")
+        shown, code = _terminal(*_call(name, data), "--json")
         assert code == 0 and all(isinstance(json.loads(line), dict) for line in shown.splitlines()), (name, shown)
 
 
@@ -212,12 +222,11 @@ def hostile_ids_stay_harmless_on_a_terminal(work):
         for name, command in _commands().items():
             if name in ("run", "help", "state"):
                 continue
-            args = [arg for arg in CASES[name] if arg not in ("--doc", "d")]
             for form in ("--json", "--table") if "--table" in command["options"] else ("--json",):
-                shown, code = _terminal(*name.split(), *args, form, "--data", data, env={"LC_ALL": locale})
+                shown, code = _terminal(*_call(name, data, ("--doc", "d")), form, env={"LC_ALL": locale})
                 assert code == 0 and _is_harmless(shown, colours=True), (name, form, shown)
                 assert locale != "C" or form == "--json" or shown.isascii(), shown
-                shown, code = _terminal(*name.split(), *args, form, "--data", data, env={"LC_ALL": locale, "NO_COLOR": "1"})
+                shown, code = _terminal(*_call(name, data, ("--doc", "d")), form, env={"LC_ALL": locale, "NO_COLOR": "1"})
                 assert code == 0 and b"\x1b" not in shown and _is_harmless(shown), (name, form, shown)
     for doc in HOSTILE:
         for args in [("state", "--doc", doc), ("log", "--doc", doc), ("snapshots", "--doc", doc), ("state", "--doc", doc + "?"), ("log", "--doc", doc + "?"), (doc,)]:

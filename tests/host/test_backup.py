@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Backup and restore from outside: beside a writer, to any LSN, after damage, killed in the middle.
+
+usage: test_backup.py MF CONFIG        MF_ROUNDS sets the number of kills (default 15), MF_SEED the moments
+"""
+import random
+import sqlite3
+import threading
+import time
+
+from cli import *
+
+ROUNDS = int(os.environ.get("MF_ROUNDS", "15"))
+SEED = int(os.environ.get("MF_SEED", str(random.randrange(1 << 30))))
+
+
+def _backup(data, file, *args, code=0):
+    answers = ask("backup", data, file, *args, code=code)
+    assert len(answers) == (code == 0)
+    return answers[0] if code == 0 else None
+
+
+def _restore(file, data, *args):
+    """Digest and LSN of every document, and the summary."""
+    *documents, summary = ask("restore", data, file, *args)
+    assert summary["status"] == "ok" and summary["documents"] == len(documents)
+    assert ask("verify", data)[-1]["status"] == "ok"
+    return {d["doc"]: (d["lsn"], d["digest"]) for d in documents}, summary
+
+
+def _states(data, at=None):
+    """The same of a store, as it was after an LSN; documents that were not there then are left out."""
+    found = {}
+    for doc in [d["doc"] for d in ask("docs", data)]:
+        result = mf("state", "--data", data, "--doc", doc, "--json", "--digest", *(["--at-lsn", at] if at else []))
+        if result.returncode == 0:
+            found[doc] = (objects(result)[0]["lsn"], objects(result)[0]["digest"])
+    return found
+
+
+def _leftovers(work):
+    return [p.name for p in work.iterdir() if "partial" in p.name or "proof" in p.name]
+
+
+def _lines(count, docs=3, first=0):
+    return [tr(insert(f"n{n}", attrs={"x": "y" * (n * 37 % 900)}), doc=f"d{n % docs}", key=f"k{n}") for n in range(first, first + count)]
+
+
+# ---- beside a writer ----
+
+
+def a_backup_beside_a_writer_is_one_moment_of_the_store(work):
+    data = work / "s"
+    with popen("run", "--data", data, "--mode", "async:5", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        stop, answers = threading.Event(), []
+
+        def feed():
+            n = 0
+            while not stop.is_set() or n < 500:
+                writer.stdin.write(encode(_lines(1, first=n)))
+                answers.append(json.loads(writer.stdout.readline()))
+                n += 1
+            writer.stdin.close()
+
+        thread = threading.Thread(target=feed)
+        thread.start()
+        backups = []
+        while len(backups) < 3:
+            known = len(answers)
+            if known < 50 * (len(backups) + 1):
+                time.sleep(0.001)
+                continue
+            told = _backup(data, work / f"{len(backups)}.backup")
+            assert told["proved"] is True and told["lsn"] >= known, (told, known)
+            backups.append(told)
+        stop.set()
+        thread.join()
+        assert writer.wait() == 0
+    assert {a["status"] for a in answers} == {"ok"}
+    for n, told in enumerate(backups):
+        assert told["bytes"] == Path(told["file"]).stat().st_size and told["events"] == told["lsn"]
+        documents, summary = _restore(told["file"], work / f"r{n}")
+        assert summary["lsn"] == told["lsn"] and summary["events"] == told["events"]
+        assert documents == _states(data, told["lsn"])
+    assert not _leftovers(work)
+
+
+def a_restored_store_goes_on_as_the_old_one_would(work):
+    data = work / "s"
+    run(data, _lines(40) + [{"doc": "d0", "op": "undo", "key": "u"}])
+    _backup(data, work / "b")
+    run(data, _lines(5, first=100))  # not in the backup
+    documents, summary = _restore(work / "b", work / "r")
+    again = run(work / "r", _lines(40) + [{"doc": "d0", "op": "undo", "key": "u"}])
+    assert {(a["status"], a["same"]) for a in again} == {("duplicate", True)}
+    assert [a["lsn"] for a in again] == list(range(1, 42))
+    assert run(work / "r", [{"doc": "d0", "op": "redo"}] + _lines(5, first=100)) == [
+        {"line": n, "status": "ok", "doc": doc, "lsn": 41 + n} for n, doc in enumerate(["d0", "d1", "d2", "d0", "d1", "d2"], 1)]
+    epochs = [e["epoch"] for e in ask("log", work / "r", "--doc", "d0")]
+    assert epochs == sorted(epochs) and epochs[-1] > summary["epoch"] > epochs[0]
+    ids = [e["tr_id"] for doc in ["d0", "d1", "d2"] for e in ask("log", work / "r", "--doc", doc)]
+    assert len(set(ids)) == len(ids) == 47
+    assert {e["epoch"] for e in ask("log", data, "--doc", "d0")}.isdisjoint(epochs[-2:])  # (epoch, LSN) names one event
+    assert ask("verify", work / "r")[-1]["status"] == "ok"
+
+
+def nothing_that_is_there_is_written_over(work):
+    data = work / "s"
+    run(data, _lines(5))
+    (work / "b").write_text("mine")
+    for args in [("backup", work / "b", "--data", data), ("restore", work / "b", "--data", data)]:
+        result = mf(*args)
+        assert result.returncode == 1 and b"MF_ERR_INVALID" in result.stderr and not result.stdout, result
+    assert (work / "b").read_text() == "mine" and _states(data)
+    assert mf("backup", work / "no" / "b", "--data", data).returncode == 1
+    assert mf("restore", work / "nothing", "--data", work / "r").returncode == 1
+    assert not (work / "r").exists() and not _leftovers(work)
+
+
+def what_is_left_out_is_a_usage_error(work):
+    for args in [("backup",), ("backup", "a", "b"), ("restore",), ("restore", work / "b"), ("restore", "--data", work / "r")]:
+        assert mf(*args).returncode == 2, args
+    result = mf("restore", work / "b", "--data", work / "r", config=work / "none.json")
+    assert result.returncode == 2 and not (work / "r").exists(), result
+    run(work / "s", _lines(1))
+    _backup(work / "s", work / "b")
+    result = mf("restore", work / "b", "--data", work / "r", "--at-lsn", 0)
+    assert result.returncode == 1 and b"MF_ERR_INVALID" in result.stderr and not (work / "r").exists(), result
+
+
+def an_empty_store_and_one_that_is_not_there(work):
+    run(work / "s", [])
+    assert _backup(work / "s", work / "b")["lsn"] == 0
+    assert _restore(work / "b", work / "r")[0] == {}
+    assert mf("backup", work / "b2", "--data", work / "none").returncode == 1
+    assert not (work / "b2").exists()
+
+
+# ---- to an LSN ----
+
+
+def each_lsn_of_a_backup_gives_the_digest_that_the_store_had_then(work):
+    data, config = work / "s", config_with(work, keep_snapshots=2)
+    lines = _lines(30, docs=2)
+    lines[10:10] = [{"doc": "d0", "op": "undo"}, {"doc": "d0", "op": "undo"}, {"doc": "d0", "op": "redo"}, {"doc": "d0", "op": "snapshot"}]
+    lines[20:20] = [{"doc": "d1", "op": "snapshot"}, {"doc": "d0", "op": "undo"}, {"doc": "d0", "op": "snapshot"}]
+    run(data, lines, config=config)
+    last = max(d["lsn"] for d in ask("docs", data))
+    _backup(data, work / "b")
+    for lsn in range(1, last + 1):
+        documents, summary = _restore(work / "b", work / "r", "--at-lsn", lsn)
+        assert documents == _states(data, lsn), lsn
+        assert summary["lsn"] == lsn
+        for doc, (of_doc, _) in documents.items():
+            assert run(work / "r", [{"doc": doc, "op": "undo"}], code=None)[0]["status"] == "ok", (doc, of_doc)
+        shutil.rmtree(work / "r")
+    result = mf("restore", work / "b", "--data", work / "r", "--at-lsn", last + 1)
+    assert result.returncode == 1 and b"MF_ERR_NOT_FOUND" in result.stderr and str(last).encode() in result.stderr, result
+
+
+def a_backup_of_a_compacted_store_goes_back_to_where_compaction_came(work):
+    data = work / "s"
+    lines = []
+    for n in range(0, 60, 10):
+        lines += _lines(10, docs=1, first=n) + [{"doc": "d0", "op": "snapshot"}]
+    run(data, lines)
+    digests = {lsn: _states(data, lsn) for lsn in range(1, 61)}
+    assert run(data, [{"doc": "d0", "op": "compact"}])[0]["lsn"] == 50
+    _backup(data, work / "b")
+    result = mf("restore", work / "b", "--data", work / "r", "--at-lsn", 49)
+    assert result.returncode == 1 and b"MF_ERR_NOT_FOUND" in result.stderr and b"50" in result.stderr, result
+    assert not (work / "r").exists()
+    for lsn in range(50, 61):
+        assert _restore(work / "b", work / "r", "--at-lsn", lsn)[0] == digests[lsn]
+        again = run(work / "r", _lines(60, docs=1))
+        assert [a["status"] for a in again] == ["duplicate"] * lsn + ["ok"] * (60 - lsn)  # what was left out is free again
+        shutil.rmtree(work / "r")
+
+
+# ---- damage ----
+
+
+def a_damaged_backup_is_refused(work):
+    data, file = work / "s", work / "b"
+    run(data, _lines(50) + [{"doc": "d0", "op": "snapshot"}])
+    _backup(data, file)
+    whole, rng = file.read_bytes(), random.Random(SEED)
+    for n in range(20):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        file.write_bytes(damaged if n % 4 else whole[: rng.randrange(len(whole))])
+        result = mf("restore", file, "--data", work / "r")
+        assert result.returncode == 3 and b"MF_ERR_CORRUPTED" in result.stderr, (SEED, n, result)
+        assert not (work / "r").exists() and not _leftovers(work)
+    file.write_bytes(whole)
+    assert _restore(file, work / "r")[0] == _states(data)
+
+
+def a_backup_of_a_damaged_store_is_not_passed_off_as_one(work):
+    data = work / "s"
+    run(data, _lines(30))
+    before = _states(data, 10)
+    with sqlite3.connect(data / "store.db") as db:
+        assert db.execute("update events set actor = 'eve' where lsn = 11").rowcount == 1
+    db.close()
+    result = mf("backup", work / "b", "--data", data)
+    assert result.returncode == 3 and b"LSN 11" in result.stderr and not result.stdout, result
+    assert not (work / "b").exists() and not _leftovers(work)
+    assert _backup(data, work / "b", "--no-proof")["proved"] is False
+    assert mf("restore", work / "b", "--data", work / "r").returncode == 3
+    assert _restore(work / "b", work / "r", "--at-lsn", 10)[0] == before
+
+
+def a_backup_without_the_plugins_is_kept_but_not_proved(work):
+    data = work / "s"
+    run(data, [tr(insert("a", attrs={"text": "x"})), tr(step("replace_text", id="a", pos=0, delete=0, insert="y"))])
+    path = config_with(work)
+    config = json.loads(path.read_text())
+    config["plugins"] = [p for p in config["plugins"] if p["name"] != "text_steps"]
+    path.write_text(json.dumps(config))
+    result = mf("backup", work / "b", "--data", data, config=path)
+    assert result.returncode == 1 and b"MF_ERR_UNKNOWN_STEP" in result.stderr and b"could not be proved" in result.stderr, result
+    assert _restore(work / "b", work / "r")[0] == _states(data)
+
+
+# ---- killed ----
+
+
+def a_backup_or_restore_that_is_killed_leaves_nothing_by_its_name(work):
+    rng = random.Random(SEED)
+    data = work / "s"
+    run(data, _lines(600) + [{"doc": "d0", "op": "snapshot"}], "--mode", "sync")
+    _backup(data, work / "whole")
+    expected = _states(data)
+    for n in range(ROUNDS):
+        folder = work / str(n)
+        folder.mkdir()
+        kill_after = rng.random() * 0.12
+        for args, made in [(("backup", folder / "b", "--data", data), folder / "b"), (("restore", work / "whole", "--data", folder / "r"), folder / "r")]:
+            with popen(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                time.sleep(kill_after)
+                process.kill()
+            if made.name == "b" and made.exists():
+                assert _restore(made, folder / "again")[0] == expected, (SEED, n)
+            if made.name == "r" and made.exists():
+                assert ask("verify", made)[-1]["status"] == "ok" and _states(made) == expected, (SEED, n)
+        assert ask("verify", data)[-1]["status"] == "ok"
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main(tests_of(globals()))
