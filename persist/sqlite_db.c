@@ -109,6 +109,13 @@ static int system_errno_of(struct mf_sql *sql, int extended)
 	return extended == SQLITE_IOERR_WRITE ? log_errno(sql) : 0;
 }
 
+/* Which store it is about. */
+static const char *file_of(const struct mf_sql *sql)
+{
+	const char *path = sql->db ? sqlite3_db_filename(sql->db, "main") : NULL;
+	return path && path[0] ? path : "the database";
+}
+
 /* The one translation of SQLite's errors. */
 static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)
 {
@@ -117,7 +124,7 @@ static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, s
 		extended = rc;
 	int system_errno = system_errno_of(sql, extended);
 	enum mf_status status = status_of(extended, system_errno);
-	return mf_error_set(error, status, "%s: %s (SQLite %d%s%s)%s", doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
+	return mf_error_set(error, status, "%.220s: %s: %s (SQLite %d%s%s)%s", file_of(sql), doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
 			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
 }
 
@@ -144,7 +151,7 @@ static enum mf_status configure(struct mf_sql *sql, struct mf_error *error)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
 	if (rc != SQLITE_OK)
-		return translate(sql, rc, "cannot set up the database connection", error);
+		return translate(sql, rc, "the connection could not be set up", error);
 	sqlite3_wal_hook(sql->db, count_log_pages, sql); /* takes the place of the automatic checkpoint */
 	return MF_OK;
 }
@@ -169,7 +176,7 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 		vfs = mf_log_vfs_name(sql->vfs);
 	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
 	if (rc != SQLITE_OK)
-		status = translate(sql, rc, path, error);
+		status = translate(sql, rc, "it could not be opened", error);
 	else
 		status = configure(sql, error);
 	if (status != MF_OK) {
@@ -190,7 +197,7 @@ enum mf_status mf_sql_close(struct mf_sql *sql, struct mf_error *error)
 	enum mf_status status = MF_OK;
 	int rc = sqlite3_close(sql->db);
 	if (rc != SQLITE_OK) {
-		status = translate(sql, rc, "cannot close the database", error);
+		status = translate(sql, rc, "it could not be closed", error);
 		sqlite3_close_v2(sql->db);
 		return status; /* what is still open in it needs the rest */
 	}
@@ -204,7 +211,7 @@ enum mf_status mf_sql_close(struct mf_sql *sql, struct mf_error *error)
 enum mf_status mf_sql_exec(struct mf_sql *sql, const char *text, struct mf_error *error)
 {
 	int rc = sqlite3_exec(sql->db, text, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? MF_OK : translate(sql, rc, "the database refused a statement", error);
+	return rc == SQLITE_OK ? MF_OK : translate(sql, rc, "a statement was refused", error);
 }
 
 enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error)
@@ -248,7 +255,7 @@ enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_st
 	stmt->sql = sql;
 	int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
 	if (rc != SQLITE_OK) {
-		enum mf_status status = translate(sql, rc, "cannot prepare a statement", error);
+		enum mf_status status = translate(sql, rc, "a statement could not be prepared", error);
 		mf_free(stmt);
 		return status;
 	}
@@ -459,7 +466,7 @@ enum mf_status mf_sql_find_log(struct mf_sql *sql, struct mf_error *error)
 	sqlite3_file *file = NULL;
 	int rc = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
 	if (rc != SQLITE_OK)
-		return translate(sql, rc, "cannot find the log's file", error);
+		return translate(sql, rc, "the log's file could not be found", error);
 	if (!file || !mf_log_is_one(file))
 		return mf_error_set(error, MF_ERR_IO, "the database has no log file open");
 	sql->log = file;
@@ -487,7 +494,7 @@ enum mf_status mf_sql_checkpoint(struct mf_sql *sql, bool truncate, int64_t *out
 	int rc = sqlite3_wal_checkpoint_v2(sql->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
 	enum mf_status status = MF_OK;
 	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
-		status = translate(sql, rc, "copying the log into the database failed", error);
+		status = translate(sql, rc, "copying the log into it failed", error);
 	sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
 	if (status != MF_OK)
 		return status;

@@ -1,0 +1,447 @@
+/* test_full_disk.c - acceptance on file systems that are really full: a small tmpfs, and a small ext4 in a file.
+ *
+ * They are mounted in a mount namespace of this process, which the system takes away with it. That needs root; without
+ * it the tests are skipped, and say so. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <moduforge/runtime.h>
+
+#define OK(call) assert_int_equal(MF_OK, (call))
+#define PAD 1500
+#define MOST 100000 /* commits: a disk that is not full by then never is */
+
+/* ---- a small disk, with a plugins.json beside it ---- */
+static char dir[64], disk[96], image[96], config[96], data[128], filler[128], ballast[128];
+static char why[200]; /* no disk can be mounted */
+static struct mf_runtime *runtime;
+static int acked; /* commits n = 0 ... acked - 1 are stored, with LSN n + 1 */
+
+static void write_config(const char *more_options)
+{
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"}, {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"},\n"
+		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0%s}}]}\n",
+		MF_TEST_BUILD, MF_TEST_BUILD, data, more_options);
+	assert_int_equal(0, fclose(file));
+}
+
+static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int shell(const char *format, ...)
+{
+	char command[600];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	return system(command);
+}
+
+static bool mount_disk(const char *kind)
+{
+	if (strcmp(kind, "tmpfs") == 0)
+		return mount("tmpfs", disk, "tmpfs", 0, "size=6m") == 0;
+	return shell("{ truncate -s 8m '%s' && mkfs.ext4 -q -F -m 0 -b 4096 -O ^has_journal '%s' && mount -o loop '%s' '%s'; } >/dev/null 2>&1", image, image, image, disk) == 0;
+}
+
+static void name_paths(void)
+{
+	snprintf(disk, sizeof(disk), "%s/disk", dir);
+	snprintf(image, sizeof(image), "%s/image", dir);
+	snprintf(config, sizeof(config), "%s/plugins.json", dir);
+	snprintf(data, sizeof(data), "%s/store", disk);
+	snprintf(filler, sizeof(filler), "%s/filler", disk);
+	snprintf(ballast, sizeof(ballast), "%s/ballast", disk);
+}
+
+static int setup(void **state)
+{
+	const char *base = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	name_paths();
+	runtime = NULL;
+	acked = 0;
+	assert_int_equal(0, mkdir(disk, 0700));
+	if (!why[0] && !mount_disk(*state)) {
+		print_message("# no %s can be mounted here: %s\n", (const char *)*state, strerror(errno));
+		*state = NULL;
+	}
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	(void)mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL);
+	(void)umount(disk);
+	return shell("rm -rf '%s'", dir);
+}
+
+#define NEEDS_DISK(state) \
+	do { \
+		if (why[0]) \
+			print_message("# skipped: %s\n", why); \
+		if (why[0] || !*(state)) \
+			skip(); \
+	} while (0)
+
+/* A file of len bytes, or as much as there is room for. */
+static void write_file(const char *path, size_t len)
+{
+	char page[4096] = {1};
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	for (size_t size = sizeof(page); size > 0; size /= 4) /* to the last byte */
+		while (len > 0 && write(fd, page, size < len ? size : len) > 0)
+			len -= size < len ? size : len;
+	(void)fsync(fd);
+	close(fd);
+}
+
+static void fill_disk(void)
+{
+	write_file(filler, SIZE_MAX / 2);
+}
+
+static void free_disk(const char *path)
+{
+	assert_int_equal(0, unlink(path));
+}
+
+/* ---- the runtime ---- */
+static struct {
+	int errors, infos;
+	char last[600];
+} heard;
+
+static void hear(void *user, enum mf_log_level level, const char *message)
+{
+	(void)user;
+	heard.errors += level == MF_LOG_ERROR;
+	heard.infos += level == MF_LOG_INFO && strstr(message, "has room again");
+	if (level == MF_LOG_ERROR)
+		snprintf(heard.last, sizeof(heard.last), "%s", message);
+}
+
+static enum mf_status try_open(const char *mode, bool read_only, struct mf_runtime **out, struct mf_error *error)
+{
+	struct mf_runtime_options options = {.config_path = config, .mode = mode, .read_only = read_only, .log = hear};
+	return mf_runtime_open(&options, out, error);
+}
+
+static void open_runtime(const char *mode)
+{
+	struct mf_error error;
+	memset(&heard, 0, sizeof(heard));
+	if (try_open(mode, false, &runtime, &error) != MF_OK)
+		fail_msg("%s", error.message);
+}
+
+static void close_runtime(void)
+{
+	struct mf_error error;
+	enum mf_status status = mf_runtime_close(runtime, MF_WAIT_FOREVER, &error);
+	runtime = NULL;
+	if (status != MF_OK)
+		fail_msg("%s", error.message);
+}
+
+/* Commit number n: a change that does not compress to nothing. */
+static enum mf_status commit(int n, struct mf_error *error)
+{
+	struct mf_transaction *transaction;
+	char json[PAD + 100], key[32];
+	unsigned random = (unsigned)n * 2654435761u + 1;
+	int len = snprintf(json, sizeof(json), "{\"id\":\"root\",\"set\":{\"n\":%d,\"pad\":\"", n);
+	for (int i = 0; i < PAD; i++, random = random * 1103515245u + 12345)
+		json[len++] = (char)('#' + (random >> 16) % 57); /* neither quote nor backslash */
+	snprintf(json + len, sizeof(json) - (size_t)len, "\"}}");
+	snprintf(key, sizeof(key), "k%d", n);
+	OK(mf_transaction_new(&transaction));
+	OK(mf_transaction_set_key(transaction, key, NULL));
+	OK(mf_transaction_add_json(transaction, mf_runtime_steps(runtime), "update_attrs", json, error));
+	int64_t lsn = 0;
+	enum mf_status status = mf_runtime_commit(runtime, "d", transaction, &lsn, error);
+	mf_transaction_free(transaction);
+	if (status == MF_OK)
+		assert_int_equal(n + 1, lsn);
+	return status;
+}
+
+static void commit_some(int count)
+{
+	struct mf_error error;
+	for (int i = 0; i < count; i++, acked++)
+		if (commit(acked, &error) != MF_OK)
+			fail_msg("%d: %s: %s", acked, mf_status_name(error.status), error.message);
+}
+
+static struct mf_error commit_until_full(void)
+{
+	struct mf_error error = {0};
+	enum mf_status status = MF_OK;
+	for (int i = 0; i < MOST && status == MF_OK; i++) {
+		status = commit(acked, &error);
+		acked += status == MF_OK;
+	}
+	if (status != MF_ERR_STORAGE_FULL)
+		fail_msg("after %d commits: %s: %s", acked, mf_status_name(status), error.message);
+	return error;
+}
+
+/* ---- is everything there, and nothing else? ---- */
+static int64_t n_of(const struct mf_state *state)
+{
+	const struct mf_doc *doc = mf_state_doc(state);
+	const struct mf_value *n = mf_node_attr(mf_doc_root(doc), "n", 1);
+	return n ? mf_value_as_int(n) : -1;
+}
+
+static void reads_go_on_in(struct mf_runtime *reading)
+{
+	struct mf_state *state;
+	struct mf_event_list list;
+	char key[32];
+	OK(mf_runtime_state(reading, "d", &state, NULL));
+	assert_int_equal(acked, mf_state_lsn(state));
+	assert_int_equal(acked - 1, n_of(state));
+	mf_state_unref(state);
+	int n = 0;
+	do {
+		OK(mf_store_load_since(mf_runtime_store(reading), "d", n, 100, &list, NULL));
+		for (size_t i = 0; i < list.count; i++, n++) {
+			snprintf(key, sizeof(key), "k%d", n);
+			assert_string_equal(key, list.events[i].idempotency_key);
+			assert_int_equal(n + 1, list.events[i].lsn);
+		}
+		bool more = list.count > 0;
+		mf_event_list_deinit(&list);
+		if (!more)
+			break;
+	} while (true);
+	assert_int_equal(acked, n);
+}
+
+static void complain(void *user, const struct mf_damage *damage)
+{
+	(void)user;
+	print_message("# %s, LSN %lld: %s\n", damage->what, (long long)damage->lsn, damage->message);
+}
+
+static void nothing_is_lost_or_damaged(void)
+{
+	reads_go_on_in(runtime);
+	OK(mf_store_verify(mf_runtime_store(runtime), complain, NULL, NULL));
+}
+
+static enum mf_health_level health(void)
+{
+	struct mf_health_options options;
+	struct mf_health_report report = {.size = sizeof(report)};
+	mf_health_options_init(&options);
+	options.min_free_bytes = 0;
+	OK(mf_runtime_health(runtime, &options, NULL, NULL, &report, NULL));
+	return report.level;
+}
+
+/* ---- the tests: the state is the kind of the file system ---- */
+static void a_full_disk_in(const char *mode)
+{
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	struct mf_runtime *reader;
+	write_config(", \"checkpoint_pages\": 1000000"); /* the log alone grows */
+	write_file(ballast, 1000000);
+	write_file(filler, 1500000);
+	open_runtime(mode);
+	struct mf_error error = commit_until_full();
+	assert_non_null(strstr(error.message, "/disk/store"));
+	assert_non_null(strstr(error.message, "free some space"));
+	assert_true(acked > 100);
+	assert_non_null(strstr(error.message, "/disk/store"));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(MF_ERR_STORAGE_FULL, commit(acked, &error));
+	reads_go_on_in(runtime);
+	OK(try_open(NULL, true, &reader, &error));
+	reads_go_on_in(reader);
+	OK(mf_runtime_close(reader, MF_WAIT_FOREVER, NULL));
+	assert_int_equal(MF_HEALTH_CRITICAL, health());
+	assert_int_equal(1, heard.errors);
+	assert_non_null(strstr(heard.last, "has no room"));
+	OK(mf_runtime_metrics(runtime, &metrics, &error));
+	assert_int_equal(21, metrics.errors[MF_ERR_STORAGE_FULL]);
+	free_disk(ballast);
+	commit_some(50); /* the same process, the same keys */
+	assert_int_equal(1, heard.infos);
+	assert_int_equal(MF_HEALTHY, health());
+	nothing_is_lost_or_damaged();
+	close_runtime();
+	free_disk(filler); /* the log is moved into the database, which needs room for it */
+	open_runtime(mode);
+	nothing_is_lost_or_damaged();
+	commit_some(10);
+}
+
+static void p9_a_full_disk_refuses_and_resumes_in_async_mode(void **state)
+{
+	NEEDS_DISK(state);
+	a_full_disk_in("async:5");
+}
+
+static void p9_a_full_disk_refuses_and_resumes_in_sync_mode(void **state)
+{
+	NEEDS_DISK(state);
+	a_full_disk_in("sync");
+}
+
+/* The log would be moved into the database, which cannot grow either. */
+static void p9_a_checkpoint_on_a_full_disk_loses_nothing(void **state)
+{
+	NEEDS_DISK(state);
+	struct mf_error error;
+	write_config(", \"checkpoint_pages\": 20");
+	open_runtime("async:1");
+	commit_some(30);
+	for (int round = 0; round < 3; round++) {
+		fill_disk();
+		(void)commit_until_full();
+		reads_go_on_in(runtime);
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(MF_ERR_STORAGE_FULL, commit(acked, &error));
+		free_disk(filler);
+		commit_some(40);
+		nothing_is_lost_or_damaged();
+	}
+	fill_disk();
+	close_runtime(); /* the last checkpoint finds no room: all is in the log */
+	free_disk(filler);
+	open_runtime("sync");
+	nothing_is_lost_or_damaged();
+}
+
+static void a_snapshot_and_a_compaction_on_a_full_disk_fail_and_are_made_later(void **state)
+{
+	NEEDS_DISK(state);
+	struct mf_error error;
+	int64_t lsn;
+	write_config("");
+	open_runtime("sync");
+	commit_some(30);
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, &error));
+	commit_some(10);
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, &error));
+	fill_disk();
+	(void)commit_until_full();
+	assert_int_equal(MF_ERR_STORAGE_FULL, mf_runtime_snapshot(runtime, "d", &lsn, &error));
+	enum mf_status status = mf_runtime_compact(runtime, "d", &lsn, &error);
+	if (status != MF_OK)
+		assert_int_equal(MF_ERR_STORAGE_FULL, status);
+	OK(mf_store_verify(mf_runtime_store(runtime), complain, NULL, NULL));
+	free_disk(filler);
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, &error));
+	OK(mf_runtime_compact(runtime, "d", &lsn, &error));
+	commit_some(10);
+	OK(mf_store_verify(mf_runtime_store(runtime), complain, NULL, NULL));
+	close_runtime();
+	open_runtime("sync");
+	struct mf_state *recovered;
+	OK(mf_runtime_state(runtime, "d", &recovered, &error));
+	assert_int_equal(acked - 1, n_of(recovered));
+	mf_state_unref(recovered);
+}
+
+static void opening_on_a_full_disk_is_refused_and_works_when_there_is_room(void **state)
+{
+	NEEDS_DISK(state);
+	struct mf_error error;
+	write_config("");
+	fill_disk();
+	assert_int_equal(MF_ERR_STORAGE_FULL, try_open("sync", false, &runtime, &error));
+	if (!strstr(error.message, data)) print_message("# MSG %s\n", error.message);
+	free_disk(filler);
+	open_runtime("sync");
+	commit_some(100);
+	close_runtime();
+	fill_disk();
+	enum mf_status status = try_open("sync", false, &runtime, &error);
+	if (status == MF_OK)
+		close_runtime();
+	else
+		assert_int_equal(MF_ERR_STORAGE_FULL, status);
+	free_disk(filler);
+	open_runtime("sync");
+	nothing_is_lost_or_damaged();
+	commit_some(10);
+}
+
+static int fill_and_die(const char *child_dir)
+{
+	snprintf(dir, sizeof(dir), "%s", child_dir);
+	name_paths();
+	open_runtime("async:1");
+	(void)commit_until_full();
+	if (write(STDOUT_FILENO, &acked, sizeof(acked)) == (ssize_t)sizeof(acked))
+		(void)kill(getpid(), SIGKILL);
+	return 1;
+}
+
+/* A child fills the disk, tells what was acknowledged, and is killed while it is full. */
+static void a_kill_while_the_disk_is_full_loses_nothing(void **state)
+{
+	NEEDS_DISK(state);
+	int tell[2], status;
+	write_config(", \"checkpoint_pages\": 50");
+	write_file(ballast, 1000000);
+	assert_int_equal(0, pipe(tell));
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		dup2(tell[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "test_full_disk", dir, (char *)NULL);
+		_exit(1);
+	}
+	close(tell[1]);
+	assert_int_equal(sizeof(acked), read(tell[0], &acked, sizeof(acked)));
+	close(tell[0]);
+	assert_int_equal(child, waitpid(child, &status, 0));
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	free_disk(ballast);
+	open_runtime("sync");
+	nothing_is_lost_or_damaged();
+	commit_some(20);
+}
+
+#define ON(kind, name) {#name " (" kind ")", name, setup, teardown, (void *)(uintptr_t)kind}
+#define ON_EACH(name) ON("tmpfs", name), ON("ext4", name)
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return fill_and_die(argv[1]);
+	const struct CMUnitTest tests[] = {
+		ON_EACH(p9_a_full_disk_refuses_and_resumes_in_async_mode),
+		ON_EACH(p9_a_full_disk_refuses_and_resumes_in_sync_mode),
+		ON_EACH(p9_a_checkpoint_on_a_full_disk_loses_nothing),
+		ON_EACH(a_snapshot_and_a_compaction_on_a_full_disk_fail_and_are_made_later),
+		ON_EACH(opening_on_a_full_disk_is_refused_and_works_when_there_is_room),
+		ON_EACH(a_kill_while_the_disk_is_full_loses_nothing),
+	};
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		snprintf(why, sizeof(why), "mounting a small file system needs root (%s)", strerror(errno));
+	return cmocka_run_group_tests_name("full disk", tests, NULL, NULL);
+}
