@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <moduforge/follow.h>
 #include <moduforge/runtime.h>
 
 #define OK(call) assert_int_equal(MF_OK, (call))
@@ -135,7 +136,25 @@ static void await_threads(int count)
 		sched_yield();
 }
 
-static void no_thread_runs_but_those_that_the_header_tells_of(void **unused)
+static enum mf_status see_nothing(void *user, const struct mf_publication *publication, struct mf_error *error)
+{
+	(void)user;
+	(void)publication;
+	(void)error;
+	return MF_OK;
+}
+
+static void follow(const char *name, enum mf_follow_on on)
+{
+	struct mf_follow_options options;
+	uint64_t id;
+	mf_follow_options_init(&options);
+	options.name = name;
+	options.on = on;
+	OK(mf_bus_follow(mf_runtime_bus(runtime), &options, see_nothing, NULL, &id, NULL));
+}
+
+static void no_thread_runs_that_nobody_asked_for(void **unused)
 {
 	(void)unused;
 	int before = other_threads(NULL);
@@ -145,6 +164,14 @@ static void no_thread_runs_but_those_that_the_header_tells_of(void **unused)
 	assert_int_equal(before + 1, other_threads(NULL));
 	OK(commit(2)); /* a snapshot is due */
 	await_threads(before + 2);
+	follow("on the loop", MF_FOLLOW_ON_LOOP);
+	assert_int_equal(before + 2, other_threads(NULL));
+	follow("on a thread", MF_FOLLOW_ON_THREAD);
+	assert_int_equal(before + 3, other_threads(NULL));
+	OK(commit(3));
+	OK(mf_bus_dispatch(mf_runtime_bus(runtime), 0, NULL));
+	OK(mf_bus_await_followers(mf_runtime_bus(runtime), MF_WAIT_FOREVER, NULL));
+	assert_int_equal(before + 3, other_threads(NULL));
 	close_runtime();
 	await_threads(before); /* joined, and still listed for a moment */
 	struct mf_runtime_options reader = {.config_path = config, .read_only = true};
@@ -307,7 +334,7 @@ int main(void)
 		return 1;
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(no_thread_runs_but_those_that_the_header_tells_of),
+		T(no_thread_runs_that_nobody_asked_for),
 		T(a_signal_never_runs_its_handler_in_a_thread_of_the_library),
 		T(signals_have_the_handlers_and_the_mask_of_the_application),
 		T(nothing_is_printed_also_when_something_fails),
