@@ -62,10 +62,11 @@ enum mf_exit mf_cmd_docs(const struct mf_args *args)
 /* ---- snapshots ---- */
 static const struct mf_column snapshot_columns[] = {
 	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
-	{"upto_lsn", "UP TO LSN", MF_COLUMN_INT, NULL},
+	{"upto_lsn", "UP TO", MF_COLUMN_INT, NULL},
 	{"created_at", "CREATED", MF_COLUMN_TIME, "time"},
 	{"bytes", "SIZE", MF_COLUMN_BYTES, NULL},
 	{"version", "VERSION", MF_COLUMN_INT, NULL},
+	{"base_lsn", "BASE", MF_COLUMN_INT, NULL},
 	{0},
 };
 
@@ -78,6 +79,7 @@ static bool print_snapshot(void *user, const struct mf_snapshot_info *info)
 					 {.number = info->created_at},
 					 {.number = info->bytes},
 					 {.number = info->version},
+					 {.number = info->base_lsn},
 				 });
 	return !out.error;
 }

@@ -144,11 +144,13 @@ static enum mf_status check_snapshot(struct verify *verify, const char *doc_id, 
 	if (status == MF_ERR_NOT_FOUND)
 		return MF_OK; /* a writer has taken it away meanwhile */
 	if (status == MF_OK) {
-		status = mf_snapshot_decode(&snapshot, mf_runtime_steps(verify->runtime), 0, &state, error);
+		status = mf_snapshot_load(verify->store, &snapshot, mf_runtime_steps(verify->runtime), 0, &state, error);
 		mf_snapshot_deinit(&snapshot);
 		if (status == MF_OK)
 			mf_state_unref(state);
 	}
+	if (status == MF_ERR_BUSY)
+		return MF_OK; /* while it was being read */
 	if (status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_STEP) {
 		found_inside(verify, "snapshot", doc_id, upto_lsn, error);
 		return MF_OK;

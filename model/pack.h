@@ -23,7 +23,7 @@ MF_MUST_CHECK enum mf_status mf_unpack_doc(struct mf_unpack *in, struct mf_doc *
 struct mf_state_reading {
 	const struct mf_step_registry *registry; /* NULL: document and LSN only, the stacks are passed over and empty (where their step types are gone) */
 	size_t history_limit;
-	bool drop_unreadable; /* an entry whose step type is not here ends its stack, instead of the reading */
+	bool drop_changed; /* an entry whose step type is here in another version ends its stack, instead of the reading */
 	size_t dropped;       /* out: entries that were dropped for that; counts on */
 };
 MF_MUST_CHECK enum mf_status mf_unpack_state_with(struct mf_unpack *in, struct mf_state_reading *how, struct mf_state **out, struct mf_error *error);

@@ -99,7 +99,7 @@ static enum mf_status find_type(const struct mf_stack_reader *reader, const stru
 	const struct mf_step_registry *registry = reader->how->registry;
 	const struct mf_step_type *type = registry ? mf_step_registry_find(registry, id->bytes, id->len) : NULL;
 	*out = type && type->version == version ? type : NULL;
-	if (*out || !registry || reader->how->drop_unreadable)
+	if (*out || !registry || (type && reader->how->drop_changed))
 		return MF_OK;
 	if (!type)
 		return mf_error_set(reader->error, MF_ERR_UNKNOWN_STEP, "the undo history needs step type '%.*s' version %llu, which no plugin here brings; load the plugin that does",

@@ -6,8 +6,8 @@
  *
  * Invariants
  * 1. An entry has at least one step.
- * 2. Each step type is known in exactly the version that encoded it. One that is not is an error, or, where the
- *    caller says so, makes the entries that hold it unreadable.
+ * 2. Each step type is known in exactly the version that encoded it. One that is not is an error; or, where the
+ *    caller says so and there is another version of it, makes the entries that hold it unreadable.
  *
  * Thread: one. */
 #pragma once
@@ -31,7 +31,7 @@ void mf_stack_writer_deinit(struct mf_stack_writer *writer);
 struct mf_stack_reader {
 	struct mf_unpack in;
 	struct mf_state_reading *how;
-	const struct mf_step_type **types; /* NULL: not here */
+	const struct mf_step_type **types; /* NULL: not in this version */
 	size_t type_count;
 	struct mf_error *error; /* set for MF_ERR_UNKNOWN_STEP */
 };

@@ -2,7 +2,8 @@
  *
  * Of the keep_snapshots newest snapshots the oldest, S, is what every later state is rolled forward from once
  * the events up to it are gone. So it is read back and decoded, and compared by digest with a replay of the
- * events up to it from an older snapshot, or from nothing. Only then the store may delete.
+ * events up to it from an older snapshot, or from nothing. Only then the store may delete. An incremental S is first
+ * stored as a whole one, in its own place.
  *
  * Invariants
  * 1. Fewer snapshots than keep_snapshots: nothing is deleted.
@@ -17,13 +18,14 @@
 
 struct oldest_kept {
 	uint32_t left; /* to be kept, not seen yet */
-	int64_t lsn;   /* of the oldest so far */
+	int64_t lsn, base_lsn; /* of the oldest so far */
 };
 
 static bool count_down(void *user, const struct mf_snapshot_info *info)
 {
 	struct oldest_kept *kept = user;
 	kept->lsn = info->upto_lsn;
+	kept->base_lsn = info->base_lsn;
 	return --kept->left > 0;
 }
 
@@ -35,59 +37,87 @@ static enum mf_status digest_of(const struct mf_state *state, const char *doc_id
 	return status == MF_OK ? MF_OK : mf_error_set(error, status, "document '%.100s': no memory for its digest", doc_id);
 }
 
-static enum mf_status snapshot_digest(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, size_t history_limit, int64_t lsn,
-				      struct mf_digest *out, struct mf_error *error)
+struct job {
+	struct mf_store *store;
+	const char *doc_id;
+	const struct mf_step_registry *registry;
+	const struct mf_persist_options *options;
+};
+
+/* The state of the snapshot at exactly this LSN. */
+static enum mf_status read_back(const struct job *job, int64_t lsn, struct mf_state **out, struct mf_error *error)
 {
 	struct mf_snapshot snapshot = {0};
-	struct mf_state *state;
-	enum mf_status status = store->ops->latest_snapshot(store, doc_id, lsn, &snapshot, error);
+	enum mf_status status = job->store->ops->latest_snapshot(job->store, job->doc_id, lsn, &snapshot, error);
 	if (status != MF_OK)
 		return status;
 	bool right = snapshot.upto_lsn == lsn;
-	status = right ? mf_snapshot_decode(&snapshot, registry, history_limit, &state, error)
-		       : mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld is listed but cannot be read", doc_id, (long long)lsn);
+	status = right ? mf_snapshot_load(job->store, &snapshot, job->registry, job->options->history_limit, out, error)
+		       : mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld is listed but cannot be read", job->doc_id, (long long)lsn);
 	mf_snapshot_deinit(&snapshot);
+	return status;
+}
+
+/* What it builds on is to go: so it is stored as a whole one, in its own place, in one transaction. */
+static enum mf_status make_whole(const struct job *job, int64_t lsn, struct mf_error *error)
+{
+	struct mf_state *state;
+	struct mf_snapshot whole;
+	enum mf_status status = read_back(job, lsn, &state, error);
+	if (status != MF_OK)
+		return mf_error_prefix(error, status, "nothing was deleted");
+	status = mf_snapshot_encode(job->doc_id, state, job->options, &whole, error);
+	mf_state_unref(state);
 	if (status != MF_OK)
 		return status;
-	status = digest_of(state, doc_id, out, error);
+	status = mf_store_write_snapshot(job->store, &whole, error);
+	mf_snapshot_deinit(&whole);
+	return status;
+}
+
+static enum mf_status snapshot_digest(const struct job *job, int64_t lsn, struct mf_digest *out, struct mf_error *error)
+{
+	struct mf_state *state;
+	enum mf_status status = read_back(job, lsn, &state, error);
+	if (status != MF_OK)
+		return status;
+	status = digest_of(state, job->doc_id, out, error);
 	mf_state_unref(state);
 	return status;
 }
 
-static enum mf_status replay_digest(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options, int64_t lsn,
-				    struct mf_digest *out, struct mf_error *error)
+static enum mf_status replay_digest(const struct job *job, int64_t lsn, struct mf_digest *out, struct mf_error *error)
 {
 	struct mf_replay_options replay = {
-		.batch = options->recovery_batch ? options->recovery_batch : 1000,
-		.history_limit = options->history_limit,
+		.batch = job->options->recovery_batch ? job->options->recovery_batch : 1000,
+		.history_limit = job->options->history_limit,
 		.at_lsn = lsn,
 		.committed = INT64_MAX,
 		.snapshot_at_most = lsn - 1,
 	};
 	struct mf_state *state;
-	enum mf_status status = mf_replay(store, doc_id, registry, &replay, &state, NULL, error);
+	enum mf_status status = mf_replay(job->store, job->doc_id, job->registry, &replay, &state, NULL, error);
 	if (status != MF_OK)
 		return status;
 	if (mf_state_lsn(state) != lsn)
-		status = mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the event at LSN %lld is missing, which a snapshot covers", doc_id, (long long)lsn);
+		status = mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the event at LSN %lld is missing, which a snapshot covers", job->doc_id, (long long)lsn);
 	else
-		status = digest_of(state, doc_id, out, error);
+		status = digest_of(state, job->doc_id, out, error);
 	mf_state_unref(state);
 	return status;
 }
 
-static enum mf_status prove(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options, int64_t lsn,
-			    struct mf_error *error)
+static enum mf_status prove(const struct job *job, int64_t lsn, struct mf_error *error)
 {
 	struct mf_digest kept, replayed;
-	enum mf_status status = snapshot_digest(store, doc_id, registry, options->history_limit, lsn, &kept, error);
+	enum mf_status status = snapshot_digest(job, lsn, &kept, error);
 	if (status == MF_OK)
-		status = replay_digest(store, doc_id, registry, options, lsn, &replayed, error);
+		status = replay_digest(job, lsn, &replayed, error);
 	if (status != MF_OK)
 		return mf_error_prefix(error, status, "nothing was deleted");
 	if (memcmp(&kept, &replayed, sizeof(kept)) == 0)
 		return MF_OK;
-	mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld differs from a replay of the events up to it; nothing was deleted; run verify", doc_id,
+	mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld differs from a replay of the events up to it; nothing was deleted; run verify", job->doc_id,
 		     (long long)lsn);
 	if (error)
 		error->lsn = lsn;
@@ -95,10 +125,10 @@ static enum mf_status prove(struct mf_store *store, const char *doc_id, const st
 }
 
 /* Are there events up to lsn that are still stored? */
-static enum mf_status anything_to_delete(struct mf_store *store, const char *doc_id, int64_t lsn, bool *out, struct mf_error *error)
+static enum mf_status anything_to_delete(const struct job *job, int64_t lsn, bool *out, struct mf_error *error)
 {
 	struct mf_event_list first = {0};
-	enum mf_status status = store->ops->load_since(store, doc_id, 0, 1, &first, error);
+	enum mf_status status = job->store->ops->load_since(job->store, job->doc_id, 0, 1, &first, error);
 	if (status != MF_OK)
 		return status;
 	*out = first.count > 0 && first.events[0].lsn <= lsn;
@@ -109,6 +139,7 @@ static enum mf_status anything_to_delete(struct mf_store *store, const char *doc
 enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options,
 				   int64_t *out_upto_lsn, struct mf_error *error)
 {
+	const struct job job = {store, doc_id, registry, options};
 	struct oldest_kept kept = {.left = options->keep_snapshots ? options->keep_snapshots : 1};
 	struct mf_digest digest;
 	bool anything = false;
@@ -117,11 +148,13 @@ enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, c
 		return status;
 	int64_t upto_lsn = kept.left == 0 ? kept.lsn : 0;
 	if (upto_lsn > 0)
-		status = anything_to_delete(store, doc_id, upto_lsn, &anything, error);
+		status = anything_to_delete(&job, upto_lsn, &anything, error);
+	if (status == MF_OK && upto_lsn > 0 && kept.base_lsn)
+		status = make_whole(&job, upto_lsn, error);
 	if (status == MF_OK && anything)
-		status = prove(store, doc_id, registry, options, upto_lsn, error);
+		status = prove(&job, upto_lsn, error);
 	else if (status == MF_OK && upto_lsn > 0)
-		status = snapshot_digest(store, doc_id, registry, options->history_limit, upto_lsn, &digest, error); /* only older snapshots may be left to delete */
+		status = snapshot_digest(&job, upto_lsn, &digest, error); /* only older snapshots may be left to delete */
 	if (status == MF_OK && upto_lsn > 0)
 		status = store->ops->compact(store, doc_id, upto_lsn, error);
 	if (status == MF_OK)

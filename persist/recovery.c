@@ -1,8 +1,12 @@
 /* recovery.c - a document's state from its newest valid snapshot and every later event.
  *
- * The ladder: the newest snapshot is read once; one that is damaged (or needs a step type that is not here) is
- * passed over for the next older one, LADDER_MAX times, and then for nothing. What a lower rung lacks shows in
- * the chain: each event names the LSN of the document's event before it, which must be the state's.
+ * The ladder: the newest snapshot is read once; one that is damaged, builds on one that is, or is stale (it needs a
+ * step type or a state field that is not here in that version) is passed over for the next older one, LADDER_MAX
+ * times, and then for nothing. What a lower rung lacks shows in the chain: each event names the LSN of the document's
+ * event before it, which must be the state's. How much may be replayed for that is limited.
+ *
+ * Where the events are gone, or are too many, a stale snapshot is better than none: its document is as good as ever.
+ * So then the ladder is climbed again, and the stacks lose what cannot be read.
  *
  * Invariants
  * 1. Events are applied in LSN order, each to the state of its prev_lsn; a gap, at the beginning, inside or at
@@ -20,12 +24,14 @@
 #include "model/transaction.h"
 #include "persist/env.h"
 #include "persist/record.h"
+#include "persist/snapshot_codec.h"
 #include <moduforge/field.h>
 
 #define LADDER_MAX 8
 #define ATTEMPTS 3
 #define DEFAULT_BATCH 1000
 #define DEFAULT_HISTORY 1000
+#define DEFAULT_FALLBACK 1000000
 
 struct replay {
 	struct mf_store *store;
@@ -34,9 +40,10 @@ struct replay {
 	const struct mf_replay_options *options;
 	struct mf_state *state;
 	struct mf_replay_report report;
-	int64_t newest_damaged;    /* LSN of the newest snapshot that was passed over */
-	bool broken;               /* the chain broke */
-	struct mf_error passed_over; /* why */
+	int64_t newest_damaged; /* LSN of the newest snapshot that was passed over */
+	bool broken;            /* the chain broke */
+	bool too_much;          /* more than fallback_max_events */
+	bool take_stale;        /* the second climb */
 };
 
 /* ---- the ladder ---- */
@@ -62,36 +69,61 @@ enum mf_status mf_newest_snapshot_lsn(struct mf_store *store, const char *doc_id
 	return status;
 }
 
-/* One rung: *out_upto says which snapshot it was, as far as known (else 0). */
-static enum mf_status try_snapshot(struct replay *replay, int64_t at_most, int64_t *out_upto, struct mf_error *error)
+struct rung {
+	int64_t upto; /* which snapshot it was, as far as known (else 0) */
+	struct mf_snapshot_loading how;
+};
+
+static enum mf_status try_snapshot(struct replay *replay, int64_t at_most, struct rung *rung, struct mf_error *error)
 {
 	struct mf_snapshot snapshot = {0};
-	*out_upto = 0;
+	*rung = (struct rung){.how = {
+				      .stacks = {.registry = replay->registry, .history_limit = replay->options->history_limit, .drop_changed = replay->take_stale},
+				      .fields = replay->take_stale ? MF_FIELDS_ANEW : MF_FIELDS_COMPLETE,
+				      .passed = 1,
+			      }};
 	enum mf_status status = replay->store->ops->latest_snapshot(replay->store, replay->doc_id, at_most, &snapshot, error);
 	if (status != MF_OK) {
 		if (status == MF_ERR_CORRUPTED)
-			*out_upto = error->lsn;
+			rung->upto = rung->how.failed_lsn = error->lsn;
 		return status;
 	}
-	*out_upto = snapshot.upto_lsn;
-	status = mf_snapshot_decode(&snapshot, replay->registry, replay->options->history_limit, &replay->state, error);
+	rung->upto = snapshot.upto_lsn;
+	status = mf_snapshot_load_with(replay->store, &snapshot, &rung->how, &replay->state, error);
 	mf_snapshot_deinit(&snapshot);
 	return status;
 }
 
-static enum mf_status pass_over(struct replay *replay, int64_t *at_most, int64_t upto, const struct mf_error *reason, struct mf_error *error)
+static bool passed_any(const struct replay *replay)
 {
+	return replay->report.damaged_snapshots + replay->report.stale_snapshots > 0;
+}
+
+/* The next rung is below the snapshot that is to blame: what lies between builds on it. */
+static enum mf_status pass_over(struct replay *replay, int64_t *at_most, const struct rung *rung, const struct mf_error *reason, struct mf_error *error)
+{
+	int64_t upto = rung->upto, failed = rung->how.failed_lsn;
 	if (upto <= 0 || upto > *at_most) {
 		enum mf_status status = mf_newest_snapshot_lsn(replay->store, replay->doc_id, *at_most, &upto, error);
 		if (status != MF_OK)
 			return status;
 	}
-	if (replay->report.damaged_snapshots++ == 0) {
-		replay->passed_over = *reason;
+	if (!passed_any(replay)) {
+		replay->report.passed_over = *reason;
 		replay->newest_damaged = upto;
 	}
-	*at_most = upto - 1;
+	*(rung->how.stale ? &replay->report.stale_snapshots : &replay->report.damaged_snapshots) += (int64_t)rung->how.passed;
+	*at_most = (failed > 0 && failed < upto ? failed : upto) - 1;
 	return MF_OK;
+}
+
+static void use_snapshot(struct replay *replay, const struct rung *rung)
+{
+	replay->report.snapshot_lsn = rung->upto;
+	if (!rung->how.stale)
+		return;
+	replay->report.stale_snapshots++;
+	replay->report.dropped_entries = (int64_t)rung->how.stacks.dropped;
 }
 
 static enum mf_status find_base(struct replay *replay, struct mf_error *error)
@@ -99,20 +131,22 @@ static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 	int64_t at_most = replay->options->at_lsn < replay->options->snapshot_at_most ? replay->options->at_lsn : replay->options->snapshot_at_most;
 	for (int rung = 0; rung < LADDER_MAX && at_most > 0; rung++) {
 		struct mf_error reason = {0};
-		int64_t upto;
-		enum mf_status status = try_snapshot(replay, at_most, &upto, &reason);
+		struct rung taken;
+		enum mf_status status = try_snapshot(replay, at_most, &taken, &reason);
 		if (status == MF_OK) {
-			replay->report.snapshot_lsn = upto;
+			use_snapshot(replay, &taken);
 			return MF_OK;
 		}
 		if (status == MF_ERR_NOT_FOUND)
 			break;
+		if (status == MF_ERR_BUSY) /* a writer was faster: there is a newer one */
+			continue;
 		if (status != MF_ERR_CORRUPTED && status != MF_ERR_UNKNOWN_STEP) {
 			if (error)
 				*error = reason;
 			return status;
 		}
-		status = pass_over(replay, &at_most, upto, &reason, error);
+		status = pass_over(replay, &at_most, &taken, &reason, error);
 		if (status != MF_OK)
 			return status;
 	}
@@ -127,9 +161,9 @@ static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t h
 {
 	replay->broken = true;
 	/* A snapshot that could not be used, and the events that could replace it are gone: its reason is the story. */
-	if (replay->report.damaged_snapshots && replay->report.events == 0) {
-		enum mf_status status = replay->passed_over.status;
-		mf_error_set(error, status, "%.400s; the events that could replace it are gone", replay->passed_over.message);
+	if (passed_any(replay) && replay->report.events == 0) {
+		enum mf_status status = replay->report.passed_over.status;
+		mf_error_set(error, status, "%.400s; the events that could replace it are gone", replay->report.passed_over.message);
 		if (error)
 			error->lsn = replay->newest_damaged;
 		return status;
@@ -148,6 +182,19 @@ static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t h
 	return MF_ERR_CORRUPTED;
 }
 
+static enum mf_status check_cost(struct replay *replay, struct mf_error *error)
+{
+	uint64_t limit = replay->options->fallback_max_events;
+	if (!limit || replay->report.events < limit || !passed_any(replay))
+		return MF_OK;
+	replay->too_much = true;
+	mf_error_set(error, MF_ERR_CORRUPTED, "%.300s; going back to an older one means to replay more than %llu events: raise fallback_max_events to do it, or restore a backup",
+		     replay->report.passed_over.message, (unsigned long long)limit);
+	if (error)
+		error->lsn = replay->newest_damaged;
+	return MF_ERR_CORRUPTED;
+}
+
 static enum mf_status apply_event(struct replay *replay, struct mf_replayer *replayer, const struct mf_event *event, struct mf_error *error)
 {
 	struct mf_transaction *transaction;
@@ -156,7 +203,9 @@ static enum mf_status apply_event(struct replay *replay, struct mf_replayer *rep
 	int64_t lsn = mf_replayer_lsn(replayer);
 	if (event->prev_lsn != lsn || event->lsn <= lsn || strcmp(event->doc_id, replay->doc_id) != 0)
 		return broken_chain(replay, event->lsn, lsn, event->prev_lsn, error);
-	enum mf_status status = mf_event_decode_for_replay(event, replay->registry, &transaction, error);
+	enum mf_status status = check_cost(replay, error);
+	if (status == MF_OK)
+		status = mf_event_decode_for_replay(event, replay->registry, &transaction, error);
 	if (status != MF_OK)
 		return status;
 	status = mf_replayer_apply(replayer, transaction, event->lsn, &reason);
@@ -266,23 +315,51 @@ static enum mf_status run(struct replay *replay, struct mf_error *error)
 	return status;
 }
 
+/* The state, or how it went: until it succeeds, fails otherwise than by a break, or has broken often enough. */
+static enum mf_status climb(struct replay *replay, const struct replay *from, struct mf_error *error)
+{
+	for (int attempt = 1;; attempt++) {
+		*replay = *from;
+		enum mf_status status = run(replay, error);
+		if (status == MF_OK)
+			return MF_OK;
+		mf_state_unref(replay->state);
+		if (!replay->broken || attempt == ATTEMPTS)
+			return status;
+	}
+}
+
 enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_replay_options *options,
 			 struct mf_state **out, struct mf_replay_report *out_report, struct mf_error *error)
 {
-	struct replay replay;
-	enum mf_status status = MF_ERR_CORRUPTED;
-	for (int attempt = 1; status != MF_OK; attempt++) {
-		replay = (struct replay){.store = store, .doc_id = doc_id, .registry = registry, .options = options};
-		status = run(&replay, error);
-		if (status != MF_OK)
-			mf_state_unref(replay.state);
-		if (status != MF_OK && (!replay.broken || attempt == ATTEMPTS))
-			return status;
+	struct replay from = {.store = store, .doc_id = doc_id, .registry = registry, .options = options}, replay;
+	struct mf_error reason = {0};
+	enum mf_status status = climb(&replay, &from, &reason);
+	if (status != MF_OK && (replay.broken || replay.too_much) && replay.report.stale_snapshots > 0) {
+		from.take_stale = true;
+		status = climb(&replay, &from, NULL) == MF_OK ? MF_OK : status;
+	}
+	if (status != MF_OK) {
+		if (error)
+			*error = reason;
+		return status;
 	}
 	*out = replay.state;
 	if (out_report)
 		*out_report = replay.report;
 	return MF_OK;
+}
+
+void mf_replay_fill_report(const struct mf_replay_report *from, const struct mf_state *state, struct mf_recovery_report *out)
+{
+	*out = (struct mf_recovery_report){
+		.lsn = mf_state_lsn(state),
+		.snapshot_lsn = from->snapshot_lsn,
+		.events_replayed = (int64_t)from->events,
+		.damaged_snapshots = from->damaged_snapshots,
+		.stale_snapshots = from->stale_snapshots,
+		.dropped_entries = from->dropped_entries,
+	};
 }
 
 enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_recovery_options *options,
@@ -299,6 +376,7 @@ enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, cons
 		.at_lsn = given.at_lsn ? given.at_lsn : INT64_MAX,
 		.committed = INT64_MAX,
 		.snapshot_at_most = INT64_MAX,
+		.fallback_max_events = given.fallback_max_events ? given.fallback_max_events : DEFAULT_FALLBACK,
 	};
 	struct mf_replay_report report;
 	struct mf_digest digest = {{0}};
@@ -310,15 +388,11 @@ enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, cons
 		mf_state_unref(state);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for its digest", doc_id);
 	}
-	if (out_report)
-		*out_report = (struct mf_recovery_report){
-			.lsn = mf_state_lsn(state),
-			.snapshot_lsn = report.snapshot_lsn,
-			.events_replayed = (int64_t)report.events,
-			.damaged_snapshots = report.damaged_snapshots,
-			.elapsed_us = env->monotonic_us(env->user) - begun,
-			.digest = digest,
-		};
+	if (out_report) {
+		mf_replay_fill_report(&report, state, out_report);
+		out_report->elapsed_us = env->monotonic_us(env->user) - begun;
+		out_report->digest = digest;
+	}
 	*out = state;
 	return MF_OK;
 }

@@ -11,13 +11,18 @@ struct mf_replay_options {
 	int64_t at_lsn;           /* INT64_MAX: the newest */
 	int64_t committed;        /* events after this LSN are still under way, and as good as not there; INT64_MAX: none are */
 	int64_t snapshot_at_most; /* begin from a snapshot no newer than this; INT64_MAX: any */
+	uint64_t fallback_max_events; /* to be replayed when the newest snapshot cannot be used; 0: no limit */
 };
 struct mf_replay_report {
 	int64_t snapshot_lsn, damaged_snapshots;
 	uint64_t events, bytes; /* replayed; of payload */
+	int64_t stale_snapshots, dropped_entries; /* see struct mf_recovery_report */
+	struct mf_error passed_over; /* why the newest of them could not be used as it is */
 };
 enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_replay_options *options,
 			 struct mf_state **out, struct mf_replay_report *out_report, struct mf_error *error);
+
+void mf_replay_fill_report(const struct mf_replay_report *from, const struct mf_state *state, struct mf_recovery_report *out); /* without time and digest */
 
 /* Which step types of the document's events after from_lsn are unknown? MF_ERR_UNKNOWN_STEP lists them all, with
  * counts and first LSN. Reads type ids only. */

@@ -29,6 +29,7 @@ void mf_persist_options_init(struct mf_persist_options *options)
 		.compression_threshold = 1024,
 		.history_limit = 1000,
 		.recovery_batch = 1000,
+		.fallback_max_events = 1000000,
 		.metrics = true,
 	};
 }
@@ -123,19 +124,6 @@ static struct counted *counted_of(struct mf_snapshot_policy *policy, const char 
 	return counted;
 }
 
-void mf_snapshot_policy_loaded(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t events, uint64_t bytes)
-{
-	bool fresh;
-	pthread_mutex_lock(&policy->mutex);
-	struct counted *counted = counted_of(policy, doc_id, &fresh);
-	if (counted && fresh) {
-		counted->events = events;
-		counted->bytes = bytes;
-		counted->lsn = lsn;
-	}
-	pthread_mutex_unlock(&policy->mutex);
-}
-
 static void count(struct counted *counted, int64_t lsn, uint64_t bytes, int64_t now)
 {
 	counted->events++;
@@ -157,7 +145,7 @@ static bool due(const struct mf_snapshot_policy *policy, const struct counted *c
 	struct mf_persist_options limits = *policy->options;
 	if (limits.strategy == MF_STRATEGY_ADAPTIVE) {
 		uint64_t rate = counted->window_events > counted->window_rate ? counted->window_events : counted->window_rate;
-		mf_adaptive_limits((double)rate, (double)counted->all_bytes / (double)counted->all_events, &limits);
+		mf_adaptive_limits((double)rate, counted->all_events ? (double)counted->all_bytes / (double)counted->all_events : 0, &limits);
 	}
 	struct mf_snapshot_counters counters = {
 		.events_since = counted->events,
@@ -176,6 +164,32 @@ static void begin(struct counted *counted, int64_t now)
 	counted->attempt_events = counted->events;
 	counted->attempt_bytes = counted->bytes;
 	counted->snapshot_us = now;
+}
+
+static bool was_long(const struct mf_snapshot_policy *policy, const struct counted *counted, const struct mf_recovered *recovered, int64_t now)
+{
+	uint64_t target_ms = policy->options->recovery_target_ms;
+	if (recovered->events == 0)
+		return false;
+	return due(policy, counted, now) || (target_ms && recovered->elapsed_us > 0 && (uint64_t)recovered->elapsed_us / 1000 > target_ms);
+}
+
+bool mf_snapshot_policy_loaded(struct mf_snapshot_policy *policy, const char *doc_id, const struct mf_recovered *recovered)
+{
+	bool fresh, is_due = false;
+	int64_t now = now_us(policy);
+	pthread_mutex_lock(&policy->mutex);
+	struct counted *counted = counted_of(policy, doc_id, &fresh);
+	if (counted && fresh) {
+		counted->events = recovered->events;
+		counted->bytes = recovered->bytes;
+		counted->lsn = recovered->lsn;
+		is_due = was_long(policy, counted, recovered, now);
+		if (is_due)
+			begin(counted, now);
+	}
+	pthread_mutex_unlock(&policy->mutex);
+	return is_due;
 }
 
 bool mf_snapshot_policy_committed(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t bytes)

@@ -20,8 +20,14 @@ struct mf_snapshot_policy;
 enum mf_status mf_snapshot_policy_new(const struct mf_persist_options *options, struct mf_snapshot_policy **out);
 void mf_snapshot_policy_free(struct mf_snapshot_policy *policy); /* NULL is fine */
 
-/* A document was recovered: what has to be replayed since its snapshot. Kept if it is counted already. */
-void mf_snapshot_policy_loaded(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t events, uint64_t bytes);
+/* A document was recovered: what had to be replayed since its snapshot, and how long it took. Kept if it is counted already.
+ * True: it was more than the limits allow, a snapshot is due, and the attempt has begun. */
+struct mf_recovered {
+	int64_t lsn;
+	uint64_t events, bytes;
+	int64_t elapsed_us;
+};
+bool mf_snapshot_policy_loaded(struct mf_snapshot_policy *policy, const char *doc_id, const struct mf_recovered *recovered);
 /* An event was committed. True: a snapshot is due, and the attempt has begun. Without memory for a new document: false. */
 bool mf_snapshot_policy_committed(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t bytes);
 /* An attempt of the caller's own, of the state at lsn. False: another one is under way, or there is newer work to count. */

@@ -18,6 +18,25 @@ static uint64_t generation(void *user)
 
 /* ---- recovery, snapshots, compaction ---- */
 
+static void warn_of_passed_over(const struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_replay_report *report)
+{
+	const struct mf_logger *logger = &subscriber->options.logger;
+	if (report->damaged_snapshots > 0)
+		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld snapshot(s) that could not be used were passed over; run 'mf verify' (%.250s)", doc_id,
+			(long long)report->damaged_snapshots, report->passed_over.message);
+	if (report->stale_snapshots > 0)
+		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld snapshot(s) were made with other versions than are here; %lld entries of its undo history could not be read",
+			doc_id, (long long)report->stale_snapshots, (long long)report->dropped_entries);
+}
+
+/* A recovery that took longer than one should gets its snapshot at once, in the background. */
+static void count_recovery(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state, const struct mf_replay_report *report, int64_t elapsed_us)
+{
+	const struct mf_recovered recovered = {.lsn = mf_state_lsn(state), .events = report->events, .bytes = report->bytes, .elapsed_us = elapsed_us};
+	if (mf_snapshot_policy_loaded(subscriber->policy, doc_id, &recovered))
+		mf_snapshotter_add(subscriber->snapshotter, doc_id, state);
+}
+
 static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
@@ -28,6 +47,7 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 		.at_lsn = at_lsn,
 		.committed = mf_commit_queue_committed(subscriber->queue),
 		.snapshot_at_most = INT64_MAX,
+		.fallback_max_events = subscriber->options.fallback_max_events,
 	};
 	struct mf_replay_report report;
 	if (at_lsn < 0)
@@ -36,20 +56,15 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 	if (status != MF_OK)
 		return status;
 	int64_t elapsed = subscriber->env->monotonic_us(subscriber->env->user) - begun;
-	if (report.damaged_snapshots > 0)
-		mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id, (long long)report.damaged_snapshots);
+	warn_of_passed_over(subscriber, doc_id, &report);
 	if (at_lsn == INT64_MAX)
 		mf_recorder_recovery(subscriber->recorder, elapsed);
 	if (at_lsn == INT64_MAX && mf_state_lsn(*out) > 0)
-		mf_snapshot_policy_loaded(subscriber->policy, doc_id, mf_state_lsn(*out), report.events, report.bytes);
-	if (out_report)
-		*out_report = (struct mf_recovery_report){
-			.lsn = mf_state_lsn(*out),
-			.snapshot_lsn = report.snapshot_lsn,
-			.events_replayed = (int64_t)report.events,
-			.damaged_snapshots = report.damaged_snapshots,
-			.elapsed_us = elapsed,
-		};
+		count_recovery(subscriber, doc_id, *out, &report, elapsed);
+	if (out_report) {
+		mf_replay_fill_report(&report, *out, out_report);
+		out_report->elapsed_us = elapsed;
+	}
 	return MF_OK;
 }
 
@@ -131,6 +146,7 @@ static void forget(void *user, const char *doc_id)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
 	mf_snapshot_policy_forget(subscriber->policy, doc_id);
+	mf_snapshotter_forget(subscriber->snapshotter, doc_id);
 }
 
 /* ---- life ---- */

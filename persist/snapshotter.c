@@ -8,6 +8,7 @@
 #include "persist/env.h"
 #include "persist/metrics.h"
 #include "persist/record.h"
+#include "persist/snapshot_bases.h"
 #include "persist/ticket.h"
 #include <moduforge/value.h>
 
@@ -16,15 +17,17 @@
 struct job {
 	struct job *next;
 	struct mf_state *state;
+	bool forgotten; /* the document was let go meanwhile */
 	char doc_id[];
 };
 
 struct mf_snapshotter {
 	struct mf_snapshotter_options options;
+	struct mf_snapshot_bases *bases;
 	pthread_mutex_t writing; /* one snapshot or compaction at a time; taken before mutex */
 	pthread_mutex_t mutex;   /* guards what follows */
 	pthread_cond_t changed;
-	struct job *head, **tail;
+	struct job *head, **tail, *at_work;
 	size_t count;
 	bool running, working, paused, ending;
 	pthread_t thread;
@@ -35,7 +38,8 @@ enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, 
 	struct mf_snapshotter *snapshotter = mf_calloc(1, sizeof(*snapshotter));
 	if (!snapshotter)
 		return MF_ERR_NO_MEMORY;
-	if (mf_cond_init(&snapshotter->changed)) {
+	if (mf_snapshot_bases_new(options->persist, &snapshotter->bases) != MF_OK || mf_cond_init(&snapshotter->changed)) {
+		mf_snapshot_bases_free(snapshotter->bases);
 		mf_free(snapshotter);
 		return MF_ERR_NO_MEMORY;
 	}
@@ -54,6 +58,7 @@ void mf_snapshotter_free(struct mf_snapshotter *snapshotter)
 	pthread_mutex_destroy(&snapshotter->mutex);
 	pthread_mutex_destroy(&snapshotter->writing);
 	pthread_cond_destroy(&snapshotter->changed);
+	mf_snapshot_bases_free(snapshotter->bases);
 	mf_free(snapshotter);
 }
 
@@ -74,20 +79,62 @@ static const struct mf_env *env_of(const struct mf_snapshotter *snapshotter)
 	return snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_os();
 }
 
+static enum mf_status encode_on(const struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_snapshot *out, bool *out_fits,
+				struct mf_error *error)
+{
+	struct mf_snapshot_base base;
+	*out_fits = false;
+	if (!mf_snapshot_bases_get(snapshotter->bases, doc_id, mf_state_lsn(state), &base))
+		return MF_OK;
+	enum mf_status status = mf_snapshot_encode_on(doc_id, &base, state, snapshotter->options.persist, out, out_fits, error);
+	mf_state_unref((struct mf_state *)base.state);
+	return status;
+}
+
+/* writing held. Incremental if it can be: MF_ERR_NOT_FOUND then says that its base has gone meanwhile. */
+static enum mf_status store_snapshot(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, bool whole, struct mf_snapshot *out, struct mf_error *error)
+{
+	struct mf_snapshot snapshot;
+	bool fits = false;
+	enum mf_status status = whole ? MF_OK : encode_on(snapshotter, doc_id, state, &snapshot, &fits, error);
+	if (status == MF_OK && !fits)
+		status = mf_snapshot_encode(doc_id, state, snapshotter->options.persist, &snapshot, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_store_write_snapshot(snapshotter->options.store, &snapshot, error);
+	if (status == MF_OK)
+		*out = snapshot;
+	else
+		mf_snapshot_deinit(&snapshot);
+	return status;
+}
+
+/* writing held. A snapshot that is stored is stored, whatever becomes of the older ones. */
+static void prune(const struct mf_snapshotter *snapshotter, const char *doc_id)
+{
+	struct mf_store *store = snapshotter->options.store;
+	struct mf_error error = {0};
+	if (store->ops->prune_snapshots && mf_store_prune_snapshots(store, doc_id, snapshotter->options.persist->keep_snapshots, &error) != MF_OK)
+		mf_logf(&snapshotter->options.persist->logger, MF_LOG_WARNING, "document '%.100s': older snapshots could not be deleted, and are tried again after the next one: %s", doc_id,
+			error.message);
+}
+
 enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error)
 {
 	struct mf_snapshot snapshot;
 	const struct mf_env *env = env_of(snapshotter);
-	int64_t begun = env->monotonic_us(env->user);
-	enum mf_status status = mf_snapshot_encode(doc_id, state, snapshotter->options.persist, &snapshot, error);
-	if (status != MF_OK)
-		return status;
 	mf_snapshotter_lock(snapshotter);
-	status = mf_store_write_snapshot(snapshotter->options.store, &snapshot, error);
-	mf_snapshotter_unlock(snapshotter);
-	if (status == MF_OK)
+	int64_t begun = env->monotonic_us(env->user);
+	enum mf_status status = store_snapshot(snapshotter, doc_id, state, false, &snapshot, error);
+	if (status == MF_ERR_NOT_FOUND)
+		status = store_snapshot(snapshotter, doc_id, state, true, &snapshot, error);
+	if (status == MF_OK) {
 		mf_recorder_snapshot(snapshotter->options.recorder, env->monotonic_us(env->user) - begun, snapshot.state_len, mf_snapshot_raw_len(&snapshot));
-	mf_snapshot_deinit(&snapshot);
+		mf_snapshot_bases_put(snapshotter->bases, &snapshot, state);
+		prune(snapshotter, doc_id);
+		mf_snapshot_deinit(&snapshot);
+	}
+	mf_snapshotter_unlock(snapshotter);
 	return status;
 }
 
@@ -129,8 +176,15 @@ static void *work(void *argument)
 			continue;
 		}
 		snapshotter->working = true;
+		snapshotter->at_work = job;
 		pthread_mutex_unlock(&snapshotter->mutex);
 		do_job(snapshotter, job);
+		pthread_mutex_lock(&snapshotter->mutex);
+		snapshotter->at_work = NULL;
+		bool forgotten = job->forgotten;
+		pthread_mutex_unlock(&snapshotter->mutex);
+		if (forgotten)
+			mf_snapshot_bases_forget(snapshotter->bases, job->doc_id);
 		free_job(job);
 		pthread_mutex_lock(&snapshotter->mutex);
 		snapshotter->working = false;
@@ -152,6 +206,7 @@ static bool replace(struct mf_snapshotter *snapshotter, const char *doc_id, cons
 		return false;
 	mf_state_unref(job->state);
 	job->state = mf_state_ref(state);
+	job->forgotten = false;
 	return true;
 }
 
@@ -173,6 +228,7 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	snapshotter->running = true;
 	memcpy(job->doc_id, doc_id, len);
 	job->state = mf_state_ref(state);
+	job->forgotten = false;
 	job->next = NULL;
 	*snapshotter->tail = job;
 	snapshotter->tail = &job->next;
@@ -189,6 +245,17 @@ void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, 
 	pthread_mutex_unlock(&snapshotter->mutex);
 	if (status != MF_OK)
 		snapshotter->options.ended(snapshotter->options.user, doc_id, mf_state_lsn(state), &error);
+}
+
+void mf_snapshotter_forget(struct mf_snapshotter *snapshotter, const char *doc_id)
+{
+	pthread_mutex_lock(&snapshotter->mutex);
+	for (struct job *job = snapshotter->head; job; job = job->next)
+		job->forgotten |= strcmp(job->doc_id, doc_id) == 0;
+	if (snapshotter->at_work)
+		snapshotter->at_work->forgotten |= strcmp(snapshotter->at_work->doc_id, doc_id) == 0;
+	pthread_mutex_unlock(&snapshotter->mutex);
+	mf_snapshot_bases_forget(snapshotter->bases, doc_id);
 }
 
 /* ---- the end ---- */

@@ -1,7 +1,8 @@
 /* snapshotter.h - takes the snapshots that the policy finds due, on a thread of its own.
  *
  * The thread starts with the first job. One job a document at most: a newer state replaces the one that waits.
- * States are immutable, so nothing is held up while they are written.
+ * States are immutable, so nothing is held up while they are written. A snapshot builds on the one before, where
+ * that pays (snapshot_bases.h); when it is stored, older ones that are not needed any more go.
  *
  * Thread: any. */
 #pragma once
@@ -25,6 +26,8 @@ enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, 
 void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state);
 /* One snapshot, here and now; serialised with the thread's. */
 enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error);
+/* The document was let go: its next snapshot is whole. */
+void mf_snapshotter_forget(struct mf_snapshotter *snapshotter, const char *doc_id);
 /* Compaction and snapshots do not run at the same time. */
 void mf_snapshotter_lock(struct mf_snapshotter *snapshotter);
 void mf_snapshotter_unlock(struct mf_snapshotter *snapshotter);

@@ -31,8 +31,9 @@ static const struct mf_option options[] = {
 	{.name = "snapshot_every_ms", .type = MF_OPTION_INT, .default_text = "300000", .min = 0, .max = INT64_MAX, .help = "Take a snapshot at the first commit after so many milliseconds; 0 = off."},
 	{.name = "strategy", .type = MF_OPTION_ENUM, .default_text = "fixed", .choices = "fixed|adaptive", .help = "adaptive replaces the limits of events and bytes by ones that follow event rate and size."},
 	{.name = "recovery_target_ms", .type = MF_OPTION_INT, .default_text = "0", .min = 0, .max = INT64_MAX, .help = "Take a snapshot when replaying the events since the last one would take longer, as measured; 0 = off."},
-	{.name = "keep_snapshots", .type = MF_OPTION_INT, .default_text = "2", .min = 1, .max = 1000, .help = "How many of the newest snapshots compaction keeps, each with the events after it."},
-	{.name = "full_snapshot_every", .type = MF_OPTION_INT, .default_text = "8", .min = 1, .max = 1000, .help = "At least every so many snapshots one holds the whole state; in this version all of them do."},
+	{.name = "keep_snapshots", .type = MF_OPTION_INT, .default_text = "2", .min = 1, .max = 1000, .help = "How many of the newest snapshots of a document are kept, with those that they build on; compaction keeps the events after the oldest of them."},
+	{.name = "full_snapshot_every", .type = MF_OPTION_INT, .default_text = "8", .min = 1, .max = 1000, .help = "At least every so many snapshots one holds the whole state; the others hold what changed since the one before. 1 = all are whole."},
+	{.name = "fallback_max_events", .type = MF_OPTION_INT, .default_text = "1000000", .min = 0, .max = INT64_MAX, .help = "How many events may be replayed to recover a document whose newest snapshot cannot be used, before that is an error; 0 = any number."},
 	{.name = "compression", .type = MF_OPTION_BOOL, .default_text = "true", .help = "Compress large steps and snapshots with zstd."},
 	{.name = "compression_level", .type = MF_OPTION_INT, .default_text = "3", .min = 1, .max = 19, .help = "The zstd level: higher is smaller and slower."},
 	{.name = "compression_threshold", .type = MF_OPTION_INT, .default_text = "1024", .min = 0, .max = UINT32_MAX, .help = "Only steps of more bytes than this, per transaction, are compressed."},
@@ -190,6 +191,7 @@ static enum mf_status read_recover(void *user, const char *doc_id, int64_t at_ls
 		.batch = instance->options.recovery_batch,
 		.history_limit = instance->options.history_limit,
 		.at_lsn = at_lsn == INT64_MAX ? 0 : at_lsn,
+		.fallback_max_events = instance->options.fallback_max_events ? instance->options.fallback_max_events : UINT64_MAX,
 	};
 	struct mf_recovery_report report;
 	enum mf_status status = mf_recover_state(instance->store, doc_id, instance->registry, &recovery, out, &report, error);
@@ -197,6 +199,9 @@ static enum mf_status read_recover(void *user, const char *doc_id, int64_t at_ls
 		return status;
 	if (report.damaged_snapshots > 0)
 		mf_logf(&instance->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id, (long long)report.damaged_snapshots);
+	if (report.stale_snapshots > 0)
+		mf_logf(&instance->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) were made with other versions than are here; %lld entries of its undo history could not be read", doc_id,
+			(long long)report.stale_snapshots, (long long)report.dropped_entries);
 	if (out_report)
 		*out_report = report;
 	return MF_OK;
@@ -274,6 +279,7 @@ static void read_config(struct instance *instance, const struct mf_config *confi
 	persist->recovery_target_ms = (uint64_t)mf_config_int(config, "recovery_target_ms");
 	persist->keep_snapshots = (uint32_t)mf_config_int(config, "keep_snapshots");
 	persist->full_snapshot_every = (uint32_t)mf_config_int(config, "full_snapshot_every");
+	persist->fallback_max_events = (uint64_t)mf_config_int(config, "fallback_max_events");
 	persist->compression = mf_config_bool(config, "compression");
 	persist->compression_level = (int)mf_config_int(config, "compression_level");
 	persist->compression_threshold = (uint32_t)mf_config_int(config, "compression_threshold");

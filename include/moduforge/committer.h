@@ -61,6 +61,8 @@ struct mf_recovery_report {
 	int64_t damaged_snapshots; /* passed over */
 	int64_t elapsed_us;
 	struct mf_digest digest; /* only when asked for */
+	int64_t stale_snapshots; /* made with another version of a format, step type or state field: passed over, or used without what cannot be read */
+	int64_t dropped_entries; /* of the undo and redo stacks, for that */
 };
 
 struct mf_committer {

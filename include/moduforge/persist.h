@@ -49,6 +49,7 @@ struct mf_persist_options {
 	const struct mf_env *env;               /* opaque; NULL */
 	struct mf_logger logger;                /* silent */
 	bool metrics;                           /* true: count and measure (metrics.h) */
+	uint64_t fallback_max_events;           /* 1,000,000: to be replayed when the newest snapshot cannot be used; 0 = no limit */
 };
 MF_API void mf_persist_options_init(struct mf_persist_options *options); /* the defaults above */
 
@@ -75,6 +76,7 @@ struct mf_recovery_options {
 	uint32_t history_limit; /* 0 = 1000 */
 	int64_t at_lsn;         /* 0 = the newest; else the state just after this LSN */
 	bool want_digest;
+	uint64_t fallback_max_events; /* to be replayed when the newest snapshot cannot be used (else MF_ERR_CORRUPTED); 0 = 1,000,000; UINT64_MAX: no limit */
 };
 /* Newest valid snapshot plus every later event, through the step factories. A document without events is a new state. */
 MF_API MF_MUST_CHECK enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry,
@@ -93,9 +95,13 @@ MF_API MF_MUST_CHECK enum mf_status mf_event_encode(const char *doc_id, const st
 /* A snapshot of a state, to be given to mf_store_write_snapshot; mf_snapshot_deinit it. */
 MF_API MF_MUST_CHECK enum mf_status mf_snapshot_encode(const char *doc_id, const struct mf_state *state, const struct mf_persist_options *options,
 						       struct mf_snapshot *out, struct mf_error *error);
-/* Checked: checksum, format, digest. MF_ERR_CORRUPTED; MF_ERR_UNKNOWN_STEP. */
+/* Checked: checksum, format, digest. MF_ERR_CORRUPTED; MF_ERR_UNKNOWN_STEP. MF_ERR_INVALID: it is incremental (base_lsn is not 0). */
 MF_API MF_MUST_CHECK enum mf_status mf_snapshot_decode(const struct mf_snapshot *snapshot, const struct mf_step_registry *registry, size_t history_limit,
 						       struct mf_state **out, struct mf_error *error);
+/* The same for any snapshot of the store: what an incremental one builds on is read from there. MF_ERR_BUSY: what it
+ * builds on was deleted meanwhile, since there are newer ones. */
+MF_API MF_MUST_CHECK enum mf_status mf_snapshot_load(struct mf_store *store, const struct mf_snapshot *snapshot, const struct mf_step_registry *registry, size_t history_limit,
+						     struct mf_state **out, struct mf_error *error);
 
 #ifdef __cplusplus
 }

@@ -779,7 +779,7 @@ def nothing_but_errors_is_written_to_a_standard_error_that_is_no_terminal(work):
 
 
 def verify_ends_although_a_damaged_row_number_leads_back(work):
-    run(work / "s", [line for n in range(3) for line in (tr(insert(str(n))), {"doc": "d", "op": "snapshot"})])
+    run(work / "s", [line for n in range(3) for line in (tr(insert(str(n))), {"doc": "d", "op": "snapshot"})], config=config_with(work, keep_snapshots=3))
     db = sqlite3.connect(work / "s" / "store.db")
     root, size = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'snapshots'").fetchone()[0], db.execute("PRAGMA page_size").fetchone()[0]
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

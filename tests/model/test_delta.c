@@ -226,11 +226,21 @@ static void a_difference_fits_its_base_only(void **unused)
 
 /* ---- entries that cannot be read ---- */
 
-static struct mf_step_registry *only_set(void)
+/* All types of the small ones, test_remove in a version of its own. */
+static struct mf_step_registry *with_newer_remove(void)
 {
+	static struct mf_step_type newer;
 	struct mf_step_registry *registry;
 	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
-	assert_int_equal(mf_step_registry_add(registry, small_steps_set(), NULL), MF_OK);
+	for (size_t i = 0; i < mf_step_registry_count(small_registry); i++) {
+		const struct mf_step_type *type = mf_step_registry_item(small_registry, i);
+		if (strcmp(type->type_id, "test_remove") == 0) {
+			newer = *type;
+			newer.version++;
+			type = &newer;
+		}
+		assert_int_equal(mf_step_registry_add(registry, type, NULL), MF_OK);
+	}
 	return registry;
 }
 
@@ -242,8 +252,8 @@ static void p5_the_stacks_end_above_what_cannot_be_read(void **unused)
 	state = small_set_number(small_set_number(state, 2, 3), 3, 4);
 	struct mf_buffer delta = difference(base, state), whole = {0};
 	struct mf_digest digest = small_steps_digest(state);
-	struct mf_step_registry *registry = only_set();
-	struct mf_state_reading strict = {.registry = registry, .history_limit = LIMIT}, lenient = {.registry = registry, .history_limit = LIMIT, .drop_unreadable = true};
+	struct mf_step_registry *registry = with_newer_remove();
+	struct mf_state_reading strict = {.registry = registry, .history_limit = LIMIT}, lenient = {.registry = registry, .history_limit = LIMIT, .drop_changed = true};
 	struct mf_error error = {0};
 	assert_int_equal(patched(base, &delta, &strict, &made, &error), MF_ERR_UNKNOWN_STEP);
 	assert_non_null(strstr(error.message, "test_remove"));
@@ -264,6 +274,21 @@ static void p5_the_stacks_end_above_what_cannot_be_read(void **unused)
 	assert_int_equal(small_number_in(made), 1);
 	mf_state_unref(made);
 	mf_buffer_deinit(&whole);
+	mf_buffer_deinit(&delta);
+	mf_step_registry_free(registry);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static void a_missing_step_type_is_never_passed_over(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_set_number(small_state_new(LIMIT), 1, 1), *state = small_set_number(mf_state_ref(base), 2, 2), *made = NULL;
+	struct mf_buffer delta = difference(base, state);
+	struct mf_step_registry *registry;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	struct mf_state_reading lenient = {.registry = registry, .history_limit = LIMIT, .drop_changed = true};
+	assert_int_equal(patched(base, &delta, &lenient, &made, NULL), MF_ERR_UNKNOWN_STEP);
 	mf_buffer_deinit(&delta);
 	mf_step_registry_free(registry);
 	mf_state_unref(state);
@@ -438,6 +463,7 @@ int main(void)
 		cmocka_unit_test(states_that_do_not_follow_have_no_difference),
 		cmocka_unit_test(a_difference_fits_its_base_only),
 		cmocka_unit_test(p5_the_stacks_end_above_what_cannot_be_read),
+		cmocka_unit_test(a_missing_step_type_is_never_passed_over),
 		cmocka_unit_test(every_prefix_of_a_difference_is_corrupted),
 		cmocka_unit_test(flipped_bits_give_an_error_or_a_sound_state),
 		cmocka_unit_test(differences_that_make_no_tree_are_corrupted),

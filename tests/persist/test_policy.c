@@ -129,15 +129,47 @@ static void what_comes_during_an_attempt_counts_for_the_next_one(void **unused)
 	mf_snapshot_policy_free(policy);
 }
 
+static bool loaded(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t events, uint64_t bytes, int64_t elapsed_us)
+{
+	return mf_snapshot_policy_loaded(policy, doc_id, &(struct mf_recovered){lsn, events, bytes, elapsed_us});
+}
+
+static void a_long_recovery_makes_a_snapshot_due_at_once(void **unused)
+{
+	(void)unused;
+	struct mf_persist_options options = only(10, 1000, 0);
+	struct mf_snapshot_policy *policy = new_policy(&options);
+	assert_true(loaded(policy, "a", 10, 10, 10, 0));
+	assert_int_equal(commits_until_due(policy, "a", 1, 20), 0); /* the attempt has begun */
+	mf_snapshot_policy_end(policy, "a");
+	assert_int_equal(commits_until_due(policy, "a", 1, 20), 1); /* 20 came meanwhile */
+	assert_true(loaded(policy, "b", 3, 3, 1000, 0));
+	assert_false(loaded(policy, "b", 3, 3, 1000, 0)); /* counted already */
+	assert_false(loaded(policy, "c", 9, 9, 999, 1000000)); /* there is no target */
+	mf_snapshot_policy_free(policy);
+	options.recovery_target_ms = 50;
+	policy = new_policy(&options);
+	assert_false(loaded(policy, "a", 1, 1, 1, 50999));
+	assert_true(loaded(policy, "b", 1, 1, 1, 51000));
+	assert_false(loaded(policy, "c", 1, 0, 0, 51000)); /* the snapshot alone took so long: another one helps nobody */
+	mf_snapshot_policy_free(policy);
+	options.strategy = MF_STRATEGY_ADAPTIVE;
+	options.recovery_target_ms = 0;
+	policy = new_policy(&options);
+	assert_false(loaded(policy, "a", 999, 999, 99999999, 0));
+	assert_true(loaded(policy, "b", 1000, 1000, 1, 0));
+	mf_snapshot_policy_free(policy);
+}
+
 static void what_was_replayed_counts_after_a_restart(void **unused)
 {
 	(void)unused;
 	struct mf_persist_options options = only(10, 1000, 0);
 	struct mf_snapshot_policy *policy = new_policy(&options);
-	mf_snapshot_policy_loaded(policy, "a", 8, 8, 80);
-	mf_snapshot_policy_loaded(policy, "a", 8, 8, 80); /* recovered again: counted already */
+	assert_false(loaded(policy, "a", 8, 8, 80, 0));
+	assert_false(loaded(policy, "a", 8, 8, 80, 0)); /* recovered again: counted already */
 	assert_int_equal(commits_until_due(policy, "a", 1, 100), 2);
-	mf_snapshot_policy_loaded(policy, "b", 8, 1, 999);
+	assert_false(loaded(policy, "b", 8, 1, 999, 0));
 	assert_int_equal(commits_until_due(policy, "b", 1, 100), 1);
 	mf_snapshot_policy_free(policy);
 }
@@ -150,7 +182,7 @@ static void a_document_that_was_let_go_is_counted_anew(void **unused)
 	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
 	mf_snapshot_policy_forget(policy, "a");
 	mf_snapshot_policy_forget(policy, "nobody");
-	mf_snapshot_policy_loaded(policy, "a", 2, 1, 1); /* there is a snapshot at 1 */
+	assert_false(loaded(policy, "a", 2, 1, 1, 0)); /* there is a snapshot at 1 */
 	assert_int_equal(commits_until_due(policy, "a", 1, 9), 2);
 	mf_snapshot_policy_forget(policy, "a"); /* while the attempt is under way: it goes when that ends */
 	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
@@ -158,7 +190,7 @@ static void a_document_that_was_let_go_is_counted_anew(void **unused)
 	mf_snapshot_policy_end(policy, "a");
 	assert_int_equal(commits_until_due(policy, "a", 1, 9), 3);
 	mf_snapshot_policy_forget(policy, "a"); /* and stays when it was recovered before the end */
-	mf_snapshot_policy_loaded(policy, "a", 5, 0, 0);
+	assert_false(loaded(policy, "a", 5, 0, 0, 0));
 	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
 	mf_snapshot_policy_end(policy, "a");
 	assert_int_equal(commits_until_due(policy, "a", 1, 9), 1);
@@ -262,6 +294,7 @@ int main(void)
 		cmocka_unit_test(every_document_counts_for_itself),
 		cmocka_unit_test(what_comes_during_an_attempt_counts_for_the_next_one),
 		cmocka_unit_test(what_was_replayed_counts_after_a_restart),
+		cmocka_unit_test(a_long_recovery_makes_a_snapshot_due_at_once),
 		cmocka_unit_test(a_document_that_was_let_go_is_counted_anew),
 		cmocka_unit_test(a_snapshot_by_hand_resets_the_counters_of_a_current_state),
 		cmocka_unit_test(time_is_measured_on_the_monotonic_clock),

@@ -9,6 +9,7 @@
 #include "fake_store.h"
 #include "model/mem.h"
 #include "model/transaction.h"
+#include "persist/recovery.h"
 #include "small_steps.h"
 #include <moduforge/value.h>
 
@@ -453,10 +454,13 @@ static void f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn
 	(void)unused;
 	mf_persist_options_init(&options);
 	options.snapshot_every_n_events = 7;
+	options.keep_snapshots = 1000;
+	options.full_snapshot_every = 4;
 	open_on(fake_store_new(true));
 	run_writers();
 	assert_int_equal(subject.committer->drain(subject.committer->user, MF_WAIT_FOREVER, NULL), MF_OK);
 	struct fake_store *fake = subject.fake;
+	const struct mf_replay_options from_events = {.batch = 100, .history_limit = 100, .committed = INT64_MAX, .snapshot_at_most = 0};
 	int compared = 0;
 	for (int i = 0; i < THREADS; i++) {
 		int64_t lsns[64] = {0};
@@ -468,12 +472,11 @@ static void f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn
 			struct mf_state *kept, *replayed;
 			assert_int_equal(mf_store_latest_snapshot(&fake->base, doc_id, lsns[at], &snapshot, NULL), MF_OK);
 			assert_int_equal(snapshot.upto_lsn, lsns[at]);
-			assert_int_equal(mf_snapshot_decode(&snapshot, small_registry, 100, &kept, NULL), MF_OK);
+			assert_int_equal(mf_snapshot_load(&fake->base, &snapshot, small_registry, 100, &kept, NULL), MF_OK);
 			mf_snapshot_deinit(&snapshot);
-			/* By the events alone: the first snapshot that would help is hidden. */
-			fake->spoiled_snapshots[0] = lsns[at];
-			assert_int_equal(subject.committer->recover(subject.committer->user, doc_id, lsns[at], &replayed, NULL, NULL), MF_OK);
-			fake->spoiled_snapshots[0] = 0;
+			struct mf_replay_options replay = from_events;
+			replay.at_lsn = lsns[at];
+			assert_int_equal(mf_replay(&fake->base, doc_id, small_registry, &replay, &replayed, NULL, NULL), MF_OK);
 			struct mf_digest digest = small_steps_digest(replayed);
 			small_assert_digest(kept, &digest);
 			assert_int_equal(mf_state_lsn(replayed), lsns[at]);
