@@ -10,13 +10,13 @@ from pathlib import Path
 def compiles(compiler, language, root, header):
     public = header.is_relative_to(root / "include")
     name = header.relative_to(root / "include" if public else root)
-    flags = ["-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{root / 'include'}"]
-    if language == "c++":
-        flags.append("-std=c++17")
+    flags = ["-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-I{root / 'include'}"]
+    if public: # as a stranger may be strict
+        flags += ["-std=c++17" if language == "c++" else "-std=c11", "-Wpedantic"]
         if 'extern "C" {' not in header.read_text():
             return False, "its functions would be looked for under C++ names: extern \"C\" is missing"
-    if not public:
-        flags.append(f"-I{root}")
+    else:
+        flags += ["-D_GNU_SOURCE", f"-I{root}"]
     run = subprocess.run([compiler, *flags, "-"], input=f"#include <{name}>\n", text=True, capture_output=True)
     return run.returncode == 0, run.stderr
 
