@@ -8,7 +8,7 @@
 #include "host/commands.h"
 #include "host/nearest.h"
 #include "host/table.h"
-#include "host/visible.h"
+#include "host/say.h"
 
 #ifndef MF_VERSION
 #define MF_VERSION "unknown"
@@ -74,7 +74,7 @@ static const char *store_option(const struct mf_option *option, const char *valu
 {
 	char *field = (char *)args + option->place;
 	args->given |= option->bit;
-	if (option->kind == MF_WORD_NONE)
+	if (option->kind == MF_WORD_NONE || !value)
 		return NULL;
 	if (option->kind == MF_WORD_NUMBER)
 		return read_number(option, value, (int64_t *)(void *)field);

@@ -4,7 +4,7 @@
 #include "host/progress.h"
 #include "host/proof.h"
 #include "host/session.h"
-#include "host/visible.h"
+#include "host/say.h"
 
 #include <stdio.h>
 #include <time.h>

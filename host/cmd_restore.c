@@ -4,7 +4,7 @@
 #include "host/listing.h"
 #include "host/progress.h"
 #include "host/session.h"
-#include "host/visible.h"
+#include "host/say.h"
 
 #include <moduforge/backup.h>
 

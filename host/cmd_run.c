@@ -6,7 +6,7 @@
 #include "host/run_acks.h"
 #include "host/run_request.h"
 #include "host/session.h"
-#include "host/visible.h"
+#include "host/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "host/visible.h"
+#include "host/say.h"
 
 bool mf_follow_init(struct mf_follow *follow)
 {

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "host/session.h"
-#include "host/visible.h"
+#include "host/say.h"
 
 /* ---- one answer ---- */
 static void write_ok(struct mf_output *out, const struct mf_ack *ack)

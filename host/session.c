@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/visible.h"
+#include "host/say.h"
 
 #ifndef MF_INSTALLED_CONFIG
 #define MF_INSTALLED_CONFIG "/usr/local/etc/moduforge/plugins.json"

@@ -1,20 +1,13 @@
 #include "host/visible.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "host/progress.h"
-
-#define SENTENCE_MAX 8192
 
 size_t mf_utf8_next(const char *text, unsigned *out_code)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *at = (const unsigned char *)text;
-	size_t len = at[0] < 0x80 ? 1 : at[0] >= 0xF0 ? 4
-				: at[0] >= 0xE0       ? 3
-						      : 2;
+	size_t len = at[0] < 0x80 ? 1 : at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
 	uint32_t code = len == 1 ? at[0] : at[0] & (0xFFu >> (len + 1));
 	if (len > 1 && (at[0] < 0xC2 || at[0] > 0xF4))
 		return 0;
@@ -32,7 +25,12 @@ static bool is_hidden(unsigned code)
 {
 	static const struct {
 		unsigned first, last;
-	} ranges[] = {{0x00, 0x1F}, {0x7F, 0x9F}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605}, {0x61C, 0x61C}, {0x6DD, 0x6DD}, {0x70F, 0x70F}, {0x890, 0x891}, {0x8E2, 0x8E2}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164}, {0xE000, 0xF8FF}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0x10FFFF}};
+	} ranges[] = {
+		{0x00, 0x1F}, {0x7F, 0x9F}, {0xAD, 0xAD}, {0x34F, 0x34F}, {0x600, 0x605}, {0x61C, 0x61C}, {0x6DD, 0x6DD},
+		{0x70F, 0x70F}, {0x890, 0x891}, {0x8E2, 0x8E2}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x200B, 0x200F},
+		{0x2028, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164}, {0xE000, 0xF8FF}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0},
+		{0xFFF0, 0xFFFB}, {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0x10FFFF},
+	};
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
 		if (code >= ranges[i].first && code <= ranges[i].last)
 			return true;
@@ -67,22 +65,4 @@ size_t mf_visible_json(const char *text, char out[MF_VISIBLE_MAX])
 	else if (is_hidden(code) && code != '\n')
 		snprintf(out, MF_VISIBLE_MAX, "\\u%04x\\u%04x", 0xD800 + ((code - 0x10000) >> 10), 0xDC00 + (code & 0x3FF));
 	return len > 0 ? len : 1;
-}
-
-void mf_say(const char *format, ...)
-{
-	char sentence[SENTENCE_MAX], piece[MF_VISIBLE_MAX];
-	va_list values;
-	va_start(values, format);
-	vsnprintf(sentence, sizeof(sentence), format, values);
-	va_end(values);
-	mf_progress_hide();
-	flockfile(stderr);
-	fputs("mf: ", stderr);
-	for (const char *at = sentence; *at;) {
-		at += mf_visible_next(at, false, piece);
-		fputs(piece, stderr);
-	}
-	fputc('\n', stderr);
-	funlockfile(stderr);
 }

@@ -15,5 +15,3 @@ size_t mf_utf8_next(const char *text, unsigned *out_code);
 size_t mf_visible_next(const char *text, bool ascii, char out[MF_VISIBLE_MAX]);
 /* For text that is JSON: what to write in place of the character, or "" where it may stay. */
 size_t mf_visible_json(const char *text, char out[MF_VISIBLE_MAX]);
-/* "mf: ", the sentence made visible, and a newline, on standard error: all that the program says there goes through this. */
-__attribute__((format(printf, 1, 2))) void mf_say(const char *format, ...);

@@ -28,7 +28,7 @@ static void print_valued(void)
 static void print_choice(const char *words)
 {
 	fputs("_mf_reply -W '", stdout);
-	for (; *words; words++)
+	for (; words && *words; words++)
 		putchar(*words == '|' ? ' ' : *words);
 	fputs("'", stdout);
 }

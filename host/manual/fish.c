@@ -31,7 +31,7 @@ static void print_value(enum mf_word_kind kind, const char *value)
 	case MF_WORD_DIRECTORY: fputs(" -x -a '(__fish_complete_directories)'", stdout); break;
 	case MF_WORD_CHOICE:
 		fputs(" -x -a '", stdout);
-		for (; *value; value++)
+		for (; value && *value; value++)
 			putchar(*value == '|' ? ' ' : *value);
 		putchar('\'');
 		break;

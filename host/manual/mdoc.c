@@ -63,11 +63,12 @@ static void print_clause(const char *clause)
 static void print_word(void *user, const struct mf_synopsis_word *word)
 {
 	(void)user;
+	const char *value = word->option ? word->option->value : word->operand->name;
 	fputs(word->optional ? " Oo" : "", stdout);
 	if (word->option)
 		printf(" Fl -%s", word->option->name + 2);
-	if (word->operand || word->option->value)
-		printf(" Ar %s", word->operand ? word->operand->name : word->option->value);
+	if (value)
+		printf(" Ar %s", value);
 	fputs(word->optional ? " Oc" : "", stdout);
 }
 

@@ -24,7 +24,7 @@ static void print_action(enum mf_word_kind kind, const char *value)
 	case MF_WORD_COMMAND: fputs("_mf_commands", stdout); break;
 	case MF_WORD_CHOICE:
 		putchar('(');
-		for (; *value; value++)
+		for (; value && *value; value++)
 			putchar(*value == '|' ? ' ' : *value);
 		putchar(')');
 		break;

@@ -28,10 +28,6 @@ static int pipe_end;
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
-void *malloc(size_t size);
-void *calloc(size_t count, size_t size);
-void *realloc(void *memory, size_t size);
-
 static uint64_t countdown; /* 0: none fails */
 
 static bool fails(void)
