@@ -407,7 +407,7 @@ static enum mf_status check_log(struct mf_sql *sql, struct mf_error *error)
 	if (rc == SQLITE_OK)
 		return MF_OK;
 	enum mf_status status = status_of(rc, (rc & 0xff) == SQLITE_IOERR ? log_errno(sql) : 0);
-	return mf_error_set(error, status, "a part of the transaction could not be written: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(status));
+	return mf_error_set(error, status, "%.220s: a part of the transaction could not be written: %s (SQLite %d)%s", file_of(sql), sqlite3_errstr(rc), rc, advice_for(status));
 }
 
 enum mf_status mf_sql_commit(struct mf_sql *sql, struct mf_error *error)
@@ -478,7 +478,7 @@ enum mf_status mf_sql_sync_log(struct mf_sql *sql, struct mf_error *error)
 	int rc = mf_log_sync(sql->log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 	if (rc == SQLITE_OK)
 		return MF_OK;
-	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "syncing the log failed: %s (SQLite %d)%s", sqlite3_errstr(rc), rc, advice_for(MF_ERR_UNKNOWN_OUTCOME));
+	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "%.220s: syncing the log failed: %s (SQLite %d)%s", file_of(sql), sqlite3_errstr(rc), rc, advice_for(MF_ERR_UNKNOWN_OUTCOME));
 }
 
 int64_t mf_sql_log_pages(const struct mf_sql *sql)

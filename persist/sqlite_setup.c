@@ -12,7 +12,8 @@ enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const
 {
 	int code = (int)-result;
 	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : mf_sql_out_of_space(code) ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
-	return mf_error_set(error, status, "cannot %s %.300s: %s", doing, path, strerror(code));
+	const char *advice = status == MF_ERR_STORAGE_FULL ? "; free some space, then go on" : status == MF_ERR_IO ? "; check the path, the permissions and the device" : "";
+	return mf_error_set(error, status, "cannot %s %.300s: %s%s", doing, path, strerror(code), advice);
 }
 
 static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, struct mf_stmt **out, size_t count, struct mf_error *error)
