@@ -56,10 +56,11 @@ static enum mf_status check_options(const struct mf_follow_options *options, mf_
 	return check_place(options, error);
 }
 
-/* An older caller's struct is shorter. */
-static enum mf_status take_options(const struct mf_follow_options *given, struct mf_follow_options *out, struct mf_error *error)
+enum mf_status mf_follow_options_take(const struct mf_follow_options *given, struct mf_follow_options *out, struct mf_error *error)
 {
 	mf_follow_options_init(out);
+	if (!given)
+		return MF_OK;
 	if (given->size < offsetof(struct mf_follow_options, topics) || given->size > sizeof(*given))
 		return mf_error_set(error, MF_ERR_INVALID, "the options say they are %zu bytes long, %zu are known; begin with mf_follow_options_init", given->size, sizeof(*given));
 	memcpy(out, given, given->size);
@@ -82,7 +83,7 @@ enum mf_status mf_bus_follow(struct mf_bus *bus, const struct mf_follow_options 
 {
 	struct mf_follow_options options;
 	struct mf_follow *follow;
-	enum mf_status status = take_options(given, &options, error);
+	enum mf_status status = mf_follow_options_take(given, &options, error);
 	if (status == MF_OK)
 		status = check_options(&options, handler, error);
 	if (status == MF_OK)
@@ -191,6 +192,11 @@ enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, str
 	}
 	pthread_mutex_unlock(&feed->mutex);
 	return first;
+}
+
+bool mf_bus_inside_follower(const struct mf_bus *bus)
+{
+	return mf_follow_inside(&bus->feed);
 }
 
 /* ---- the application's loop ---- */

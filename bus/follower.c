@@ -170,7 +170,8 @@ static void succeeded(struct mf_follow *follow)
 {
 	if (follow->failed_in_row == 0)
 		return;
-	mf_logf(&follow->feed->logger, MF_LOG_INFO, "follower '%.100s': goes on after %u failures", follow->name, follow->failed_in_row);
+	if (!is_to_stop(follow)) /* who stopped it may have closed the logger too */
+		mf_logf(&follow->feed->logger, MF_LOG_INFO, "follower '%.100s': goes on after %u failures", follow->name, follow->failed_in_row);
 	follow->failed_in_row = 0;
 	pthread_mutex_lock(&follow->feed->mutex);
 	follow->retry_at_us = 0;
@@ -262,6 +263,12 @@ static enum mf_status decode(const struct mf_follow *follow, const struct mf_eve
 	return status;
 }
 
+static bool another_follows(const struct mf_follow *follow)
+{
+	const struct mf_event *next = follow->events + 1;
+	return follow->event_count > 1 && next->lsn == next[-1].lsn + 1 && (follow->options.topics & (uint32_t)mf_topic_of_action(next->action));
+}
+
 static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_event *event, struct mf_error *error)
 {
 	struct mf_transaction *transaction = NULL;
@@ -273,6 +280,7 @@ static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_ev
 		.epoch = event->epoch,
 		.ts_us = event->ts_us,
 		.event = event,
+		.more = another_follows(follow),
 	};
 	if (!follow->options.undecoded) {
 		publication.status = decode(follow, event, &transaction, &why);

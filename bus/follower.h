@@ -44,6 +44,7 @@ struct mf_follow {
 	struct mf_follow *next; /* in the feed's list */
 	unsigned refs;
 	enum mf_follower_state state;
+	int64_t newest;        /* published when it was started: it can have seen no more */
 	bool begun;            /* (d) */
 	char *notice;          /* (d) that it was set back, still to be delivered; NULL: none */
 	int64_t lsn, epoch;    /* (d) */

@@ -31,7 +31,7 @@ static enum mf_status own_place(const struct mf_follow *follow, struct place *ou
 	return MF_OK;
 }
 
-static enum mf_status find_place(struct mf_follow *follow, const struct mf_event_source *source, int64_t published, struct place *out, struct mf_error *error)
+static enum mf_status find_place(struct mf_follow *follow, const struct mf_event_source *source, struct place *out, struct mf_error *error)
 {
 	const struct mf_follow_options *options = &follow->options;
 	struct mf_error why = {0};
@@ -50,14 +50,14 @@ static enum mf_status find_place(struct mf_follow *follow, const struct mf_event
 		return status;
 	}
 	if (options->from == MF_FOLLOW_FROM_NOW)
-		*out = (struct place){.epoch = source->epoch(source->user), .lsn = published};
+		*out = (struct place){.epoch = source->epoch(source->user), .lsn = follow->newest};
 	if (options->from == MF_FOLLOW_FROM_PLACE)
 		*out = (struct place){.epoch = options->start_epoch, .lsn = options->start_lsn};
 	return MF_OK;
 }
 
 /* The LSN up to which what it has seen is still what the store has. */
-static enum mf_status still_true(const struct mf_event_source *source, const struct place *place, int64_t published, int64_t *out_lsn, struct mf_error *error)
+static enum mf_status still_true(const struct mf_follow *follow, const struct mf_event_source *source, const struct place *place, int64_t *out_lsn, struct mf_error *error)
 {
 	int64_t now = source->epoch(source->user), end = INT64_MAX;
 	enum mf_status status = MF_OK;
@@ -65,7 +65,7 @@ static enum mf_status still_true(const struct mf_event_source *source, const str
 		status = source->epoch_end(source->user, place->epoch > now ? now - 1 : place->epoch, &end, error);
 	if (status != MF_OK)
 		return status;
-	end = end < published ? end : published;
+	end = end < follow->newest ? end : follow->newest;
 	*out_lsn = place->lsn < end ? place->lsn : end;
 	return MF_OK;
 }
@@ -106,12 +106,9 @@ static enum mf_status begin(struct mf_follow *follow, const struct mf_event_sour
 {
 	char *notice = NULL;
 	int64_t lsn = 0;
-	pthread_mutex_lock(&follow->feed->mutex);
-	int64_t published = follow->feed->published;
-	pthread_mutex_unlock(&follow->feed->mutex);
-	enum mf_status status = follow->options.place ? MF_OK : find_place(follow, source, published, place, error);
+	enum mf_status status = follow->options.place ? MF_OK : find_place(follow, source, place, error);
 	if (status == MF_OK)
-		status = still_true(source, place, published, &lsn, error);
+		status = still_true(follow, source, place, &lsn, error);
 	if (status == MF_OK && lsn < place->lsn)
 		status = set_back(follow, place, lsn, &notice, error);
 	if (status == MF_OK)

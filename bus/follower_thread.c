@@ -1,9 +1,7 @@
 /* follower_thread.c - who drives a follower, and how it ends. */
-#include <signal.h>
-#include <stdio.h>
-
 #include "bus/follower.h"
 #include "bus/loop.h"
+#include "model/thread.h"
 
 #define STEP_EVENTS 64
 
@@ -78,25 +76,11 @@ static void *run(void *argument)
 	return NULL;
 }
 
-/* Signals are the application's: none is taken here. */
-static int create_thread(struct mf_follow *follow)
-{
-	sigset_t all, before;
-	char name[16];
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = pthread_create(&follow->thread, NULL, run, follow);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc)
-		return rc;
-	snprintf(name, sizeof(name), "mf:%.12s", follow->name);
-	pthread_setname_np(follow->thread, name);
-	return 0;
-}
-
 enum mf_status mf_follow_start(struct mf_follow *follow, struct mf_error *error)
 {
 	follow->asleep = true;
+	if (!follow->begun)
+		follow->newest = follow->feed->published;
 	if (follow->options.on == MF_FOLLOW_ON_LOOP) {
 		mf_loop_wake(follow->feed->loop);
 		return MF_OK;
@@ -109,7 +93,7 @@ enum mf_status mf_follow_start(struct mf_follow *follow, struct mf_error *error)
 		return MF_OK;
 	follow->refs++;
 	drive_begin(follow);
-	int rc = create_thread(follow);
+	int rc = mf_thread_start(&follow->thread, follow->name, run, follow);
 	if (rc) {
 		follow->driven = false;
 		follow->refs--;

@@ -135,9 +135,11 @@ enum mf_status mf_entry_start(struct mf_entry *entry, struct mf_error *error)
 
 enum mf_status mf_entry_stop(struct mf_entry *entry, struct mf_error *error)
 {
-	mf_registrar_unsubscribe(&entry->registrar);
 	struct mf_error given = {0};
-	enum mf_status status = entry->plugin.stop ? entry->plugin.stop(entry->instance, &given) : MF_OK;
+	enum mf_status status = mf_registrar_unsubscribe(&entry->registrar, error);
+	if (status != MF_OK) /* its handler is at work: what that uses may not be taken away */
+		return prefixed(entry, status, error);
+	status = entry->plugin.stop ? entry->plugin.stop(entry->instance, &given) : MF_OK;
 	entry->state = MF_ENTRY_STOPPED;
 	return foreign(entry, "stop", status, &given, error);
 }

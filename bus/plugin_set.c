@@ -380,7 +380,8 @@ enum mf_status mf_plugin_set_start(struct mf_plugin_set *set, struct mf_error *e
 		return MF_OK;
 	set->host.committer = NULL; /* not on the bus */
 	(void)mf_plugin_set_stop(set, NULL);
-	destroy_all(set);
+	if (!set->busy)
+		destroy_all(set);
 	return status;
 }
 

@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "bus/bus_parts.h"
 #include "model/mem.h"
+
+#define STOP_MS 2000 /* for a follower at its own pace to end its call */
 
 void mf_registrar_init(struct mf_registrar *registrar, struct mf_registrar_host *host, const char *plugin)
 {
@@ -17,14 +20,20 @@ void mf_registrar_deinit(struct mf_registrar *registrar)
 }
 
 /* ---- taking back ---- */
-void mf_registrar_unsubscribe(struct mf_registrar *registrar)
+enum mf_status mf_registrar_unsubscribe(struct mf_registrar *registrar, struct mf_error *error)
 {
+	enum mf_status first = MF_OK;
 	for (size_t i = registrar->count; i > 0; i--) {
 		struct mf_registration *item = &registrar->items[i - 1];
+		enum mf_status status = MF_OK;
 		if (item->subscriber)
-			(void)!mf_bus_unsubscribe(registrar->host->bus, item->subscriber, NULL);
-		item->subscriber = 0;
+			status = mf_bus_unsubscribe_within(registrar->host->bus, item->subscriber, STOP_MS, first == MF_OK ? error : NULL);
+		if (status == MF_ERR_TIMEOUT)
+			first = status;
+		else
+			item->subscriber = 0;
 	}
+	return first;
 }
 
 static void take_from_registry(struct mf_step_registry *registry, const struct mf_registration *item)
@@ -38,7 +47,7 @@ static void take_from_registry(struct mf_step_registry *registry, const struct m
 void mf_registrar_take_back(struct mf_registrar *registrar)
 {
 	struct mf_registrar_host *host = registrar->host;
-	mf_registrar_unsubscribe(registrar);
+	(void)mf_registrar_unsubscribe(registrar, NULL);
 	for (size_t i = registrar->count; i > 0 && !host->frozen; i--)
 		take_from_registry(host->steps, &registrar->items[i - 1]);
 	if (!host->frozen)
@@ -139,6 +148,23 @@ enum mf_status mf_register_follower(struct mf_registrar *registrar, uint32_t top
 	uint64_t id;
 	if (status == MF_OK)
 		status = mf_bus_subscribe(registrar->host->bus, registrar->plugin, topics, handler, user, &id, error);
+	if (status == MF_OK)
+		registrar->items[registrar->count++] = (struct mf_registration){.subscriber = id};
+	return status;
+}
+
+enum mf_status mf_register_event_follower(struct mf_registrar *registrar, const struct mf_follow_options *options, mf_event_handler *handler, void *user, struct mf_error *error)
+{
+	struct mf_follow_options taken;
+	enum mf_status status = prepare_more(registrar, "a follower", error);
+	uint64_t id;
+	if (status == MF_OK)
+		status = mf_follow_options_take(options, &taken, error);
+	if (status != MF_OK)
+		return status;
+	if (!taken.name)
+		taken.name = registrar->plugin;
+	status = mf_bus_follow(registrar->host->bus, &taken, handler, user, &id, error);
 	if (status == MF_OK)
 		registrar->items[registrar->count++] = (struct mf_registration){.subscriber = id};
 	return status;

@@ -42,7 +42,8 @@ struct mf_registrar {
 /* The registrar must not move after this. plugin is borrowed. */
 void mf_registrar_init(struct mf_registrar *registrar, struct mf_registrar_host *host, const char *plugin);
 void mf_registrar_deinit(struct mf_registrar *registrar); /* everything must have been taken back */
-/* Guards and followers leave the bus; returns when no call to them is in flight. */
-void mf_registrar_unsubscribe(struct mf_registrar *registrar);
+/* Guards and followers leave the bus; returns when no call to them is in flight. MF_ERR_TIMEOUT: a follower with a thread
+ * of its own is still in one, and stays. */
+enum mf_status mf_registrar_unsubscribe(struct mf_registrar *registrar, struct mf_error *error);
 /* All of it; step types and state fields only before the freeze. */
 void mf_registrar_take_back(struct mf_registrar *registrar);

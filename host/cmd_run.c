@@ -153,7 +153,8 @@ static bool print_failures(void *user, const struct mf_subscriber_info *info)
 {
 	(void)user;
 	if (info->topics != 0 && info->failures > 0)
-		mf_say("plugin %s: its follower failed %llu time%s", info->name, (unsigned long long)info->failures, info->failures == 1 ? "" : "s");
+		mf_say("plugin %s: its follower failed %llu time%s%s%.300s", info->name, (unsigned long long)info->failures, info->failures == 1 ? "" : "s", info->last_error[0] ? ": " : "",
+		       info->last_error);
 	return true;
 }
 

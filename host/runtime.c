@@ -60,8 +60,10 @@ static enum mf_status start_plugins(struct mf_runtime *runtime, const char *conf
 static enum mf_status make_parts(struct mf_runtime *runtime, struct mf_error *error)
 {
 	enum mf_status status = mf_bus_new(&runtime->bus);
-	if (status == MF_OK)
+	if (status == MF_OK) {
+		mf_bus_set_logger(runtime->bus, &runtime->logger);
 		status = mf_step_registry_new(&runtime->registry);
+	}
 	return status == MF_OK ? MF_OK : mf_error_set(error, status, "no memory to open the runtime");
 }
 
@@ -123,7 +125,7 @@ static void keep_runtime(struct mf_runtime *runtime)
 
 static void free_runtime(struct mf_runtime *runtime)
 {
-	if (runtime->plugins && mf_plugin_set_busy(runtime->plugins)) {
+	if (runtime->followers_busy || (runtime->plugins && mf_plugin_set_busy(runtime->plugins))) {
 		keep_runtime(runtime);
 		return;
 	}
@@ -146,6 +148,7 @@ enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct 
 	runtime->generation = mf_fork_generation();
 	runtime->read_only = options->read_only;
 	runtime->stop_at_failure = options->stop_at_failure;
+	runtime->logger = (struct mf_logger){options->log, options->log_user};
 	struct mf_error why = {0};
 	enum mf_status status = open_runtime(runtime, options, &why);
 	if (status != MF_OK) {
@@ -164,37 +167,53 @@ enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct 
 }
 
 /* ---- close ---- */
+/* The first failure, as one of a runtime that is closed: a time-out would mean that it is open. */
+static void note_end(enum mf_status status, const struct mf_error *error, struct mf_error *first)
+{
+	if (status == MF_OK || first->status != MF_OK)
+		return;
+	*first = *error;
+	first->status = status == MF_ERR_TIMEOUT ? MF_ERR_PLUGIN : status;
+}
+
+static enum mf_status may_close(struct mf_runtime *runtime, struct mf_error *error)
+{
+	enum mf_status status = mf_runtime_check(runtime, false, error);
+	if (status == MF_OK && (mf_bus_in_callback() || mf_runtime_inside_follower(runtime)))
+		status = mf_error_set(error, MF_ERR_STATE, "a handler or guard may not close the runtime");
+	return status;
+}
+
+static enum mf_status drain(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error)
+{
+	return runtime->read_only ? MF_OK : runtime->committer->drain(runtime->committer->user, timeout_ms, error);
+}
+
 enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error)
 {
-	if (!runtime)
-		return MF_OK;
-	enum mf_status status = mf_runtime_check(runtime, false, error);
-	if (status == MF_OK && mf_bus_in_callback())
-		status = mf_error_set(error, MF_ERR_STATE, "a handler or guard may not close the runtime");
-	if (status != MF_OK)
+	enum mf_status status = runtime ? may_close(runtime, error) : MF_OK;
+	if (status != MF_OK || !runtime)
 		return status;
-	struct mf_error why = {0}, stop_error = {0};
+	struct mf_error why = {0}, first = {0};
 	atomic_store(&runtime->closed, true);
-	if (!runtime->read_only)
-		status = runtime->committer->drain(runtime->committer->user, timeout_ms, &why);
+	status = drain(runtime, timeout_ms, &why);
 	if (status == MF_ERR_TIMEOUT) {
 		atomic_store(&runtime->closed, false);
 		if (error)
 			*error = why;
 		return status;
 	}
+	note_end(status, &why, &first);
+	status = mf_runtime_end_followers(runtime, timeout_ms, &why);
+	note_end(status, &why, &first);
 	struct mf_publication publication = {.topic = MF_NOTICE_CLOSE};
 	mf_runtime_publish(runtime, &publication);
-	enum mf_status stopped = mf_plugin_set_stop(runtime->plugins, &stop_error);
+	status = mf_plugin_set_stop(runtime->plugins, &why);
+	note_end(status, &why, &first);
 	free_runtime(runtime);
-	if (status == MF_OK && stopped != MF_OK) {
-		status = stopped == MF_ERR_TIMEOUT ? MF_ERR_PLUGIN : stopped; /* a time-out would mean that it is open */
-		why = stop_error;
-		why.status = status;
-	}
-	if (status != MF_OK && error)
-		*error = why;
-	return status;
+	if (first.status != MF_OK && error)
+		*error = first;
+	return first.status;
 }
 
 /* ---- checks and the bus ---- */

@@ -23,6 +23,8 @@ struct mf_runtime {
 	uint64_t first_generation; /* the committer's, at the opening */
 	atomic_bool closed;
 	_Atomic uint64_t errors[MF_STATUS_COUNT]; /* transactions that ended so, by status */
+	struct mf_logger logger;
+	bool followers_busy; /* at the closing: a handler did not return */
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 
@@ -35,3 +37,8 @@ const char *mf_runtime_doc_id(const struct mf_runtime *runtime, const char *doc_
 void mf_runtime_count_error(struct mf_runtime *runtime, enum mf_status status);
 /* Events from done, notices from anywhere but a callback. */
 void mf_runtime_publish(struct mf_runtime *runtime, const struct mf_publication *publication);
+
+/* ---- followers.c ---- */
+bool mf_runtime_inside_follower(const struct mf_runtime *runtime);
+/* Lets those with a thread see what is committed, then ends all. MF_ERR_TIMEOUT: a handler is still in its call. */
+enum mf_status mf_runtime_end_followers(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);

@@ -92,6 +92,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_event_decode(const struct mf_event *event
 /* The other way: fills tr_id, action, source_lsn, actor, key, meta, payload. *out_memory holds what the event points to: mf_free it. */
 MF_API MF_MUST_CHECK enum mf_status mf_event_encode(const char *doc_id, const struct mf_transaction *transaction, const struct mf_persist_options *options,
 						    struct mf_event *out, void **out_memory, struct mf_error *error);
+/* Appends one JSON object, as `mf log` prints it, without a newline: {"lsn","epoch","doc","key","tr_id","time" (RFC 3339),
+ * "ts_us","actor","action","source_lsn","meta","steps":[{"type_id","data"}]}. transaction NULL: "steps" is null, and
+ * "payload" has the stored bytes in hexadecimal. MF_ERR_NO_MEMORY, or what a step's to_value says: out is as before. */
+MF_API MF_MUST_CHECK enum mf_status mf_event_to_json(const struct mf_event *event, const struct mf_transaction *transaction, struct mf_buffer *out, struct mf_error *error);
 /* A snapshot of a state, to be given to mf_store_write_snapshot; mf_snapshot_deinit it. */
 MF_API MF_MUST_CHECK enum mf_status mf_snapshot_encode(const char *doc_id, const struct mf_state *state, const struct mf_persist_options *options,
 						       struct mf_snapshot *out, struct mf_error *error);

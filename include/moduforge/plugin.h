@@ -22,7 +22,7 @@
  * it knows; fields beyond size read as zero. No type of jansson, SQLite or zstd crosses this header. */
 #pragma once
 
-#include <moduforge/bus.h>
+#include <moduforge/follow.h>
 #include <moduforge/field.h>
 #include <moduforge/log.h>
 
@@ -68,6 +68,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_register_step_type(struct mf_registrar *r
 MF_API MF_MUST_CHECK enum mf_status mf_register_guard(struct mf_registrar *registrar, mf_guard *guard, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_register_follower(struct mf_registrar *registrar, uint32_t topics, mf_follower *handler, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_register_state_field(struct mf_registrar *registrar, const struct mf_state_field *field, struct mf_error *error);
+/* At its own pace (follow.h), with a thread of its own unless the options say otherwise: it begins when all plugins are
+ * started, and has ended when stop is called. options: NULL = mf_follow_options_init; a NULL name is the plugin's. In a host that
+ * only reads it never begins. */
+MF_API MF_MUST_CHECK enum mf_status mf_register_event_follower(struct mf_registrar *registrar, const struct mf_follow_options *options, mf_event_handler *handler, void *user, struct mf_error *error);
 /* The committer's functions are called only between start and stop. default_doc_id is borrowed (a config string). */
 MF_API MF_MUST_CHECK enum mf_status mf_register_committer(struct mf_registrar *registrar, const struct mf_committer *committer, const char *default_doc_id, struct mf_error *error);
 /* The host's registry of step types and state fields; complete once start is called. */

@@ -13,7 +13,7 @@
  * Thread: any, any number. Not from inside a handler or guard (MF_ERR_STATE), nor in a child after fork (MF_ERR_STATE). */
 #pragma once
 
-#include <moduforge/bus.h>
+#include <moduforge/follow.h>
 #include <moduforge/health.h>
 #include <moduforge/log.h>
 #include <moduforge/persist.h>
@@ -40,9 +40,10 @@ struct mf_runtime_options {
 };
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
-/* Drains, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open, after
- * any other error it is not. MF_ERR_PLUGIN: a plugin did not stop in time; what it may still use is kept for ever.
- * No other call may be in flight, or come later. */
+/* Drains, gives followers with a thread up to 10 seconds (and no more than timeout_ms) to see what is committed, ends
+ * them, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open, after any other
+ * error it is not. MF_ERR_PLUGIN: a plugin or a follower's handler did not stop in time; what it may still use is kept for ever.
+ * No other call may be in flight, or come later, but those that followers make. */
 MF_API enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);
 
 MF_API const struct mf_step_registry *mf_runtime_steps(const struct mf_runtime *runtime);
@@ -84,6 +85,15 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_metrics(struct mf_runtime *runtim
 /* mf_check_storage_health of the runtime's store, with what bus and runtime know. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_health(struct mf_runtime *runtime, const struct mf_health_options *options, mf_health_visit *visit, void *user,
 						      struct mf_health_report *out, struct mf_error *error);
+
+/* ---- followers at their own pace (follow.h) ---- */
+/* Sees what is committed from now on, or as the options say. MF_ERR_STATE: the runtime only reads. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_follow(struct mf_runtime *runtime, const struct mf_follow_options *options, mf_event_handler *handler, void *user, uint64_t *out_id, struct mf_error *error);
+/* Waits for the call under way, no longer than timeout_ms (MF_ERR_TIMEOUT), and saves its checkpoint; MF_ERR_NOT_FOUND. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_unfollow(struct mf_runtime *runtime, uint64_t id, int64_t timeout_ms, struct mf_error *error);
+/* For followers on the application's loop: as mf_bus_fd and mf_bus_dispatch. */
+MF_API int mf_runtime_get_fd(struct mf_runtime *runtime);
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_dispatch(struct mf_runtime *runtime, size_t max_events, struct mf_error *error);
 
 struct mf_plugin_info {
 	const char *name, *version, *summary, *path;

@@ -1,0 +1,355 @@
+/* test_followers.c - followers at their own pace with the real plugins, through the public API only. */
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <moduforge/runtime.h>
+#include <moduforge/value.h>
+
+#define OK(call) \
+	do { \
+		mf_error_clear(&error); \
+		enum mf_status ok_status_ = (call); \
+		if (ok_status_ != MF_OK) \
+			fail_msg("%s: %s: %s", #call, mf_status_name(ok_status_), error.message); \
+	} while (0)
+
+static struct mf_error error;
+static char dir[64], config[128], data[128];
+static struct mf_runtime *runtime;
+static char logged[2000];
+static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- a runtime in a scratch directory ---- */
+static int setup(void **unused)
+{
+	(void)unused;
+	const char *base = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	snprintf(config, sizeof(config), "%s/plugins.json", dir);
+	snprintf(data, sizeof(data), "%s/store", dir);
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"},"
+		" {\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0}}]}\n",
+		MF_TEST_BUILD, MF_TEST_BUILD, data);
+	assert_int_equal(0, fclose(file));
+	runtime = NULL;
+	logged[0] = '\0';
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	char command[128];
+	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, &error));
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	return system(command);
+}
+
+static void write_log(void *user, enum mf_log_level level, const char *message)
+{
+	(void)user;
+	(void)level;
+	pthread_mutex_lock(&log_mutex);
+	size_t len = strlen(logged);
+	snprintf(logged + len, sizeof(logged) - len, "%s\n", message);
+	pthread_mutex_unlock(&log_mutex);
+}
+
+static void open_runtime(const char *mode)
+{
+	struct mf_runtime_options options = {.config_path = config, .mode = mode, .log = write_log};
+	OK(mf_runtime_open(&options, &runtime, &error));
+}
+
+static void close_runtime(void)
+{
+	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, &error));
+	runtime = NULL;
+}
+
+static enum mf_status commit_n(const char *doc_id, int n, int64_t *out_lsn, struct mf_error *why)
+{
+	char json[64];
+	struct mf_transaction *transaction;
+	enum mf_status status = mf_transaction_new(&transaction);
+	snprintf(json, sizeof(json), "{\"id\":\"root\",\"set\":{\"n\":%d}}", n);
+	if (status == MF_OK)
+		status = mf_transaction_add_json(transaction, mf_runtime_steps(runtime), "update_attrs", json, why);
+	if (status == MF_OK)
+		status = mf_runtime_commit(runtime, doc_id, transaction, out_lsn, why);
+	mf_transaction_free(transaction);
+	return status;
+}
+
+static void commit_many(const char *doc_id, int count)
+{
+	for (int n = 1; n <= count; n++)
+		OK(commit_n(doc_id, n, NULL, &error));
+}
+
+/* ---- a follower that writes down what it sees ---- */
+struct seen {
+	_Atomic int64_t last, count, early;
+	atomic_bool hold, entered;
+	enum mf_status (*act)(const struct mf_publication *publication, struct mf_error *error);
+};
+
+static enum mf_status handle(void *user, const struct mf_publication *publication, struct mf_error *why)
+{
+	struct seen *seen = user;
+	struct mf_state *state;
+	atomic_store(&seen->entered, true);
+	while (atomic_load(&seen->hold))
+		sched_yield();
+	assert_int_equal(publication->lsn, atomic_load(&seen->last) + 1);
+	assert_non_null(publication->transaction);
+	assert_true(mf_transaction_step_count(publication->transaction) >= 1);
+	assert_int_equal(publication->event->lsn, publication->lsn);
+	if (mf_runtime_state(runtime, publication->doc_id, &state, why) == MF_OK) { /* not while it is being closed */
+		if (mf_state_lsn(state) < publication->lsn)
+			atomic_fetch_add(&seen->early, 1);
+		mf_state_unref(state);
+	}
+	if (seen->act) {
+		enum mf_status status = seen->act(publication, why);
+		if (status != MF_OK)
+			return status;
+	}
+	atomic_store(&seen->last, publication->lsn);
+	atomic_fetch_add(&seen->count, 1);
+	return MF_OK;
+}
+
+static uint64_t follow(struct seen *seen, const char *name, enum mf_follow_on on, bool keep_checkpoint)
+{
+	struct mf_follow_options options;
+	uint64_t id;
+	mf_follow_options_init(&options);
+	options.name = name;
+	options.on = on;
+	options.keep_checkpoint = keep_checkpoint;
+	OK(mf_runtime_follow(runtime, &options, handle, seen, &id, &error));
+	return id;
+}
+
+static void await(void)
+{
+	OK(mf_bus_await_followers(mf_runtime_bus(runtime), MF_WAIT_FOREVER, &error));
+}
+
+/* ---- tests ---- */
+static void *commit_some(void *user)
+{
+	int64_t lsn;
+	struct mf_error why;
+	for (int n = 0; n < 200; n++)
+		assert_int_equal(commit_n(user, n, &lsn, &why), MF_OK);
+	return NULL;
+}
+
+static void eight_threads_commit(const char *mode, int64_t before)
+{
+	static const char *const docs[] = {"a", "b", "c", "d"};
+	struct seen early = {0}, late = {.last = before};
+	pthread_t threads[8];
+	open_runtime(mode);
+	follow(&early, "early", MF_FOLLOW_ON_THREAD, false);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, commit_some, (void *)(uintptr_t)docs[i % 4]), 0);
+	follow(&late, "late", MF_FOLLOW_ON_THREAD, true);
+	for (size_t i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	await();
+	assert_int_equal(atomic_load(&early.count), before + 1600);
+	assert_int_equal(atomic_load(&late.count), 1600);
+	assert_int_equal(atomic_load(&early.early) + atomic_load(&late.early), 0);
+	close_runtime();
+}
+
+static void what_eight_threads_commit_is_seen_in_order_and_never_before_readers_see_it(void **unused)
+{
+	(void)unused;
+	eight_threads_commit("async", 0);
+	eight_threads_commit("sync", 1600); /* late goes on from its checkpoint */
+	eight_threads_commit("memory", 0);
+}
+
+static enum mf_status commit_answer(const struct mf_publication *publication, struct mf_error *why)
+{
+	int64_t lsn;
+	if (strcmp(publication->doc_id, "question") != 0)
+		return MF_OK;
+	enum mf_status status = commit_n("answer", (int)publication->lsn, &lsn, why);
+	return status == MF_OK && lsn <= publication->lsn ? mf_error_set(why, MF_ERR_STATE, "the answer came before the question") : status;
+}
+
+static void f9_a_handler_commits_transactions_of_its_own_after_the_event(void **unused)
+{
+	(void)unused;
+	struct seen seen = {.act = commit_answer};
+	struct mf_state *state;
+	open_runtime("async");
+	follow(&seen, "f", MF_FOLLOW_ON_THREAD, false);
+	commit_many("question", 50);
+	while (atomic_load(&seen.count) < 100)
+		sched_yield();
+	OK(mf_runtime_state(runtime, "answer", &state, &error));
+	assert_true(mf_state_lsn(state) > 50);
+	mf_state_unref(state);
+}
+
+static void it_goes_on_from_its_checkpoint_after_a_restart(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0};
+	for (int round = 0; round < 3; round++) {
+		open_runtime("async");
+		commit_many("d", 100);
+		follow(&seen, "f", MF_FOLLOW_ON_THREAD, true);
+		commit_many("d", 100);
+		close_runtime();
+		assert_int_equal(atomic_load(&seen.count), 200 * (round + 1)); /* closing waits for it */
+	}
+}
+
+static void one_on_the_loop_is_woken_by_the_descriptor(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0};
+	open_runtime("async");
+	struct pollfd poll_fd = {.fd = mf_runtime_get_fd(runtime), .events = POLLIN};
+	assert_true(poll_fd.fd >= 0);
+	uint64_t id = follow(&seen, "f", MF_FOLLOW_ON_LOOP, false);
+	commit_many("d", 100);
+	while (atomic_load(&seen.count) < 100) {
+		assert_int_equal(poll(&poll_fd, 1, -1), 1);
+		OK(mf_runtime_dispatch(runtime, 10, &error));
+	}
+	OK(mf_runtime_unfollow(runtime, id, MF_WAIT_FOREVER, &error));
+	assert_int_equal(mf_runtime_unfollow(runtime, id, 0, &error), MF_ERR_NOT_FOUND);
+}
+
+static void one_that_wants_synced_events_gets_them_when_the_window_ends(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0};
+	struct mf_follow_options options;
+	struct mf_store_stats stats;
+	uint64_t id;
+	open_runtime("async:5");
+	mf_follow_options_init(&options);
+	options.name = "f";
+	options.synced_only = true;
+	OK(mf_runtime_follow(runtime, &options, handle, &seen, &id, &error));
+	commit_many("d", 20);
+	while (atomic_load(&seen.count) < 20)
+		sched_yield();
+	OK(mf_store_stats(mf_runtime_store(runtime), &stats, &error));
+	assert_int_equal(stats.synced_lsn, 20);
+}
+
+static struct seen blocked;
+
+static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed(void **unused)
+{
+	(void)unused;
+	struct mf_error why;
+	atomic_store(&blocked.hold, true);
+	open_runtime("async");
+	follow(&blocked, "stubborn", MF_FOLLOW_ON_THREAD, true);
+	commit_many("d", 3);
+	while (!atomic_load(&blocked.entered))
+		sched_yield();
+	assert_int_equal(mf_runtime_close(runtime, 1, &why), MF_ERR_PLUGIN);
+	assert_non_null(strstr(why.message, "'stubborn' is still at work"));
+	assert_non_null(strstr(logged, "'stubborn' has come up to LSN 0 only"));
+	atomic_store(&blocked.hold, false); /* what it uses is still there */
+	while (atomic_load(&blocked.count) < 1)
+		sched_yield();
+	open_runtime("async"); /* the store was closed all the same */
+	commit_many("d", 1);
+}
+
+static void a_reader_cannot_follow(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0};
+	struct mf_follow_options options;
+	uint64_t id;
+	open_runtime("async");
+	close_runtime();
+	struct mf_runtime_options reading = {.config_path = config, .read_only = true};
+	OK(mf_runtime_open(&reading, &runtime, &error));
+	mf_follow_options_init(&options);
+	options.name = "f";
+	assert_int_equal(mf_runtime_follow(runtime, &options, handle, &seen, &id, &error), MF_ERR_STATE);
+	assert_int_equal(mf_bus_follow(mf_runtime_bus(runtime), &options, handle, &seen, &id, &error), MF_ERR_STATE);
+}
+
+static enum mf_status try_to_close(const struct mf_publication *publication, struct mf_error *why)
+{
+	(void)publication;
+	enum mf_status status = mf_runtime_close(runtime, 0, NULL);
+	return status == MF_ERR_STATE ? MF_OK : mf_error_set(why, MF_ERR_STATE, "closing said %s", mf_status_name(status));
+}
+
+static void a_handler_may_not_close_the_runtime(void **unused)
+{
+	(void)unused;
+	struct seen seen = {.act = try_to_close};
+	open_runtime("async");
+	follow(&seen, "f", MF_FOLLOW_ON_THREAD, false);
+	commit_many("d", 1);
+	await();
+	assert_int_equal(atomic_load(&seen.count), 1);
+}
+
+/* ---- an event as JSON ---- */
+static void an_event_without_its_steps_keeps_its_bytes(void **unused)
+{
+	(void)unused;
+	struct mf_buffer json = {0};
+	struct mf_value *value;
+	const struct mf_event event = {.lsn = 3, .epoch = 2, .doc_id = "d\"1", .idempotency_key = "k", .meta = "{\"a\":1}", .meta_len = 7, .payload = (const unsigned char *)"\x01\xfe", .payload_len = 2,
+				       .ts_us = -1, .action = MF_ACTION_REDO, .source_lsn = 1};
+	OK(mf_buffer_append(&json, ">", 1));
+	OK(mf_event_to_json(&event, NULL, &json, &error));
+	OK(mf_value_parse_json((const char *)json.bytes + 1, json.len - 1, &value, &error));
+	mf_value_unref(value);
+	static const char expected[] = ">{\"lsn\":3,\"epoch\":2,\"doc\":\"d\\\"1\",\"key\":\"k\",\"tr_id\":0,\"time\":\"1969-12-31T23:59:59.999999Z\",\"ts_us\":-1,\"actor\":null,"
+				       "\"action\":\"redo\",\"source_lsn\":1,\"meta\":{\"a\":1},\"steps\":null,\"payload\":\"01fe\"}";
+	assert_int_equal(json.len, strlen(expected));
+	assert_memory_equal(json.bytes, expected, json.len);
+	mf_buffer_deinit(&json);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_eight_threads_commit_is_seen_in_order_and_never_before_readers_see_it),
+		T(f9_a_handler_commits_transactions_of_its_own_after_the_event),
+		T(it_goes_on_from_its_checkpoint_after_a_restart),
+		T(one_on_the_loop_is_woken_by_the_descriptor),
+		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
+		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
+		T(a_reader_cannot_follow),
+		T(a_handler_may_not_close_the_runtime),
+		cmocka_unit_test(an_event_without_its_steps_keeps_its_bytes),
+	};
+	return cmocka_run_group_tests_name("followers", tests, NULL, NULL);
+}
