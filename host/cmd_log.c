@@ -35,8 +35,7 @@ static struct mf_column columns[] = {
 /* ---- one event ---- */
 static const char *action_name(enum mf_action action)
 {
-	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo"
-									    : "apply";
+	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo" : "apply";
 }
 
 static void print_row(const struct mf_event *event, const struct mf_buffer *steps, const struct mf_buffer *summary)

@@ -209,16 +209,15 @@ static const char *summary(const struct verify *verify)
 	int64_t damage = verify->findings - verify->unknown_steps - (verify->accepted ? verify->lost : 0);
 	if (damage > 0)
 		return "damaged";
-	return verify->unknown_steps > 0 ? "unknown_steps" : verify->accepted ? "loss_accepted"
-									      : "ok";
+	return verify->unknown_steps > 0 ? "unknown_steps" : verify->accepted ? "loss_accepted" : "ok";
 }
 
 static void print_summary(const struct verify *verify, const struct mf_args *args)
 {
 	struct mf_listing listing;
 	const char *status = summary(verify);
-	enum mf_tone tone = strcmp(status, "damaged") == 0 ? MF_TONE_BAD : is_good(verify) && !verify->accepted ? MF_TONE_GOOD
-														: MF_TONE_WARNING;
+	bool damaged = strcmp(status, "damaged") == 0, good = is_good(verify) && !verify->accepted;
+	enum mf_tone tone = damaged ? MF_TONE_BAD : good ? MF_TONE_GOOD : MF_TONE_WARNING;
 	mf_listing_init(&listing, args, &out, summary_columns);
 	if (mf_listing_is_table(&listing) && verify->findings > 0)
 		mf_output_bytes(&out, "\n", 1);

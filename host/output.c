@@ -50,13 +50,12 @@ static size_t whole_characters(const struct mf_output *out)
 {
 	for (size_t back = 1; back <= 3 && back <= out->len; back++) {
 		unsigned char byte = (unsigned char)out->bytes[out->len - back];
-		if (byte >= 0xC0)
-			return out->len - ((byte >= 0xF0 ? 4u : byte >= 0xE0 ? 3u
-									     : 2u) > back
-						   ? back
-						   : 0);
 		if (byte < 0x80)
 			break;
+		if (byte < 0xC0)
+			continue;
+		size_t length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+		return length > back ? out->len - back : out->len;
 	}
 	return out->len;
 }

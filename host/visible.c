@@ -46,8 +46,7 @@ size_t mf_visible_next(const char *text, bool ascii, char out[MF_VISIBLE_MAX])
 		return 1;
 	}
 	if (code == '\n' || code == '\t' || code == '\r')
-		snprintf(out, MF_VISIBLE_MAX, "\\%c", code == '\n' ? 'n' : code == '\t' ? 't'
-											: 'r');
+		snprintf(out, MF_VISIBLE_MAX, "\\%c", code == '\n' ? 'n' : code == '\t' ? 't' : 'r');
 	else if (is_hidden(code) || (ascii && code > 0x7E))
 		snprintf(out, MF_VISIBLE_MAX, code > 0xFFFF ? "\\u{%x}" : "\\u%04x", code);
 	else

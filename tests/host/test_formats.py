@@ -51,8 +51,12 @@ def _commands():
     return {command["name"]: command for command in objects(result)}
 
 
+def _has_tables():
+    return b"no tables" not in mf("docs", "--table", config=None).stderr
+
+
 def _needs_tables():
-    if b"no tables" in mf("docs", "--table", config=None).stderr:
+    if not _has_tables():
         raise Skip("this build has no tables")
 
 
@@ -243,6 +247,17 @@ def hostile_ids_are_rows_of_one_line_and_come_back_from_the_json(work):
     assert "\\u001b[31mred" in table.decode() and "\\u202eabc" in table.decode() and "two\\nlines" in table.decode() and "漢字" in table.decode()
     shown, _ = _terminal("docs", "--json", "--data", data)
     assert {json.loads(line)["doc"] for line in shown.splitlines()} == set(HOSTILE)
+
+
+def no_control_and_no_format_character_reaches_a_terminal(work):
+    hidden = [chr(code) for code in range(1, 0x110000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zl", "Zp")]
+    docs = ["".join(hidden[at:at + 100]) for at in range(0, len(hidden), 100)]
+    run(work / "s", [tr(insert("a"), doc=doc) for doc in docs])
+    assert len(hidden) > 200 and {line["doc"] for line in ask("docs", work / "s")} == set(docs)
+    for form in ("--json", "--table") if _has_tables() else ("--json",):
+        shown, code = _terminal("docs", form, "--data", work / "s")
+        assert code == 0 and _is_harmless(shown), shown
+        assert form != "--json" or {json.loads(line)["doc"] for line in shown.splitlines()} == set(docs)
 
 
 def what_is_not_utf_8_is_refused(work):
