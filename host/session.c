@@ -107,9 +107,11 @@ static bool configuration_is_good(const struct mf_args *args)
 enum mf_exit mf_open_failed(const struct mf_args *args, enum mf_status status, const struct mf_error *error)
 {
 	bool store_is_missing = status == MF_ERR_NOT_FOUND && configuration_is_good(args);
+	if (store_is_missing && !args->data) {
+		mf_say("%s: %s; --data DIR says where it is", mf_status_name(status), error->message);
+		return MF_EXIT_FAILED;
+	}
 	enum mf_exit code = mf_fail(status, error);
-	if (store_is_missing && !args->data)
-		mf_say("--data DIR says where the store is");
 	if (status == MF_ERR_NOT_FOUND)
 		return store_is_missing ? code : MF_EXIT_USAGE;
 	return status == MF_ERR_INVALID || status == MF_ERR_PLUGIN ? MF_EXIT_USAGE : code;

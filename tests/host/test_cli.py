@@ -761,7 +761,7 @@ def a_missing_store_is_told_and_not_made(work):
         (work / "empty").mkdir(exist_ok=True)
         assert mf(*args, "--data", work / "empty").returncode == 1
     result = mf("docs", cwd=work)
-    assert result.returncode == 1 and b"there is no store in" in result.stderr and b"--data DIR" in result.stderr, result
+    assert result.returncode == 1 and b"there is no store in" in result.stderr and b"--data DIR" in result.stderr and result.stderr.count(b"\n") == 1, result
     assert os.listdir(work) == ["empty"] and os.listdir(work / "empty") == []
 
 

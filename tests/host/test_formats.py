@@ -202,6 +202,16 @@ def every_command_is_explained_in_80_columns(work):
             assert len(line) <= 80, line
 
 
+def every_command_and_option_is_in_the_document(work):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
+    for name, command in _commands().items():
+        assert f"`mf {name}" in text or f"## mf {name}" in text, name
+        for word in command["options"] + [operand["name"] for operand in command["operands"]]:
+            assert word in text, (name, word)
+        if "--table" in command["options"]:
+            assert re.search(rf"`--table` .*`{name}`", text), name
+
+
 def times_are_text_and_microseconds_that_agree(work):
     data = _store(work)
     seen = set()
