@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,6 +173,29 @@ static void the_digest_of_a_field_is_that_of_its_encoding(void **unused)
 	mf_state_unref(plain);
 	mf_state_unref(state);
 	mf_state_unref(other);
+}
+
+/* Commits onto a state of its own, and lets go of the shared one. */
+static void *commit_some(void *shared)
+{
+	struct mf_state *state = shared;
+	for (int64_t lsn = 2; lsn < 200; lsn++)
+		state = lsn % 3 ? small_set_number(state, (int)lsn, lsn) : small_undo(state, lsn);
+	mf_state_unref(state);
+	return NULL;
+}
+
+static void threads_share_values_and_the_last_one_frees_them(void **unused)
+{
+	(void)unused;
+	pthread_t threads[8];
+	struct mf_state *state = insert(new_state(registry), "a", 1);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, commit_some, mf_state_ref(state)), 0);
+	mf_state_unref(state);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(small_fields_alive(), 0);
 }
 
 /* ---- what a plugin may do wrong ---- */
@@ -431,6 +455,7 @@ int main(void)
 		cmocka_unit_test(the_old_state_keeps_its_values_and_unchanged_ones_are_shared),
 		cmocka_unit_test(a_state_has_only_the_fields_of_its_registry),
 		cmocka_unit_test(the_digest_of_a_field_is_that_of_its_encoding),
+		cmocka_unit_test(threads_share_values_and_the_last_one_frees_them),
 		cmocka_unit_test(a_field_that_refuses_an_event_refuses_the_transaction),
 		cmocka_unit_test(f19_a_field_that_breaks_its_rules_is_a_plugin_error),
 		cmocka_unit_test(an_apply_that_gives_no_value_is_a_plugin_error),
