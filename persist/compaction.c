@@ -1,16 +1,18 @@
 /* compaction.c - the proof before the deletion.
  *
  * Of the keep_snapshots newest snapshots the oldest, S, is what every later state is rolled forward from once
- * the events up to it are gone. So it is read back and decoded, and compared by digest with a replay of the
- * events up to it from an older snapshot, or from nothing. Only then the store may delete. An incremental S is first
- * stored as a whole one, in its own place.
+ * the events up to it are gone. So it is read back and decoded, and compared by digests (of the document, and of the
+ * state fields) with a replay of the events up to it from an older snapshot, or from nothing. Only then the store may
+ * delete. An incremental S is first stored as a whole one, in its own place.
  *
  * Invariants
  * 1. Fewer snapshots than keep_snapshots: nothing is deleted.
  * 2. Any doubt about S or the events before it is MF_ERR_CORRUPTED and deletes nothing. */
 #include <string.h>
 
+#include "model/field.h"
 #include "model/mem.h"
+#include "model/pack.h"
 #include "persist/recovery.h"
 #include <moduforge/value.h>
 
@@ -31,10 +33,24 @@ static bool count_down(void *user, const struct mf_snapshot_info *info)
 
 /* ---- the proof ---- */
 
-static enum mf_status digest_of(const struct mf_state *state, const char *doc_id, struct mf_digest *out, struct mf_error *error)
+/* Of all that a state is but its stacks. */
+struct digests {
+	struct mf_digest doc, fields;
+};
+
+static enum mf_status digest_of(const struct mf_state *state, const char *doc_id, struct digests *out, struct mf_error *error)
 {
-	enum mf_status status = mf_doc_digest(mf_state_doc(state), out);
-	return status == MF_OK ? MF_OK : mf_error_set(error, status, "document '%.100s': no memory for its digest", doc_id);
+	struct mf_buffer fields = {0};
+	struct mf_error reason = {0};
+	enum mf_status status = mf_doc_digest(mf_state_doc(state), &out->doc);
+	if (status == MF_OK)
+		status = mf_pack_fields(&fields, state, &reason);
+	if (status == MF_OK)
+		mf_digest_of_bytes(fields.bytes, fields.len, &out->fields);
+	mf_buffer_deinit(&fields);
+	if (status == MF_OK)
+		return MF_OK;
+	return mf_error_set(error, status, "document '%.100s': its digest could not be computed (%.300s)", doc_id, reason.status ? reason.message : mf_status_name(status));
 }
 
 struct job {
@@ -75,7 +91,7 @@ static enum mf_status make_whole(const struct job *job, int64_t lsn, struct mf_e
 	return status;
 }
 
-static enum mf_status snapshot_digest(const struct job *job, int64_t lsn, struct mf_digest *out, struct mf_error *error)
+static enum mf_status snapshot_digest(const struct job *job, int64_t lsn, struct digests *out, struct mf_error *error)
 {
 	struct mf_state *state;
 	enum mf_status status = read_back(job, lsn, &state, error);
@@ -86,7 +102,7 @@ static enum mf_status snapshot_digest(const struct job *job, int64_t lsn, struct
 	return status;
 }
 
-static enum mf_status replay_digest(const struct job *job, int64_t lsn, struct mf_digest *out, struct mf_error *error)
+static enum mf_status replay_digest(const struct job *job, int64_t lsn, struct digests *out, struct mf_error *error)
 {
 	struct mf_replay_options replay = {
 		.batch = job->options->recovery_batch ? job->options->recovery_batch : 1000,
@@ -109,7 +125,7 @@ static enum mf_status replay_digest(const struct job *job, int64_t lsn, struct m
 
 static enum mf_status prove(const struct job *job, int64_t lsn, struct mf_error *error)
 {
-	struct mf_digest kept, replayed;
+	struct digests kept, replayed;
 	enum mf_status status = snapshot_digest(job, lsn, &kept, error);
 	if (status == MF_OK)
 		status = replay_digest(job, lsn, &replayed, error);
@@ -141,7 +157,7 @@ enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, c
 {
 	const struct job job = {store, doc_id, registry, options};
 	struct oldest_kept kept = {.left = options->keep_snapshots ? options->keep_snapshots : 1};
-	struct mf_digest digest;
+	struct digests digests;
 	bool anything = false;
 	enum mf_status status = store->ops->snapshots(store, doc_id, count_down, &kept, error);
 	if (status != MF_OK)
@@ -154,7 +170,7 @@ enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, c
 	if (status == MF_OK && anything)
 		status = prove(&job, upto_lsn, error);
 	else if (status == MF_OK && upto_lsn > 0)
-		status = snapshot_digest(&job, upto_lsn, &digest, error); /* only older snapshots may be left to delete */
+		status = snapshot_digest(&job, upto_lsn, &digests, error); /* only older snapshots may be left to delete */
 	if (status == MF_OK && upto_lsn > 0)
 		status = store->ops->compact(store, doc_id, upto_lsn, error);
 	if (status == MF_OK)

@@ -6,7 +6,7 @@
  * event before it, which must be the state's. How much may be replayed for that is limited.
  *
  * Where the events are gone, or are too many, a stale snapshot is better than none: its document is as good as ever.
- * So then the ladder is climbed again, and the stacks lose what cannot be read.
+ * So then the ladder is climbed again, the stacks lose what cannot be read, and such fields begin anew.
  *
  * Invariants
  * 1. Events are applied in LSN order, each to the state of its prev_lsn; a gap, at the beginning, inside or at
@@ -21,6 +21,7 @@
 
 #include <string.h>
 
+#include "model/field.h"
 #include "model/transaction.h"
 #include "persist/env.h"
 #include "persist/record.h"
@@ -119,7 +120,10 @@ static enum mf_status pass_over(struct replay *replay, int64_t *at_most, const s
 
 static void use_snapshot(struct replay *replay, const struct rung *rung)
 {
+	struct mf_fields_note fields = mf_state_fields_note(replay->state);
 	replay->report.snapshot_lsn = rung->upto;
+	replay->report.fields_anew = fields.begun_anew;
+	replay->report.fields_left_out = fields.dropped;
 	if (!rung->how.stale)
 		return;
 	replay->report.stale_snapshots++;
@@ -359,6 +363,8 @@ void mf_replay_fill_report(const struct mf_replay_report *from, const struct mf_
 		.damaged_snapshots = from->damaged_snapshots,
 		.stale_snapshots = from->stale_snapshots,
 		.dropped_entries = from->dropped_entries,
+		.fields_anew = from->fields_anew,
+		.fields_left_out = from->fields_left_out,
 	};
 }
 

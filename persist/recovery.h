@@ -16,7 +16,7 @@ struct mf_replay_options {
 struct mf_replay_report {
 	int64_t snapshot_lsn, damaged_snapshots;
 	uint64_t events, bytes; /* replayed; of payload */
-	int64_t stale_snapshots, dropped_entries; /* see struct mf_recovery_report */
+	int64_t stale_snapshots, dropped_entries, fields_anew, fields_left_out; /* see struct mf_recovery_report */
 	struct mf_error passed_over; /* why the newest of them could not be used as it is */
 };
 enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_replay_options *options,

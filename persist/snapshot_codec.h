@@ -46,7 +46,7 @@ struct mf_snapshot_loading {
 	struct mf_state_reading stacks; /* registry, history_limit; drop_changed */
 	enum mf_fields_policy fields;
 	/* out */
-	bool stale;         /* it failed, or lost entries of its stacks, since a format, a step type or a state field has another version here */
+	bool stale;         /* it failed, or lost entries of its stacks or values of its fields, since a format, a step type or a state field has another version here */
 	int64_t failed_lsn; /* when it failed: the snapshot of the chain that is to blame, as far as known */
 	size_t passed;      /* ... and how many are of no use for that, it included */
 };

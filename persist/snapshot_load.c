@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "model/field.h"
 #include "model/mem.h"
 
 struct link {
@@ -241,7 +242,7 @@ enum mf_status mf_snapshot_load_with(struct mf_store *store, const struct mf_sna
 	if (status == MF_OK)
 		status = chain.count > 1 ? load_chain(&chain, out) : load_whole(&chain, out);
 	free_chain(&chain);
-	how->stale |= status == MF_ERR_UNKNOWN_STEP || how->stacks.dropped > 0;
+	how->stale |= status == MF_ERR_UNKNOWN_STEP || how->stacks.dropped > 0 || (status == MF_OK && mf_state_fields_note(*out).begun_anew > 0);
 	if (status == MF_OK)
 		return MF_OK;
 	mf_error_set(error, status, "document '%.100s', snapshot at LSN %lld: %.330s", snapshot->doc_id ? snapshot->doc_id : "", (long long)snapshot->upto_lsn,

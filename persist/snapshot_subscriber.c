@@ -27,6 +27,12 @@ static void warn_of_passed_over(const struct mf_snapshot_subscriber *subscriber,
 	if (report->stale_snapshots > 0)
 		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld snapshot(s) were made with other versions than are here; %lld entries of its undo history could not be read",
 			doc_id, (long long)report->stale_snapshots, (long long)report->dropped_entries);
+	if (report->fields_anew > 0)
+		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld state field(s) begin anew from the snapshot at LSN %lld: it has no value that can be read, and the events before it are gone",
+			doc_id, (long long)report->fields_anew, (long long)report->snapshot_lsn);
+	if (report->fields_left_out > 0)
+		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': the snapshot at LSN %lld holds %lld state field(s) that no plugin here brings: they are left out", doc_id,
+			(long long)report->snapshot_lsn, (long long)report->fields_left_out);
 }
 
 /* A recovery that took longer than one should gets its snapshot at once, in the background. */

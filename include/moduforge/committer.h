@@ -63,6 +63,8 @@ struct mf_recovery_report {
 	struct mf_digest digest; /* only when asked for */
 	int64_t stale_snapshots; /* made with another version of a format, step type or state field: passed over, or used without what cannot be read */
 	int64_t dropped_entries; /* of the undo and redo stacks, for that */
+	int64_t fields_anew;     /* state fields that the snapshot used has no value for, and its events are gone: begun from its document */
+	int64_t fields_left_out; /* state fields in the snapshot used that nothing here brings */
 };
 
 struct mf_committer {

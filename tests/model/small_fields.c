@@ -176,7 +176,7 @@ static enum mf_status moody_apply(const struct mf_state_field *field, const stru
 		return status;
 	if (small_moods.refuse_from > 0 && n_of(old_value) + 1 >= small_moods.refuse_from)
 		return mf_error_set(error, MF_ERR_INVALID, "no more than %lld events", (long long)n_of(old_value));
-	return make(n_of(old_value) + 1, out_value);
+	return make(n_of(old_value) + 1 - small_moods.forgets, out_value);
 }
 
 static enum mf_status moody_encode(const struct mf_state_field *field, const void *value, struct mf_buffer *out)

@@ -15,6 +15,7 @@ extern struct small_moods {
 	bool no_value;                   /* MF_OK without a value */
 	bool other_bytes;                /* encode gives other bytes each time */
 	const char *message;
+	int64_t forgets;     /* so many events go uncounted each time */
 	int64_t refuse_from; /* apply fails when it would count this event; 0: never */
 } small_moods;
 extern struct mf_state_field small_moody_field; /* its versions may be changed */

@@ -12,6 +12,7 @@
 #include "model/transaction.h"
 #include "model/tree.h"
 #include "persist/recovery.h"
+#include "persist/snapshot_codec.h"
 #include "small_fields.h"
 #include "small_steps.h"
 
@@ -82,6 +83,25 @@ static void take_snapshot(struct fake_store *fake, const struct mf_state *state)
 		fail_msg("%s", error.message);
 	assert_int_equal(mf_store_write_snapshot(&fake->base, &snapshot, NULL), MF_OK);
 	mf_snapshot_deinit(&snapshot);
+}
+
+/* What changed since base, which a snapshot was taken of; takes base, and gives the next one. */
+static struct mf_state *take_difference(struct fake_store *fake, struct mf_state *base, struct mf_state *state)
+{
+	struct mf_snapshot_base on = {.state = base, .raw_max = SIZE_MAX / 2};
+	struct mf_snapshot snapshot;
+	bool fits = false;
+	if (base && mf_state_lsn(base) == mf_state_lsn(state))
+		return base;
+	if (base)
+		assert_int_equal(mf_doc_digest(mf_state_doc(base), &on.digest), MF_OK);
+	assert_int_equal(mf_snapshot_encode_on(DOC, base ? &on : NULL, state, &options, &snapshot, &fits, NULL), MF_OK);
+	assert_true(fits || !base);
+	assert_int_equal(snapshot.base_lsn, base ? mf_state_lsn(base) : 0);
+	assert_int_equal(mf_store_write_snapshot(&fake->base, &snapshot, NULL), MF_OK);
+	mf_snapshot_deinit(&snapshot);
+	mf_state_unref(base);
+	return mf_state_ref(state);
 }
 
 static enum mf_status recover(struct fake_store *fake, const struct mf_step_registry *registry, int64_t at_lsn, struct mf_state **out,
@@ -179,12 +199,12 @@ static void any_mix_of_events_snapshots_compactions_and_restarts_gives_the_live_
 	print_message("# MF_SEED=%llu\n", (unsigned long long)seed);
 	for (int round = 0; round < 20; round++) {
 		struct fake_store *fake = fake_store_new(true);
-		struct mf_state *live = new_state(all), *back;
+		struct mf_state *live = new_state(all), *base = NULL, *back;
 		int64_t upto;
 		for (int i = 0; i < 100; i++) {
 			live = advance(fake, live, random_number(live, i, &seed));
 			if (next_random(&seed) % 8 == 0)
-				take_snapshot(fake, live);
+				base = take_difference(fake, base, live);
 			if (next_random(&seed) % 16 == 0)
 				assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, NULL), MF_OK);
 			if (next_random(&seed) % 8 > 0)
@@ -193,7 +213,10 @@ static void any_mix_of_events_snapshots_compactions_and_restarts_gives_the_live_
 			small_assert_same_fields(back, live, small_all_fields);
 			mf_state_unref(live);
 			live = back;
+			mf_state_unref(base); /* what it was made of is gone with the process: the next one is whole */
+			base = NULL;
 		}
+		mf_state_unref(base);
 		assert_int_equal(small_field_number(live, "test_moody"), 100);
 		mf_state_unref(live);
 		fake_store_free(fake);
@@ -213,6 +236,7 @@ static void a_field_that_no_plugin_brings_is_left_out(void **unused)
 	back = recovered(fake, honest, &report);
 	assert_int_equal(report.snapshot_lsn, 20);
 	assert_int_equal(report.damaged_snapshots, 0);
+	assert_int_equal(report.fields_left_out, 1);
 	assert_null(mf_state_field_value(back, "test_moody"));
 	small_assert_same_fields(back, state, small_honest_fields);
 	mf_state_unref(back);
@@ -265,7 +289,65 @@ static void p5_a_value_in_another_version_is_made_anew_from_the_history(void **u
 	assert_int_equal(small_fields_alive(), 0);
 }
 
+/* Its snapshots at 10 and 20 know nothing of it, and the events up to 10 are gone. */
+static void p5_a_new_field_begins_anew_where_the_events_are_gone(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *old = write_history(fake, new_state(honest), 0, 10), *state;
+	struct mf_recovery_report report;
+	struct mf_error error = {0};
+	int64_t upto = 0;
+	take_snapshot(fake, old);
+	old = write_history(fake, old, 10, 20);
+	take_snapshot(fake, old);
+	assert_int_equal(mf_compact_document(&fake->base, DOC, honest, &options, &upto, NULL), MF_OK);
+	assert_int_equal(upto, 10);
+	old = write_history(fake, old, 20, 25);
+	state = recovered(fake, all, &report);
+	assert_int_equal(report.snapshot_lsn, 20);
+	assert_int_equal(report.fields_anew, 1);
+	assert_int_equal(report.stale_snapshots, 1);
+	assert_int_equal(report.damaged_snapshots, 0);
+	assert_int_equal(small_field_number(state, "test_moody"), 5); /* events since then */
+	small_assert_same_fields(state, old, small_honest_fields);
+	assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, &error), MF_ERR_UNKNOWN_STEP); /* not on such a base */
+	assert_non_null(strstr(error.message, "'test_moody'"));
+	take_snapshot(fake, state);
+	mf_state_unref(state);
+	state = recovered(fake, all, &report); /* from there on it is exact again */
+	assert_int_equal(report.snapshot_lsn, 25);
+	assert_int_equal(report.fields_anew + report.stale_snapshots, 0);
+	assert_int_equal(small_field_number(state, "test_moody"), 5);
+	mf_state_unref(state);
+	mf_state_unref(old);
+	fake_store_free(fake);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
 /* ---- what a plugin may do wrong ---- */
+static void a_field_that_is_not_deterministic_stops_compaction(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = write_history(fake, new_state(all), 0, 10);
+	struct mf_error error = {0};
+	int64_t upto = 0;
+	for (int i = 0; i < 2; i++) {
+		take_snapshot(fake, state);
+		state = write_history(fake, state, 10 + i, 11 + i);
+	}
+	small_moods.forgets = 1;
+	assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "nothing was deleted"));
+	small_moods.forgets = 0;
+	assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, NULL), MF_OK);
+	assert_int_equal(upto, 10);
+	mf_state_unref(state);
+	fake_store_free(fake);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
 static void a_field_that_refuses_a_stored_event_ends_the_recovery_with_document_and_lsn(void **unused)
 {
 	(void)unused;
@@ -413,6 +495,8 @@ int main(void)
 		cmocka_unit_test(a_field_that_no_plugin_brings_is_left_out),
 		cmocka_unit_test(p5_a_new_field_sees_the_whole_history),
 		cmocka_unit_test(p5_a_value_in_another_version_is_made_anew_from_the_history),
+		cmocka_unit_test(p5_a_new_field_begins_anew_where_the_events_are_gone),
+		cmocka_unit_test(a_field_that_is_not_deterministic_stops_compaction),
 		cmocka_unit_test(a_field_that_refuses_a_stored_event_ends_the_recovery_with_document_and_lsn),
 		cmocka_unit_test(a_field_whose_init_fails_ends_the_recovery_with_the_document),
 		cmocka_unit_test(f17_a_value_that_cannot_be_encoded_is_no_snapshot),
