@@ -1,7 +1,7 @@
 /* cmd_backup.c - mf backup FILE: the store as one file while others write to it, then the proof that it is one. */
 #include "host/commands.h"
+#include "host/interrupt.h"
 #include "host/listing.h"
-#include "host/progress.h"
 #include "host/proof.h"
 #include "host/session.h"
 #include "host/say.h"
@@ -35,7 +35,6 @@ static void print(const struct mf_args *args, const struct mf_backup_info *info,
 	struct mf_listing listing;
 	char text[48];
 	snprintf(text, sizeof(text), "%.3f", ms);
-	mf_output_init(&out, STDOUT_FILENO);
 	mf_listing_init(&listing, args, &out, columns);
 	mf_listing_row(&listing, (const struct mf_cell[]){
 					 {.text = args->operands[0]},
@@ -69,6 +68,7 @@ static enum mf_exit back_up(const struct mf_args *args, struct mf_runtime *runti
 	struct mf_backup_info info;
 	struct mf_proof proof = {0};
 	double begun = now_ms();
+	mf_interrupt_catch();
 	mf_progress_init(&progress, "MiB written");
 	enum mf_status status = mf_store_backup(mf_runtime_store(runtime), file, mf_show_bytes, &progress, &info, &error);
 	mf_progress_hide();
@@ -90,6 +90,7 @@ enum mf_exit mf_cmd_backup(const struct mf_args *args)
 	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
 	if (code != MF_EXIT_OK)
 		return code;
+	mf_output_init(&out, STDOUT_FILENO);
 	code = back_up(args, runtime);
 	return mf_session_close(runtime, &out, code);
 }

@@ -1,8 +1,9 @@
 /* cmd_restore.c - mf restore FILE --data NEW: a store again, then every document of it, recovered. */
 #include "host/commands.h"
 #include "host/doc_list.h"
+#include "host/interrupt.h"
 #include "host/listing.h"
-#include "host/progress.h"
+#include "host/proof.h"
 #include "host/session.h"
 #include "host/say.h"
 
@@ -129,6 +130,7 @@ enum mf_exit mf_cmd_restore(const struct mf_args *args)
 		return mf_fail(status, &error);
 	}
 	mf_output_init(&out, STDOUT_FILENO);
+	mf_interrupt_catch();
 	mf_progress_init(&progress, "MiB read");
 	status = mf_store_restore(&options, &info, &error);
 	mf_progress_hide();

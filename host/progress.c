@@ -41,15 +41,6 @@ void mf_progress_step(struct mf_progress *progress)
 	progress->next_ms = now + EVERY_MS;
 }
 
-bool mf_show_bytes(void *user, int64_t done, int64_t total)
-{
-	struct mf_progress *progress = user;
-	(void)total;
-	while (progress->count < (uint64_t)done >> 20)
-		mf_progress_step(progress);
-	return true;
-}
-
 void mf_progress_hide(void)
 {
 	if (!atomic_exchange(&shown, false))

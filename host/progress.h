@@ -14,7 +14,5 @@ struct mf_progress {
 
 void mf_progress_init(struct mf_progress *progress, const char *what);
 void mf_progress_step(struct mf_progress *progress);
-/* A mf_backup_progress: user is a progress that counts MiB. */
-bool mf_show_bytes(void *user, int64_t done, int64_t total);
 /* Takes the line away, also for the moment, so that something else can be written. Thread: any. */
 void mf_progress_hide(void);

@@ -9,7 +9,7 @@
 #include <moduforge/field.h>
 
 #include "host/doc_list.h"
-#include "host/progress.h"
+#include "host/interrupt.h"
 #include "host/session.h"
 
 struct proof {
@@ -18,6 +18,15 @@ struct proof {
 	int64_t lsn;
 	struct mf_proof found;
 };
+
+bool mf_show_bytes(void *user, int64_t done, int64_t total)
+{
+	struct mf_progress *progress = user;
+	(void)total;
+	while (progress->count < (uint64_t)done >> 20)
+		mf_progress_step(progress);
+	return !mf_interrupted();
+}
 
 /* ---- one document ---- */
 
@@ -89,7 +98,7 @@ static enum mf_status prove_documents(struct proof *proof, int64_t documents, st
 	enum mf_status status = mf_doc_list(mf_runtime_store(proof->store), &names, error);
 	mf_progress_init(&progress, "documents compared");
 	for (const char *name = NULL; status == MF_OK && (name = mf_doc_list_next(&names, name));) {
-		status = prove_document(proof, name, error);
+		status = mf_interrupted() ? mf_error_set(error, MF_ERR_STATE, "the proof of the backup %.300s was stopped, as was asked", proof->file) : prove_document(proof, name, error);
 		mf_progress_step(&progress);
 	}
 	mf_progress_hide();
@@ -124,10 +133,13 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 enum mf_status mf_prove_backup(const struct mf_args *args, struct mf_runtime *store, const char *file, const struct mf_backup_info *info, struct mf_proof *out, struct mf_error *error)
 {
 	char dir[PATH_MAX];
+	struct mf_progress progress;
 	struct proof proof = {.store = store, .file = file, .lsn = info->lsn};
 	if (snprintf(dir, sizeof(dir), "%s.%ld.proof", file, (long)getpid()) >= (int)sizeof(dir))
 		return mf_error_set(error, MF_ERR_INVALID, "the name of the backup is too long");
-	enum mf_status status = mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir}, NULL, error);
+	mf_progress_init(&progress, "MiB restored");
+	enum mf_status status = mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir, .progress = mf_show_bytes, .user = &progress}, NULL, error);
+	mf_progress_hide();
 	if (status != MF_OK)
 		return status;
 	status = open_and_prove(&proof, args, dir, info->documents, error);

@@ -6,7 +6,7 @@
  *    epoch. The old store may have had many epochs since the backup, and the backup may be restored twice, so the number
  *    jumps to milliseconds since 1970, and a random distance on, for clocks that stand still: (epoch, LSN) does not repeat,
  *    and whoever saw events of the other store finds that his epoch ended where this one begins.
- * 3. What is above the wanted LSN is deleted, in one transaction.
+ * 3. What is above the wanted LSN is deleted, in one transaction, and its space given back.
  * 4. Everything is verified, closed, synced; then the directory gets its name.
  * Whatever fails removes the directory of the other name. */
 #include "persist/sqlite_store.h"
@@ -242,7 +242,7 @@ static enum mf_status cut(const struct restore *restore, struct mf_sqlite *store
 		status = mf_sqlite_sync(&store->base, NULL, error);
 	if (status == MF_OK && store->watermark_note[0])
 		status = mf_error_set(error, MF_ERR_IO, "%.250s", store->watermark_note);
-	return status;
+	return status == MF_OK ? mf_sqlite_vacuum(&store->base, error) : status; /* what was left out is not in the file either */
 }
 
 /* ---- the store ---- */

@@ -4,6 +4,7 @@
 usage: test_backup.py MF CONFIG        MF_ROUNDS sets the number of kills (default 15), MF_SEED the moments
 """
 import random
+import signal
 import sqlite3
 import threading
 import time
@@ -246,6 +247,45 @@ def a_backup_or_restore_that_is_killed_leaves_nothing_by_its_name(work):
                 assert ask("verify", made)[-1]["status"] == "ok" and _states(made) == expected, (SEED, n)
         assert ask("verify", data)[-1]["status"] == "ok"
         shutil.rmtree(folder)
+
+
+def a_backup_that_is_told_to_stop_takes_back_what_it_wrote(work):
+    rng = random.Random(SEED)
+    data = work / "s"
+    run(data, _lines(2000), "--mode", "sync")
+    for n in range(ROUNDS * 2):
+        with popen("backup", work / f"{n}.backup", "--data", data, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            time.sleep(rng.random() * 0.15)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+        assert not _leftovers(work) or process.returncode == -signal.SIGTERM, (SEED, n)
+        if process.returncode == 1 and b"could not be proved" not in err:
+            assert not (work / f"{n}.backup").exists() and b"stopped, as was asked" in err and not out, (SEED, n, err)
+        for left in _leftovers(work):  # of one that was ended before it could know
+            shutil.rmtree(work / left) if (work / left).is_dir() else (work / left).unlink()
+    assert ask("verify", data)[-1]["status"] == "ok"
+
+
+def p09_a_full_disk_leaves_nothing_of_a_backup(work):
+    if os.geteuid() != 0:
+        raise Skip("only root may mount")
+    data, disk = work / "s", work / "disk"
+    run(data, _lines(4000))
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", disk], capture_output=True, check=False).returncode != 0:
+        raise Skip("nothing can be mounted here")
+    try:
+        result = mf("backup", disk / "b", "--data", data)
+        assert result.returncode == 3 and b"MF_ERR_STORAGE_FULL" in result.stderr and not list(disk.iterdir()), result
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert _backup(data, disk / "b")["proved"] is True
+        subprocess.run(["mount", "-o", f"remount,size={(disk / 'b').stat().st_size // 1024 + 700}k", disk], check=True)
+        result = mf("restore", disk / "b", "--data", disk / "r")  # no room for it
+        assert result.returncode == 3 and b"MF_ERR_STORAGE_FULL" in result.stderr and [p.name for p in disk.iterdir()] == ["b"], result
+        (work / "b").write_bytes((disk / "b").read_bytes())
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert _restore(work / "b", work / "r")[0] == _states(data)
 
 
 if __name__ == "__main__":

@@ -453,6 +453,37 @@ static void a_store_is_restored_to_any_lsn(void **state)
 	assert_int_equal(entries(), 2);
 }
 
+static bool file_contains(const char *dir, const char *name, const char *text)
+{
+	int64_t size = kit_file_size(dir, name);
+	char *path = kit_path(dir, name), *bytes = malloc((size_t)size);
+	FILE *stream = fopen(path, "r");
+	assert_non_null(stream);
+	assert_int_equal(fread(bytes, 1, (size_t)size, stream), size);
+	bool found = memmem(bytes, (size_t)size, text, strlen(text)) != NULL;
+	fclose(stream);
+	free(bytes);
+	free(path);
+	return found;
+}
+
+static void what_was_left_out_is_not_in_the_files_either(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(data);
+	kit_append_many(store, "d", "kept", 100);
+	kit_append_many(store, "d", "left-out", 3000);
+	back_up(store);
+	kit_close(store);
+	struct mf_backup_info all = restore(0);
+	assert_true(file_contains(fresh, "store.db", "left-out-2999"));
+	remove_fresh();
+	struct mf_backup_info some = restore(100);
+	assert_true(file_contains(fresh, "store.db", "kept-99"));
+	assert_false(file_contains(fresh, "store.db", "left-out"));
+	assert_true(some.bytes < all.bytes / 4);
+}
+
 static void what_compaction_has_deleted_cannot_be_restored(void **state)
 {
 	(void)state;
@@ -818,6 +849,7 @@ int main(void)
 		T(a_backup_that_was_cut_off_or_appended_to_is_refused),
 		T(a_backup_of_a_damaged_store_is_not_restored_but_below_the_damage),
 		T(a_store_is_restored_to_any_lsn),
+		T(what_was_left_out_is_not_in_the_files_either),
 		T(what_compaction_has_deleted_cannot_be_restored),
 		T(a_store_is_restored_to_an_lsn_that_was_lost),
 		T(a_restored_store_has_epochs_of_its_own),
