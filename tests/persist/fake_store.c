@@ -183,6 +183,12 @@ static enum mf_status fake_finish(struct mf_store *store, const struct mf_snapsh
 	return fake->inner->ops->snapshot_finish(fake->inner, snapshot, error);
 }
 
+static enum mf_status fake_prune(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error)
+{
+	struct mf_store *inner = of(store)->inner;
+	return inner->ops->prune_snapshots(inner, doc_id, keep, error);
+}
+
 static enum mf_status fake_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
 {
 	struct mf_store *inner = of(store)->inner;
@@ -244,6 +250,7 @@ struct fake_store *fake_store_new(bool durable)
 		.snapshot_chunk = fake_chunk,
 		.snapshot_finish = fake_finish,
 		.compact = fake_compact,
+		.prune_snapshots = fake_prune,
 		.documents = fake_documents,
 		.snapshots = fake_snapshots,
 		.verify = fake_verify,

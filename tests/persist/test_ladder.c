@@ -1,0 +1,454 @@
+/* What recovery does when the newest snapshot cannot be used, and what compaction does with incremental ones. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "fake_store.h"
+#include "model/mem.h"
+#include "model/transaction.h"
+#include "persist/recovery.h"
+#include "persist/snapshotter.h"
+#include "small_steps.h"
+#include <moduforge/value.h>
+
+#define DOC "doc"
+#define NODES 40
+
+/* ---- a document of NODES events, then a snapshot every tenth ---- */
+
+struct ladder {
+	struct fake_store *fake;
+	struct mf_persist_options options;
+	struct mf_snapshotter *snapshotter;
+	struct mf_state *state;
+};
+
+static void nobody_hears(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
+{
+	(void)user, (void)doc_id, (void)upto_lsn, (void)error;
+}
+
+static void commit(struct ladder *ladder, struct mf_transaction *transaction)
+{
+	struct mf_event event;
+	void *memory;
+	int64_t lsn = mf_state_lsn(ladder->state) + 1;
+	char key[32];
+	snprintf(key, sizeof(key), "key-%lld", (long long)lsn);
+	assert_int_equal(mf_transaction_set_key(transaction, key, NULL), MF_OK);
+	mf_transaction_set_id(transaction, (uint64_t)lsn);
+	assert_int_equal(mf_event_encode(DOC, transaction, &ladder->options, &event, &memory, NULL), MF_OK);
+	assert_int_equal(mf_store_append(&ladder->fake->base, &event, &lsn, NULL), MF_OK);
+	mf_free(memory);
+	ladder->state = small_steps_commit(ladder->state, transaction, lsn);
+}
+
+/* insert: its inverse is test_remove; set: test_set. */
+static void write_events(struct ladder *ladder, int count, bool insert)
+{
+	for (int i = 0; i < count; i++) {
+		struct mf_transaction *transaction = small_transaction_new();
+		char id[32];
+		snprintf(id, sizeof(id), "n%lld", (long long)mf_state_lsn(ladder->state));
+		if (insert)
+			ADD_INSERT(transaction, "root", 0, id);
+		else
+			ADD_SET(transaction, "root", "n", i);
+		commit(ladder, transaction);
+	}
+}
+
+static void take_snapshot(struct ladder *ladder)
+{
+	struct mf_error error = {0};
+	if (mf_snapshotter_take(ladder->snapshotter, DOC, ladder->state, &error) != MF_OK)
+		fail_msg("%s", error.message);
+}
+
+static void restart(struct ladder *ladder)
+{
+	const struct mf_snapshotter_options snapshotter = {.store = &ladder->fake->base, .persist = &ladder->options, .ended = nobody_hears};
+	if (ladder->snapshotter)
+		assert_int_equal(mf_snapshotter_stop(ladder->snapshotter, 0, NULL), MF_OK);
+	mf_snapshotter_free(ladder->snapshotter);
+	assert_int_equal(mf_snapshotter_new(&snapshotter, &ladder->snapshotter), MF_OK);
+}
+
+static void set_up(struct ladder *ladder, uint32_t keep)
+{
+	*ladder = (struct ladder){.fake = fake_store_new(true), .state = small_state_new(100)};
+	mf_persist_options_init(&ladder->options);
+	ladder->options.keep_snapshots = keep;
+	ladder->options.history_limit = 100;
+	restart(ladder);
+	write_events(ladder, NODES, true);
+}
+
+static void write_ladder(struct ladder *ladder, int snapshots)
+{
+	for (int i = 0; i < snapshots; i++) {
+		write_events(ladder, 10, false);
+		take_snapshot(ladder);
+	}
+	write_events(ladder, 3, false);
+}
+
+static void tear_down(struct ladder *ladder)
+{
+	assert_int_equal(mf_snapshotter_stop(ladder->snapshotter, 0, NULL), MF_OK);
+	mf_snapshotter_free(ladder->snapshotter);
+	mf_state_unref(ladder->state);
+	fake_store_free(ladder->fake);
+}
+
+static bool note(void *user, const struct mf_snapshot_info *info)
+{
+	char *text = user, one[64];
+	snprintf(one, sizeof(one), info->base_lsn ? "%lld<%lld " : "%lld ", (long long)info->upto_lsn, (long long)info->base_lsn);
+	strcat(text, one);
+	return true;
+}
+
+static void assert_snapshots(struct ladder *ladder, const char *expected)
+{
+	char text[500] = "";
+	assert_int_equal(ladder->fake->ops.snapshots(&ladder->fake->base, DOC, note, text, NULL), MF_OK);
+	assert_string_equal(text, expected);
+}
+
+static enum mf_status recover_with(struct ladder *ladder, const struct mf_step_registry *registry, uint64_t limit, struct mf_state **out, struct mf_recovery_report *out_report,
+				   struct mf_error *error)
+{
+	const struct mf_recovery_options options = {.batch = 7, .history_limit = 100, .fallback_max_events = limit};
+	return mf_recover_state(&ladder->fake->base, DOC, registry, &options, out, out_report, error);
+}
+
+/* The newest state, from the snapshot at this LSN. */
+static struct mf_recovery_report recovers_from(struct ladder *ladder, int64_t snapshot_lsn)
+{
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	struct mf_error error = {0};
+	struct mf_digest digest = small_steps_digest(ladder->state);
+	if (recover_with(ladder, small_registry, 0, &state, &report, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	small_assert_digest(state, &digest);
+	assert_int_equal(mf_state_lsn(state), mf_state_lsn(ladder->state));
+	assert_int_equal(mf_state_undo_depth(state), mf_state_undo_depth(ladder->state));
+	assert_int_equal(report.snapshot_lsn, snapshot_lsn);
+	assert_int_equal(report.events_replayed, mf_state_lsn(ladder->state) - snapshot_lsn);
+	mf_state_unref(state);
+	return report;
+}
+
+static void spoil(struct ladder *ladder, int at, int64_t lsn)
+{
+	ladder->fake->spoiled_snapshots[at] = lsn;
+}
+
+static enum mf_status fails(struct ladder *ladder, const struct mf_step_registry *registry, uint64_t limit, struct mf_error *error)
+{
+	struct mf_state *state = NULL;
+	enum mf_status status = recover_with(ladder, registry, limit, &state, NULL, error);
+	assert_null(state);
+	return status;
+}
+
+/* ---- damage ---- */
+
+static void p4_the_next_older_snapshot_is_used_and_what_was_passed_over_is_counted(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 10);
+	write_ladder(&ladder, 4);
+	assert_snapshots(&ladder, "80<70 70<60 60<50 50 ");
+	assert_int_equal(recovers_from(&ladder, 80).damaged_snapshots, 0);
+	spoil(&ladder, 0, 80);
+	assert_int_equal(recovers_from(&ladder, 70).damaged_snapshots, 1);
+	spoil(&ladder, 1, 70);
+	struct mf_recovery_report report = recovers_from(&ladder, 60);
+	assert_int_equal(report.damaged_snapshots, 2);
+	assert_int_equal(report.stale_snapshots, 0);
+	ladder.fake->spoiled_lsn = 75; /* then an event, which nothing can replace */
+	struct mf_error error = {0};
+	assert_int_equal(fails(&ladder, small_registry, 0, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 75);
+	assert_non_null(strstr(error.message, DOC));
+	tear_down(&ladder);
+}
+
+static void p4_what_builds_on_a_damaged_snapshot_goes_with_it(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 10);
+	write_ladder(&ladder, 2);
+	restart(&ladder);
+	write_ladder(&ladder, 3);
+	assert_snapshots(&ladder, "93<83 83<73 73 60<50 50 ");
+	spoil(&ladder, 0, 73);
+	assert_int_equal(recovers_from(&ladder, 60).damaged_snapshots, 3);
+	spoil(&ladder, 1, 50);
+	assert_int_equal(recovers_from(&ladder, 0).damaged_snapshots, 5);
+	tear_down(&ladder);
+}
+
+static void a_damaged_snapshot_whose_events_are_gone_is_named(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_error error = {0};
+	int64_t upto;
+	set_up(&ladder, 2);
+	write_ladder(&ladder, 3);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
+	assert_int_equal(upto, 60);
+	recovers_from(&ladder, 70);
+	spoil(&ladder, 0, 70);
+	assert_int_equal(recovers_from(&ladder, 60).damaged_snapshots, 1);
+	spoil(&ladder, 1, 60);
+	assert_int_equal(fails(&ladder, small_registry, 0, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 70);
+	assert_non_null(strstr(error.message, "events that could replace it are gone"));
+	tear_down(&ladder);
+}
+
+/* ---- the limit ---- */
+
+static void p4_falling_back_has_a_limit(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_error error = {0};
+	struct mf_state *state;
+	set_up(&ladder, 10);
+	write_ladder(&ladder, 1); /* 53 events, a snapshot at 50 */
+	assert_int_equal(recover_with(&ladder, small_registry, 1, &state, NULL, NULL), MF_OK); /* it is for falling back only */
+	mf_state_unref(state);
+	spoil(&ladder, 0, 50);
+	assert_int_equal(fails(&ladder, small_registry, 52, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "fallback_max_events"));
+	assert_non_null(strstr(error.message, "more than 52 events"));
+	assert_non_null(strstr(error.message, "snapshot at LSN 50"));
+	assert_int_equal(error.lsn, 50);
+	assert_int_equal(recover_with(&ladder, small_registry, 53, &state, NULL, NULL), MF_OK);
+	mf_state_unref(state);
+	assert_int_equal(recover_with(&ladder, small_registry, UINT64_MAX, &state, NULL, NULL), MF_OK);
+	mf_state_unref(state);
+	tear_down(&ladder);
+}
+
+/* ---- stale ---- */
+
+/* All small types, test_remove in a newer version; or without it. */
+static struct mf_step_registry *other_registry(bool newer)
+{
+	static struct mf_step_type changed;
+	struct mf_step_registry *registry;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	for (size_t i = 0; i < mf_step_registry_count(small_registry); i++) {
+		const struct mf_step_type *type = mf_step_registry_item(small_registry, i);
+		if (strcmp(type->type_id, "test_remove") == 0) {
+			changed = *type;
+			changed.version++;
+			type = newer ? &changed : NULL;
+		}
+		if (type)
+			assert_int_equal(mf_step_registry_add(registry, type, NULL), MF_OK);
+	}
+	mf_step_registry_freeze(registry);
+	return registry;
+}
+
+static void p5_a_stale_snapshot_is_passed_over_while_the_events_are_there(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_step_registry *newer = other_registry(true);
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	set_up(&ladder, 10);
+	write_ladder(&ladder, 2);
+	assert_snapshots(&ladder, "60<50 50 ");
+	assert_int_equal(recover_with(&ladder, newer, 0, &state, &report, NULL), MF_OK);
+	assert_int_equal(report.snapshot_lsn, 0);
+	assert_int_equal(report.stale_snapshots, 2);
+	assert_int_equal(report.damaged_snapshots, 0);
+	assert_int_equal(report.dropped_entries, 0);
+	assert_int_equal(mf_state_undo_depth(state), mf_state_undo_depth(ladder.state));
+	mf_state_unref(state);
+	/* Too many to replay: then it is used. */
+	assert_int_equal(recover_with(&ladder, newer, 30, &state, &report, NULL), MF_OK);
+	assert_int_equal(report.snapshot_lsn, 60);
+	assert_int_equal(report.stale_snapshots, 1);
+	mf_state_unref(state);
+	mf_step_registry_free(newer);
+	tear_down(&ladder);
+}
+
+static void p5_a_stale_snapshot_is_used_where_the_events_are_gone(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_step_registry *newer = other_registry(true);
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	struct mf_digest digest;
+	int64_t upto;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 2);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL), MF_OK);
+	assert_int_equal(upto, 60);
+	write_events(&ladder, 4, false);
+	take_snapshot(&ladder); /* incremental, on the one that compaction made whole */
+	assert_snapshots(&ladder, "67<60 60 ");
+	digest = small_steps_digest(ladder.state);
+	assert_int_equal(recover_with(&ladder, newer, 0, &state, &report, NULL), MF_OK);
+	small_assert_digest(state, &digest);
+	assert_int_equal(report.snapshot_lsn, 67);
+	assert_int_equal(report.stale_snapshots, 1);
+	assert_int_equal(report.dropped_entries, NODES);
+	assert_int_equal(mf_state_undo_depth(state), 27); /* what lies above the inserts */
+	for (int i = 0; i < 27; i++)
+		state = small_undo(state, 68 + i);
+	assert_int_equal(small_number_in(state), -1);
+	mf_state_unref(state);
+	mf_step_registry_free(newer);
+	tear_down(&ladder);
+}
+
+static void a_missing_step_type_never_costs_the_history(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_step_registry *without = other_registry(false);
+	struct mf_error error = {0};
+	int64_t upto;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 1);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL), MF_OK);
+	assert_int_equal(fails(&ladder, without, 0, &error), MF_ERR_UNKNOWN_STEP);
+	assert_non_null(strstr(error.message, "test_remove"));
+	mf_step_registry_free(without);
+	tear_down(&ladder);
+}
+
+/* ---- compaction ---- */
+
+static void compaction_makes_the_oldest_kept_snapshot_whole(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_error error = {0};
+	int64_t upto;
+	set_up(&ladder, 3);
+	write_ladder(&ladder, 6);
+	assert_snapshots(&ladder, "100<90 90<80 80<70 70<60 60<50 50 ");
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
+	assert_int_equal(upto, 80);
+	assert_snapshots(&ladder, "100<90 90<80 80 ");
+	recovers_from(&ladder, 100);
+	spoil(&ladder, 0, 100);
+	recovers_from(&ladder, 90);
+	spoil(&ladder, 1, 90);
+	recovers_from(&ladder, 80);
+	spoil(&ladder, 0, 0);
+	spoil(&ladder, 1, 0);
+	write_ladder(&ladder, 3); /* and the chain goes on from there */
+	recovers_from(&ladder, 133);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
+	assert_int_equal(upto, 113);
+	recovers_from(&ladder, 133);
+	tear_down(&ladder);
+}
+
+static void compaction_with_a_damaged_chain_deletes_nothing(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_error error = {0};
+	int64_t upto;
+	set_up(&ladder, 2);
+	write_ladder(&ladder, 3);
+	assert_snapshots(&ladder, "70<60 60<50 50 ");
+	spoil(&ladder, 0, 50);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "nothing was deleted"));
+	assert_snapshots(&ladder, "70<60 60<50 50 ");
+	assert_int_equal(recovers_from(&ladder, 0).damaged_snapshots, 3);
+	tear_down(&ladder);
+}
+
+static void only_the_newest_are_kept(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 2);
+	ladder.options.full_snapshot_every = 2;
+	restart(&ladder);
+	write_ladder(&ladder, 6);
+	assert_snapshots(&ladder, "100<90 90 ");
+	recovers_from(&ladder, 100);
+	tear_down(&ladder);
+}
+
+/* ---- a writer that is faster ---- */
+
+static struct ladder *racing;
+static enum mf_status (*latest)(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error);
+
+static enum mf_status latest_and_race(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
+{
+	struct ladder *ladder = racing;
+	if (ladder && at_most == 50) { /* the base is asked for: two newer snapshots come, and it goes */
+		racing = NULL;
+		restart(ladder);
+		write_ladder(ladder, 2);
+		assert_int_equal(mf_store_prune_snapshots(&ladder->fake->base, DOC, 1, NULL), MF_OK);
+	}
+	return latest(store, doc_id, at_most, out, error);
+}
+
+static void a_base_that_was_deleted_meanwhile_is_no_damage(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 2);
+	assert_snapshots(&ladder, "60<50 50 ");
+	racing = &ladder;
+	latest = ladder.fake->ops.latest_snapshot;
+	ladder.fake->ops.latest_snapshot = latest_and_race;
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	assert_int_equal(recover_with(&ladder, small_registry, 0, &state, &report, NULL), MF_OK);
+	assert_null(racing);
+	assert_int_equal(report.damaged_snapshots, 0);
+	assert_int_equal(report.snapshot_lsn, 83);
+	struct mf_digest digest = small_steps_digest(ladder.state);
+	small_assert_digest(state, &digest);
+	mf_state_unref(state);
+	tear_down(&ladder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(p4_the_next_older_snapshot_is_used_and_what_was_passed_over_is_counted),
+		cmocka_unit_test(p4_what_builds_on_a_damaged_snapshot_goes_with_it),
+		cmocka_unit_test(a_damaged_snapshot_whose_events_are_gone_is_named),
+		cmocka_unit_test(p4_falling_back_has_a_limit),
+		cmocka_unit_test(p5_a_stale_snapshot_is_passed_over_while_the_events_are_there),
+		cmocka_unit_test(p5_a_stale_snapshot_is_used_where_the_events_are_gone),
+		cmocka_unit_test(a_missing_step_type_never_costs_the_history),
+		cmocka_unit_test(compaction_makes_the_oldest_kept_snapshot_whole),
+		cmocka_unit_test(compaction_with_a_damaged_chain_deletes_nothing),
+		cmocka_unit_test(only_the_newest_are_kept),
+		cmocka_unit_test(a_base_that_was_deleted_meanwhile_is_no_damage),
+	};
+	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
+}
