@@ -20,6 +20,7 @@
 #include "bus/bus_parts.h"
 #include "bus/foreign.h"
 #include "model/mem.h"
+#include "model/probes.h"
 
 /* The call that this thread is inside of; NULL: none. */
 static _Thread_local struct {
@@ -270,6 +271,7 @@ static enum mf_status ask_guard(struct mf_bus *bus, struct mf_subscriber *guard,
 		return MF_OK;
 	struct mf_error given = {0};
 	enum mf_status status = guard->guard(guard->user, proposal, &given);
+	MF_PROBE3(plugin_call, guard->name, "guard", (int)status);
 	if (status != MF_OK) {
 		char who[160];
 		snprintf(who, sizeof(who), "guard %s", guard->name);
@@ -328,6 +330,7 @@ void mf_bus_publish(struct mf_bus *bus, const struct mf_publication *publication
 		if (!(follower->topics & (uint32_t)publication->topic) || !call_begin(bus, follower))
 			continue;
 		enum mf_status status = follower->follower(follower->user, publication);
+		MF_PROBE3(plugin_call, follower->name, "follower", (int)status);
 		call_end(bus, follower, status != MF_OK, publication->topic & MF_TOPICS_EVENTS ? publication->lsn : 0);
 	}
 	roster_drop(bus, roster);

@@ -6,6 +6,7 @@
 #include "bus/foreign.h"
 #include "bus/publication.h"
 #include "model/mem.h"
+#include "model/probes.h"
 #include <moduforge/value.h>
 
 #define PAGE_EVENTS 256
@@ -230,6 +231,7 @@ enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publicat
 	const struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
 	inside = follow;
 	enum mf_status status = follow->handler(follow->user, publication, &given);
+	MF_PROBE3(plugin_call, follow->name, "follower", (int)status);
 	inside = outer;
 	pthread_mutex_lock(&follow->feed->mutex);
 	follow->delivered++;

@@ -5,6 +5,7 @@
 
 #include "bus/foreign.h"
 #include "model/mem.h"
+#include "model/probes.h"
 
 #define WHO_SIZE (MF_PLUGIN_NAME_MAX + 32)
 
@@ -95,10 +96,17 @@ static bool find_place(const struct mf_entry *entry, const char *message, struct
 	return mf_config_has(entry->config, option);
 }
 
+/* Every call into a plugin but those of the bus. */
+static enum mf_status called(const struct mf_entry *entry, const char *what, enum mf_status status)
+{
+	MF_PROBE3(plugin_call, entry->configured->name, what, (int)status);
+	return status;
+}
+
 static enum mf_status create(struct mf_entry *entry, struct mf_error *error)
 {
 	struct mf_error given = {0};
-	enum mf_status status = entry->plugin.create ? entry->plugin.create(entry->config, &entry->instance, &given) : MF_OK;
+	enum mf_status status = entry->plugin.create ? called(entry, "create", entry->plugin.create(entry->config, &entry->instance, &given)) : MF_OK;
 	entry->created = status == MF_OK;
 	struct mf_json_place place;
 	given.message[sizeof(given.message) - 1] = '\0';
@@ -116,7 +124,7 @@ enum mf_status mf_entry_init(struct mf_entry *entry, struct mf_error *error)
 		return status;
 	struct mf_error given = {0};
 	entry->registrar.open = true;
-	status = entry->plugin.init(entry->instance, &entry->registrar, &given);
+	status = called(entry, "init", entry->plugin.init(entry->instance, &entry->registrar, &given));
 	entry->registrar.open = false;
 	if (status == MF_OK)
 		return MF_OK;
@@ -127,7 +135,7 @@ enum mf_status mf_entry_init(struct mf_entry *entry, struct mf_error *error)
 enum mf_status mf_entry_start(struct mf_entry *entry, struct mf_error *error)
 {
 	struct mf_error given = {0};
-	enum mf_status status = entry->plugin.start ? entry->plugin.start(entry->instance, &given) : MF_OK;
+	enum mf_status status = entry->plugin.start ? called(entry, "start", entry->plugin.start(entry->instance, &given)) : MF_OK;
 	if (status == MF_OK)
 		entry->state = MF_ENTRY_STARTED;
 	return foreign(entry, "start", status, &given, error);
@@ -139,7 +147,7 @@ enum mf_status mf_entry_stop(struct mf_entry *entry, struct mf_error *error)
 	enum mf_status status = mf_registrar_unsubscribe(&entry->registrar, error);
 	if (status != MF_OK) /* its handler is at work: what that uses may not be taken away */
 		return prefixed(entry, status, error);
-	status = entry->plugin.stop ? entry->plugin.stop(entry->instance, &given) : MF_OK;
+	status = entry->plugin.stop ? called(entry, "stop", entry->plugin.stop(entry->instance, &given)) : MF_OK;
 	entry->state = MF_ENTRY_STOPPED;
 	return foreign(entry, "stop", status, &given, error);
 }

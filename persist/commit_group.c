@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "model/probes.h"
+
 /* Requests in order. */
 struct chain {
 	struct mf_commit_request *head, **tail;
@@ -170,6 +172,7 @@ static void tell_slow_sync(struct mf_commit_queue *queue, int64_t now, int64_t u
 int64_t mf_commit_queue_synced(struct mf_commit_queue *queue, int64_t began_us, enum mf_status status)
 {
 	int64_t now = mf_commit_queue_now(queue);
+	MF_PROBE3(sync, queue->written_lsn, now - began_us, (int)status);
 	if (status != MF_OK)
 		return now;
 	if (queue->recorder)
@@ -409,6 +412,7 @@ void mf_commit_queue_lead(struct mf_commit_queue *queue)
 
 	process(queue, &group, &stored, &error);
 	size_t events = stored.events;
+	MF_PROBE4(group, events, stored.bytes, (int)stored.sync, (int)error.status);
 	complete(queue, &stored, &settling);
 	measure(queue, &settling, events);
 	if (group.head) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/probes.h"
 #include "persist/env.h"
 #include "persist/recovery.h"
 #include <moduforge/value.h>
@@ -62,6 +63,7 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 	if (status != MF_OK)
 		return status;
 	int64_t elapsed = subscriber->env->monotonic_us(subscriber->env->user) - begun;
+	MF_PROBE4(recovery, doc_id, mf_state_lsn(*out), report.events, elapsed);
 	warn_of_passed_over(subscriber, doc_id, &report);
 	if (at_lsn == INT64_MAX)
 		mf_recorder_recovery(subscriber->recorder, elapsed);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/probes.h"
 #include "model/thread.h"
 #include "persist/env.h"
 #include "persist/metrics.h"
@@ -129,7 +130,9 @@ enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const cha
 	if (status == MF_ERR_NOT_FOUND)
 		status = store_snapshot(snapshotter, doc_id, state, true, &snapshot, error);
 	if (status == MF_OK) {
-		mf_recorder_snapshot(snapshotter->options.recorder, env->monotonic_us(env->user) - begun, snapshot.state_len, mf_snapshot_raw_len(&snapshot));
+		int64_t us = env->monotonic_us(env->user) - begun;
+		MF_PROBE4(snapshot, doc_id, snapshot.upto_lsn, us, snapshot.state_len);
+		mf_recorder_snapshot(snapshotter->options.recorder, us, snapshot.state_len, mf_snapshot_raw_len(&snapshot));
 		mf_snapshot_bases_put(snapshotter->bases, &snapshot, state);
 		prune(snapshotter, doc_id);
 		mf_snapshot_deinit(&snapshot);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "model/probes.h"
 #include "model/transaction.h"
 #include "model/utf8.h"
 #include <moduforge/value.h>
@@ -79,6 +80,7 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 		mf_recorder_error(batch->subscriber->recorder, error->status);
 	else
 		mf_recorder_event(batch->subscriber->recorder, event);
+	MF_PROBE4(commit, event->doc_id, result.lsn, event->payload_len, (int)result.status);
 	bool due = !error && count_item(batch->subscriber, event, item);
 	item->done(item->done_user, &result);
 	if (due)
