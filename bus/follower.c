@@ -87,8 +87,10 @@ bool mf_follow_has_seen(const struct mf_follow *follow, int64_t lsn)
 
 int64_t mf_follow_needs_above(const struct mf_follow *follow)
 {
-	if (follow->stop || !follow->begun)
+	if (follow->stop)
 		return INT64_MAX;
+	if (!follow->begun) /* only one that begins now is known to need nothing older */
+		return follow->options.from == MF_FOLLOW_FROM_NOW && !follow->options.keep_checkpoint && !follow->options.place ? follow->newest : 0;
 	return follow->options.keep_checkpoint ? follow->checkpoint_lsn : follow->lsn;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FOLLOWERS_MS 10000
+
 static struct mf_output out;
 static struct mf_listing listing;
 
@@ -197,6 +199,7 @@ enum mf_exit mf_cmd_compact(const struct mf_args *args)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);
 	mf_listing_init(&listing, args, &out, compacted_columns);
+	(void)!mf_bus_await_followers(mf_runtime_bus(runtime), FOLLOWERS_MS, NULL); /* what they have not seen stays */
 	code = args->doc ? compact(runtime, args->doc) : compact_all(runtime);
 	mf_listing_end_quietly(&listing);
 	return mf_session_close(runtime, &out, code);

@@ -6,7 +6,8 @@
  * delete. An incremental S is first stored as a whole one, in its own place.
  *
  * Invariants
- * 1. Fewer snapshots than keep_snapshots: nothing is deleted.
+ * 1. Fewer snapshots than keep_snapshots: nothing is deleted; and no event that a follower has still to read: then S is
+ *    the newest of those behind it, if there is one.
  * 2. Any doubt about S or the events before it is MF_ERR_CORRUPTED and deletes nothing. */
 #include <string.h>
 
@@ -19,16 +20,20 @@
 /* ---- which one is S? ---- */
 
 struct oldest_kept {
-	uint32_t left; /* to be kept, not seen yet */
-	int64_t lsn, base_lsn; /* of the oldest so far */
+	uint32_t left;        /* to be kept, not seen yet */
+	int64_t needed_above; /* ... and it may not be newer than this */
+	int64_t lsn, base_lsn; /* lsn 0: not found yet */
 };
 
 static bool count_down(void *user, const struct mf_snapshot_info *info)
 {
 	struct oldest_kept *kept = user;
+	kept->left -= kept->left > 0;
+	if (kept->left > 0 || info->upto_lsn > kept->needed_above)
+		return true;
 	kept->lsn = info->upto_lsn;
 	kept->base_lsn = info->base_lsn;
-	return --kept->left > 0;
+	return false;
 }
 
 /* ---- the proof ---- */
@@ -152,17 +157,17 @@ static enum mf_status anything_to_delete(const struct job *job, int64_t lsn, boo
 	return MF_OK;
 }
 
-enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options,
-				   int64_t *out_upto_lsn, struct mf_error *error)
+enum mf_status mf_compact_upto(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options, int64_t needed_above,
+			       int64_t *out_upto_lsn, struct mf_error *error)
 {
 	const struct job job = {store, doc_id, registry, options};
-	struct oldest_kept kept = {.left = options->keep_snapshots ? options->keep_snapshots : 1};
+	struct oldest_kept kept = {.left = options->keep_snapshots ? options->keep_snapshots : 1, .needed_above = needed_above};
 	struct digests digests;
 	bool anything = false;
 	enum mf_status status = store->ops->snapshots(store, doc_id, count_down, &kept, error);
 	if (status != MF_OK)
 		return status;
-	int64_t upto_lsn = kept.left == 0 ? kept.lsn : 0;
+	int64_t upto_lsn = kept.lsn;
 	if (upto_lsn > 0)
 		status = anything_to_delete(&job, upto_lsn, &anything, error);
 	if (status == MF_OK && upto_lsn > 0 && kept.base_lsn)
@@ -176,4 +181,10 @@ enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, c
 	if (status == MF_OK)
 		*out_upto_lsn = upto_lsn;
 	return status;
+}
+
+enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options,
+				   int64_t *out_upto_lsn, struct mf_error *error)
+{
+	return mf_compact_upto(store, doc_id, registry, options, INT64_MAX, out_upto_lsn, error);
 }

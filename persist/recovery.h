@@ -34,3 +34,6 @@ enum mf_status mf_newest_snapshot_lsn(struct mf_store *store, const char *doc_id
 /* compaction.c: the proof, then the deletion (contract, section 5). *out_upto_lsn 0: nothing to delete yet. */
 enum mf_status mf_compact_document(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options,
 				   int64_t *out_upto_lsn, struct mf_error *error);
+/* The same, but events above needed_above stay: followers have still to read them. INT64_MAX: nobody needs any. */
+enum mf_status mf_compact_upto(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_persist_options *options, int64_t needed_above,
+			       int64_t *out_upto_lsn, struct mf_error *error);

@@ -126,7 +126,7 @@ static enum mf_status compact(void *user, const char *doc_id, int64_t *out_upto_
 {
 	struct mf_snapshot_subscriber *subscriber = user;
 	mf_snapshotter_lock(subscriber->snapshotter);
-	enum mf_status status = mf_compact_document(subscriber->store, doc_id, subscriber->registry, &subscriber->options, out_upto_lsn, error);
+	enum mf_status status = mf_compact_upto(subscriber->store, doc_id, subscriber->registry, &subscriber->options, mf_subscriber_needed_above(subscriber), out_upto_lsn, error);
 	mf_snapshotter_unlock(subscriber->snapshotter);
 	return status;
 }

@@ -3,12 +3,16 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include <moduforge/runtime.h>
@@ -273,7 +277,10 @@ static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_close
 	commit_many("d", 3);
 	while (!atomic_load(&blocked.entered))
 		sched_yield();
-	assert_int_equal(mf_runtime_close(runtime, 1, &why), MF_ERR_PLUGIN);
+	enum mf_status status;
+	while ((status = mf_runtime_close(runtime, 100, &why)) == MF_ERR_TIMEOUT) /* until the store is drained */
+		;
+	assert_int_equal(status, MF_ERR_PLUGIN);
 	assert_non_null(strstr(why.message, "'stubborn' is still at work"));
 	assert_non_null(strstr(logged, "'stubborn' has come up to LSN 0 only"));
 	atomic_store(&blocked.hold, false); /* what it uses is still there */
@@ -281,6 +288,120 @@ static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_close
 		sched_yield();
 	open_runtime("async"); /* the store was closed all the same */
 	commit_many("d", 1);
+}
+
+static void snapshot_d(void)
+{
+	int64_t lsn;
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, &error));
+}
+
+static int64_t compact_d(void)
+{
+	int64_t lsn = -1;
+	OK(mf_runtime_compact(runtime, "d", &lsn, &error));
+	return lsn;
+}
+
+static void compaction_leaves_what_a_follower_has_still_to_read(void **unused)
+{
+	(void)unused;
+	struct seen seen = {.hold = true};
+	open_runtime("async");
+	for (int i = 0; i < 4; i++) {
+		commit_many("d", 5);
+		snapshot_d();
+	}
+	follow(&seen, "slow", MF_FOLLOW_ON_THREAD, true);
+	while (!atomic_load(&seen.entered))
+		sched_yield();
+	assert_int_equal(compact_d(), 0);
+	atomic_store(&seen.hold, false);
+	while (atomic_load(&seen.count) < 20)
+		sched_yield();
+	close_runtime(); /* saves its checkpoint */
+	open_runtime("async");
+	seen.entered = false;
+	follow(&seen, "slow", MF_FOLLOW_ON_THREAD, true);
+	await();
+	assert_int_equal(compact_d(), 15);
+	assert_int_equal(atomic_load(&seen.count), 20);
+}
+
+/* ---- killed ---- */
+static enum mf_status append_lsn(void *user, const struct mf_publication *publication, struct mf_error *why)
+{
+	return write(fileno(user), &publication->lsn, sizeof(publication->lsn)) == sizeof(publication->lsn) ? MF_OK : mf_error_set(why, MF_ERR_IO, "no file");
+}
+
+static void follow_until_killed(const char *path)
+{
+	struct mf_follow_options options;
+	uint64_t id;
+	FILE *file = fopen(path, "ab");
+	if (!file)
+		_exit(1);
+	open_runtime("async");
+	mf_follow_options_init(&options);
+	options.name = "f";
+	options.keep_checkpoint = true;
+	options.checkpoint_events = 3;
+	OK(mf_runtime_follow(runtime, &options, append_lsn, file, &id, &error));
+	for (int n = 0;; n++)
+		OK(commit_n("d", n, NULL, &error));
+}
+
+/* The LSNs in the file; the caller frees them. */
+static int64_t *read_lsns(const char *path, size_t *out_count)
+{
+	FILE *file = fopen(path, "rb");
+	int64_t *lsns = calloc(1 << 20, sizeof(*lsns));
+	assert_non_null(lsns);
+	*out_count = file ? fread(lsns, sizeof(*lsns), 1 << 20, file) : 0;
+	if (file)
+		fclose(file);
+	return lsns;
+}
+
+static int64_t checkpoint_of_f(void)
+{
+	struct mf_store *store;
+	struct mf_checkpoint checkpoint = {0};
+	const struct mf_sqlite_options options = {.dir = data, .read_only = true};
+	OK(mf_store_open_sqlite(&options, &store, &error));
+	enum mf_status status = mf_store_load_checkpoint(store, "f", &checkpoint, &error);
+	assert_true(status == MF_OK || status == MF_ERR_NOT_FOUND);
+	mf_store_close(store, NULL);
+	return checkpoint.lsn;
+}
+
+static void p2_after_kill_9_it_goes_on_from_a_checkpoint_that_is_not_ahead_of_what_it_did(void **unused)
+{
+	(void)unused;
+	char path[128];
+	size_t before = 0, count;
+	int64_t checkpoint = 0;
+	int rounds = getenv("MF_ROUNDS") ? atoi(getenv("MF_ROUNDS")) : 5;
+	snprintf(path, sizeof(path), "%s/seen", dir);
+	for (int round = 0; round < rounds; round++) {
+		pid_t child = fork();
+		if (child == 0)
+			follow_until_killed(path);
+		struct stat info = {0};
+		while ((stat(path, &info) != 0 || info.st_size < (off_t)((before + 50 + (size_t)round * 37) * sizeof(int64_t))) && waitpid(child, NULL, WNOHANG) == 0)
+			sched_yield();
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		int64_t *lsns = read_lsns(path, &count);
+		assert_true(count > before);
+		assert_int_equal(lsns[before], checkpoint + 1); /* at least once: from the checkpoint on */
+		for (size_t i = before + 1; i < count; i++)
+			assert_int_equal(lsns[i], lsns[i - 1] + 1);
+		checkpoint = checkpoint_of_f();
+		assert_true(checkpoint <= lsns[count - 1] && checkpoint >= lsns[before] - 1);
+		before = count;
+		free(lsns);
+	}
 }
 
 static void a_reader_cannot_follow(void **unused)
@@ -347,6 +468,8 @@ int main(void)
 		T(one_on_the_loop_is_woken_by_the_descriptor),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
+		T(compaction_leaves_what_a_follower_has_still_to_read),
+		T(p2_after_kill_9_it_goes_on_from_a_checkpoint_that_is_not_ahead_of_what_it_did),
 		T(a_reader_cannot_follow),
 		T(a_handler_may_not_close_the_runtime),
 		cmocka_unit_test(an_event_without_its_steps_keeps_its_bytes),
