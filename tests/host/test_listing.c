@@ -306,10 +306,10 @@ static void without_memory_the_output_has_an_error_and_nothing_is_leaked(void **
 	}
 }
 
+#ifdef CAN_FAIL
 static void without_memory_for_the_table_neither(void **state)
 {
 	(void)state;
-#ifdef CAN_FAIL
 	bool reached = true;
 	int errors = 0;
 	for (uint64_t i = 1; reached; i++) {
@@ -322,10 +322,8 @@ static void without_memory_for_the_table_neither(void **state)
 		take();
 	}
 	assert_in_range(errors, 20, 100000);
-#else
-	skip();
-#endif
 }
+#endif
 
 static void a_write_that_fails_is_remembered(void **state)
 {
@@ -357,7 +355,9 @@ int main(void)
 		cmocka_unit_test(what_a_terminal_obeys_and_what_nobody_sees_is_made_visible),
 		cmocka_unit_test(json_on_a_terminal_is_the_same_json_without_them),
 		cmocka_unit_test(without_memory_the_output_has_an_error_and_nothing_is_leaked),
+#ifdef CAN_FAIL
 		cmocka_unit_test(without_memory_for_the_table_neither),
+#endif
 		cmocka_unit_test(a_write_that_fails_is_remembered),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
