@@ -23,7 +23,7 @@ static char written[TEXT_MAX];
 static int pipe_end;
 
 /* ---- the allocations of libsmartcols ---- */
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !defined(MF_SANITIZED) /* a sanitizer has its own */
 #define CAN_FAIL 1
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
