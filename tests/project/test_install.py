@@ -121,7 +121,7 @@ def cmake_finds_the_versions_that_fit_and_the_paths(work):
         raise Skip("cmake is not here")
     (work / "versions").mkdir()
     (work / "versions" / "CMakeLists.txt").write_text(VERSIONS)
-    call("cmake", "-S", work / "versions", "-B", work / "versions" / "out", f"-DCMAKE_PREFIX_PATH={_prefix(work)}")
+    call("cmake", "-S", work / "versions", "-B", work / "versions" / "out", f"-Dmoduforge_DIR={variable(_prefix(work), 'libdir') / 'cmake' / 'moduforge'}")
 
 
 def as_a_subproject_it_is_built_and_its_plugins_are_found(work):
