@@ -72,6 +72,8 @@ def it_has_all_that_a_user_needs(work):
     built = {p.stem for folder in ("plugins", "stepfactories") for p in (BUILD / folder).glob("*.so")}
     assert plugins == built, plugins ^ built
     assert (prefix / "bin" / "mf").exists()
+    for manual in ["man/man1/mf.1", "bash-completion/completions/mf", "zsh/site-functions/_mf", "fish/vendor_completions.d/mf.fish"]:
+        assert b"--accept-loss" in (prefix / "share" / manual).read_bytes().replace(b"Fl -", b"--").replace(b"-l ", b"--"), manual
 
 
 def pkg_config_tells_where_things_are(work):
