@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: metrics_cost BUILD WORK_DIR [ROUNDS [EVENTS]]\n");
 		return 2;
 	}
-	int rounds = argc > 3 ? atoi(argv[3]) : 21, events = argc > 4 ? atoi(argv[4]) : 50000;
+	int rounds = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 21, events = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 50000;
 	if (rounds < 1 || rounds > ROUNDS_MAX || events < 1)
 		return 2;
 	work_dir = argv[2];

@@ -1,7 +1,7 @@
 #include "persist/metrics_fields.h"
 
 #define FIELD(member, kind_, exposed_, counter_, help_) \
-	{.name = #member, .kind = kind_, .offset = offsetof(struct mf_metrics, member), .exposed = exposed_, .counter = counter_, .help = help_}
+	{.name = #member, .kind = (kind_), .offset = offsetof(struct mf_metrics, member), .exposed = (exposed_), .counter = (counter_), .help = (help_)}
 
 const struct mf_metrics_field mf_metrics_fields[] = {
 	FIELD(total_events, MF_FIELD_COUNT, "mf_events", false, "Events that the store holds."),

@@ -426,7 +426,7 @@ static void a_kill_while_the_disk_is_full_loses_nothing(void **state)
 	commit_some(20);
 }
 
-#define ON(kind, name) {#name " (" kind ")", name, setup, teardown, (void *)(uintptr_t)kind}
+#define ON(kind, name) {#name " (" kind ")", name, setup, teardown, (void *)(uintptr_t)(kind)}
 #define ON_EACH(name) ON("tmpfs", name), ON("ext4", name)
 
 int main(int argc, char **argv)
