@@ -1,5 +1,5 @@
 /* Snapshots that are not needed any more go, a row a transaction, so that commits pass in between. Their chunks then
- * belong to no row and are swept. A crash leaves some of them for the next time. */
+ * belong to no row and are swept. A crash leaves some of them for the next time, each with what it builds on. */
 #include "persist/sqlite_store.h"
 
 #include <string.h>
@@ -99,17 +99,19 @@ static enum mf_status drop_one(struct mf_sqlite *store, const char *doc_id, int6
 	return status;
 }
 
+/* The newest first: wherever it is cut off, none is left without the one that it builds on. */
 static enum mf_status drop_unkept(struct mf_sqlite *store, const struct listing *listing, const struct mf_keep_rule *rule, struct mf_error *error)
 {
 	int64_t newest = 0;
 	enum mf_status status = MF_OK;
 	mf_snapshot_keep(listing->rows.items, listing->rows.count, rule);
-	for (size_t i = 0; status == MF_OK && i < listing->rows.count; i++) {
-		const struct mf_snapshot_row *row = &listing->rows.items[i];
+	for (size_t i = listing->rows.count; status == MF_OK && i > 0; i--) {
+		const struct mf_snapshot_row *row = &listing->rows.items[i - 1];
 		if (row->kept)
 			continue;
+		if (newest == 0)
+			newest = row->upto_lsn;
 		status = drop_one(store, listing->doc_id, row->upto_lsn, error);
-		newest = row->upto_lsn;
 	}
 	return status == MF_OK && newest > 0 ? mf_sqlite_sweep_chunks(store, listing->doc_id, newest, error) : status;
 }

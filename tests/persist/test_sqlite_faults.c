@@ -448,6 +448,37 @@ static void a_compaction_that_fails_anywhere_goes_on_later(void **state)
 	}
 }
 
+static void a_pruning_that_fails_anywhere_leaves_every_snapshot_its_base(void **state)
+{
+	(void)state;
+	for (int64_t at = 1;; at++) {
+		struct mf_store *store = open_shim(20);
+		struct mf_error error;
+		struct kit_findings findings;
+		kit_append_many(store, "d", "k", 20);
+		kit_write_snapshot(store, "d", 2, 100);
+		for (int lsn = 4; lsn <= 12; lsn += 2)
+			KIT_OK(kit_try_snapshot(store, "d", lsn, lsn - 2, 100, &error), &error);
+		kit_write_snapshot(store, "d", 14, 100);
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_WRITE, .at = at, .times = 1, .rc = SQLITE_FULL});
+		enum mf_status status = mf_store_prune_snapshots(store, "d", 1, &error);
+		bool struck = vfs_shim_failed() > 0;
+		vfs_shim_reset();
+		if (status != MF_OK)
+			assert_int_equal(status, MF_ERR_STORAGE_FULL);
+		assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+		KIT_OK(mf_store_prune_snapshots(store, "d", 1, &error), &error);
+		assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+		kit_close(store);
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
+		if (!struck) {
+			assert_true(at > 5); /* a write for each that went, at least */
+			break;
+		}
+	}
+}
+
 /* ---- a really full file system ---- */
 
 static void fill_up(const char *name)
@@ -529,6 +560,7 @@ int main(void)
 		T(a_read_error_in_an_append_leaves_the_store_usable),
 		T(every_call_may_fail_while_opening_and_the_next_opening_works),
 		T(a_compaction_that_fails_anywhere_goes_on_later),
+		T(a_pruning_that_fails_anywhere_leaves_every_snapshot_its_base),
 		cmocka_unit_test_setup_teardown(p9_a_really_full_file_system_refuses_and_resumes, kit_set_up, tear_down_mount),
 	};
 	return cmocka_run_group_tests_name("sqlite faults", tests, NULL, NULL);
