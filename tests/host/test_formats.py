@@ -226,6 +226,32 @@ def times_are_text_and_microseconds_that_agree(work):
     assert seen >= {"log", "snapshots"}
 
 
+def a_run_that_waits_for_a_person_says_so(work):
+    master, slave = pty.openpty()
+    with subprocess.Popen([MF, "run", "--data", work / "s", "--config", CONFIG], stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        shown = b""
+        while b"Ctrl-D" not in shown:
+            shown += os.read(master, 4096)
+        os.write(master, encode([tr(insert("a"))]) + b"\x04")
+        assert objects(subprocess.CompletedProcess([], 0, process.stdout.read()))[0]["lsn"] == 1
+        assert process.wait(timeout=60) == 0
+    os.close(master)
+    assert shown.startswith(b"mf: ") and b"mf help run" in shown, shown
+
+
+def what_stands_after_two_dashes_is_no_option(work):
+    data = _store(work)
+    common = (f"--config={CONFIG}", "--data", data)
+    for name in ["--json", "-", "-h"]:
+        result = mf("backup", *common, "--", name, config=None, cwd=work)
+        assert result.returncode == 0 and (work / name).is_file(), result
+    assert mf("backup", *common, "-", config=None, cwd=work).returncode == 1  # which is a word, and there is such a file
+    for args in [("--", "docs", "--json"), ("docs", "--", "--json")]:
+        result = mf(*common, *args, config=None, cwd=work)
+        assert result.returncode == 2 and b"one word too many: '--json'" in result.stderr, result
+
+
 # ---- hostile text ----
 
 
