@@ -101,8 +101,8 @@ enum mf_exit mf_cmd_snapshots(const struct mf_args *args)
 /* ---- plugins ---- */
 static const struct mf_column plugin_columns[] = {
 	{"name", "PLUGIN", MF_COLUMN_TEXT, NULL},
-	{"version", "VERSION", MF_COLUMN_TEXT, NULL},
-	{"state", "STATE", MF_COLUMN_TEXT, NULL},
+	{"version", "VERSION", MF_COLUMN_WORD, NULL},
+	{"state", "STATE", MF_COLUMN_WORD, NULL},
 	{"required", "REQUIRED", MF_COLUMN_BOOL, NULL},
 	{"path", NULL, MF_COLUMN_TEXT, NULL},
 	{"summary", "SUMMARY", MF_COLUMN_PROSE, NULL},

@@ -24,7 +24,7 @@ static struct mf_column columns[] = {
 	{"tr_id", NULL, MF_COLUMN_INT, NULL},
 	{"ts_us", "TIME", MF_COLUMN_TIME, "time"},
 	{"actor", "ACTOR", MF_COLUMN_TEXT, NULL},
-	{"action", "ACTION", MF_COLUMN_TEXT, NULL},
+	{"action", "ACTION", MF_COLUMN_WORD, NULL},
 	{"source_lsn", NULL, MF_COLUMN_INT, NULL},
 	{"meta", NULL, MF_COLUMN_JSON, NULL},
 	{NULL, "KEY", MF_COLUMN_TEXT, NULL},

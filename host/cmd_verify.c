@@ -17,7 +17,7 @@ static struct mf_output out;
 static struct mf_listing findings;
 
 static const struct mf_column finding_columns[] = {
-	{"what", "WHAT", MF_COLUMN_TEXT, NULL},
+	{"what", "WHAT", MF_COLUMN_WORD, NULL},
 	{"doc", "DOCUMENT", MF_COLUMN_TEXT, NULL},
 	{"lsn", "LSN", MF_COLUMN_INT, NULL},
 	{"code", NULL, MF_COLUMN_TEXT, NULL},
@@ -25,7 +25,7 @@ static const struct mf_column finding_columns[] = {
 	{0},
 };
 static const struct mf_column summary_columns[] = {
-	{"status", "STATUS", MF_COLUMN_TEXT, NULL},
+	{"status", "STATUS", MF_COLUMN_WORD, NULL},
 	{"documents", "DOCUMENTS", MF_COLUMN_INT, NULL},
 	{"events", "EVENTS", MF_COLUMN_INT, NULL},
 	{"snapshots", "SNAPSHOTS", MF_COLUMN_INT, NULL},

@@ -41,6 +41,7 @@ static void write_member(struct mf_output *out, const struct mf_column *column, 
 {
 	switch (column->kind) {
 	case MF_COLUMN_TEXT:
+	case MF_COLUMN_WORD:
 	case MF_COLUMN_PROSE: mf_output_text(out, column->name, cell->text); break;
 	case MF_COLUMN_INT:
 	case MF_COLUMN_BYTES:

@@ -15,7 +15,7 @@
  * Invariants
  * 1. What reaches a terminal has no control characters and nothing that reorders text (visible.h), whatever is stored.
  * 2. A table is written a page of rows at a time: its memory is bounded. The columns of a later page are at least as wide.
- * 3. A table fits the terminal: prose is broken at spaces, other text is cut, with a mark; numbers and times never. Elsewhere nothing is cut.
+ * 3. A table fits the terminal: prose is broken at spaces, other text is cut, with a mark; numbers, times and words of our own never. Elsewhere nothing is cut.
  * 4. Colour only on a terminal that has it, without NO_COLOR, and only where it says something: a cell's tone.
  *
  * Failures (of memory, too) are out->error. Thread: one. */
@@ -28,6 +28,7 @@
 
 enum mf_column_kind {
 	MF_COLUMN_TEXT,    /* text; NULL is null, and an empty cell */
+	MF_COLUMN_WORD,    /* text of our own, that is short and never cut */
 	MF_COLUMN_PROSE,   /* text in words; the last column */
 	MF_COLUMN_INT,     /* number */
 	MF_COLUMN_BYTES,   /* number; a table says KiB, MiB */

@@ -11,7 +11,7 @@
 
 #define GAP "  "
 
-/* Which columns give way first, down to which width: prose loses nothing when it does, and numbers and times never do. */
+/* Which columns give way first, down to which width: prose loses nothing when it does, and numbers, times and words of our own never do. */
 #define KIND(kind) (1u << MF_COLUMN_##kind)
 static const struct {
 	unsigned kinds;
@@ -21,7 +21,9 @@ static const struct {
 	{KIND(TEXT) | KIND(JSON), 20},
 	{KIND(PROSE), 24},
 	{KIND(TEXT), 9},
-	{KIND(TEXT) | KIND(JSON) | KIND(PROSE), 6},
+	{KIND(JSON), 16},
+	{KIND(TEXT), 5},
+	{KIND(JSON) | KIND(PROSE), 5},
 };
 
 struct mf_table {

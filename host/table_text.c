@@ -64,6 +64,7 @@ bool mf_table_format(const struct mf_column *column, const struct mf_cell *cell,
 	case MF_COLUMN_BOOL: snprintf(text, sizeof(text), "%s", cell->number ? "yes" : "no"); break;
 	case MF_COLUMN_JSON: return append_visible(out, cell->shown) && append(out, "", 1);
 	case MF_COLUMN_TEXT:
+	case MF_COLUMN_WORD:
 	case MF_COLUMN_PROSE:
 	case MF_COLUMN_DECIMAL: return append_visible(out, shown) && append(out, "", 1);
 	}

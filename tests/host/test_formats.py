@@ -231,7 +231,7 @@ def a_run_that_waits_for_a_person_says_so(work):
     with subprocess.Popen([MF, "run", "--data", work / "s", "--config", CONFIG], stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
         os.close(slave)
         shown = b""
-        while b"Ctrl-D" not in shown:
+        while b"explains them" not in shown:
             shown += os.read(master, 4096)
         os.write(master, encode([tr(insert("a"))]) + b"\x04")
         assert objects(subprocess.CompletedProcess([], 0, process.stdout.read()))[0]["lsn"] == 1
