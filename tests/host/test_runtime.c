@@ -549,23 +549,6 @@ static enum mf_status refuse_all(void *user, const struct mf_proposal *proposal,
 	return mf_error_set(error, MF_ERR_CONFLICT, "not today");
 }
 
-static void f09_recovery_asks_no_guard_and_tells_no_follower(void **unused)
-{
-	(void)unused;
-	static struct listener listener;
-	uint64_t id;
-	int64_t lsn;
-	open_runtime("sync");
-	OK(commit_n("d", "k", 1, &lsn, NULL));
-	OK(commit_n("d", "l", 2, &lsn, NULL));
-	reopen("sync");
-	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "no", refuse_all, NULL, &id, NULL));
-	listen_with(&listener);
-	assert_int_equal(2, look_at("d").lsn); /* recovered only now */
-	assert_int_equal(0, listener.events);
-	assert_int_equal(MF_ERR_CONFLICT, commit_n("d", "m", 3, &lsn, NULL)); /* the guard is there */
-}
-
 static void f10_what_a_guard_refuses_never_reaches_the_store(void **unused)
 {
 	(void)unused;
@@ -1065,7 +1048,6 @@ int main(void)
 		TEST(f09_a_handler_may_not_commit_but_afterwards_one_may),
 		TEST(f09_recovery_applies_what_was_stored_and_calls_no_guard_and_no_follower),
 		TEST(notices_tell_of_documents_snapshots_failures_and_the_end),
-		TEST(f09_recovery_asks_no_guard_and_tells_no_follower),
 		TEST(f10_what_a_guard_refuses_never_reaches_the_store),
 		TEST(f05_threads_keep_order_in_memory),
 		TEST(f05_threads_keep_order_in_async_mode_with_snapshots),
