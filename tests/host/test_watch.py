@@ -28,6 +28,7 @@ def the_report_begins_as_the_seeds_does(work):
     assert re.match(r"=== Persistence metrics ===\nEvents: 20\nSnapshots: 1\nCompression ratio: \d+\.\d\d%\n"
                     r"Mean write latency: \d+\.\d\dms\nRecovery time: \d+\.\d\dms\nMean event size: \d+ bytes\nMean snapshot size: \d+ bytes\n"
                     r"--- counters: saved, ", result.stdout.decode()), result.stdout
+    assert re.search(r"\n--- these counters are \d+ s old ---\n$", result.stdout.decode()), result.stdout
 
 
 def json_has_the_counters_of_the_writer_and_the_totals_of_the_store(work):

@@ -1011,7 +1011,7 @@ static void switched_off_nothing_is_measured(void **unused)
 
 struct heard {
 	pthread_mutex_t mutex;
-	int warnings, errors;
+	int infos, warnings, errors;
 	char last[600];
 };
 
@@ -1019,6 +1019,7 @@ static void hear(void *user, enum mf_log_level level, const char *message)
 {
 	struct heard *heard = user;
 	pthread_mutex_lock(&heard->mutex);
+	heard->infos += level == MF_LOG_INFO;
 	heard->warnings += level == MF_LOG_WARNING;
 	heard->errors += level == MF_LOG_ERROR;
 	if (level <= MF_LOG_WARNING)
@@ -1049,6 +1050,44 @@ static void what_fails_in_the_background_is_told_to_the_logger(void **unused)
 	mf_state_unref(state);
 	(void)mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, NULL);
 	pthread_mutex_destroy(&subject.mutex);
+}
+
+static _Atomic int64_t clock_us, clock_step_us;
+
+static int64_t stepping_clock(void *user)
+{
+	(void)user;
+	return atomic_fetch_add(&clock_us, atomic_load(&clock_step_us)) + atomic_load(&clock_step_us);
+}
+
+static void a_sync_that_is_slower_than_the_window_is_told_once_a_minute(void **unused)
+{
+	(void)unused;
+	struct heard heard = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+	struct mf_env env = *mf_env_os();
+	env.monotonic_us = stepping_clock;
+	clock_step_us = 0;
+	mf_persist_options_init(&options);
+	options.commit_mode = (struct mf_commit_mode){.kind = MF_COMMIT_SYNC_DURABLE, .group_window_ms = 10};
+	options.logger = (struct mf_logger){hear, &heard};
+	options.env = &env;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("quick", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	assert_int_equal(heard.infos + heard.warnings, 0);
+	clock_step_us = 11000; /* all that reads the clock twice took 11 ms */
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	assert_int_equal(heard.infos, 1);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	assert_int_equal(heard.infos, 1);
+	clock_us += 60000000;
+	clock_step_us = 1100000; /* a second and more is worth a look */
+	assert_int_equal(walk("doc", &state, insert("c", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	assert_int_equal(heard.warnings, 1);
+	assert_non_null(strstr(heard.last, "a sync took 1100 ms, longer than the group window of 10 ms"));
+	clock_step_us = 0;
+	mf_state_unref(state);
+	close_fake();
 }
 
 /* ---- memory ---- */
@@ -1143,6 +1182,7 @@ int main(void)
 		cmocka_unit_test(what_waits_and_what_is_not_synced_is_seen),
 		cmocka_unit_test(switched_off_nothing_is_measured),
 		cmocka_unit_test(what_fails_in_the_background_is_told_to_the_logger),
+		cmocka_unit_test(a_sync_that_is_slower_than_the_window_is_told_once_a_minute),
 		cmocka_unit_test(every_failed_allocation_makes_no_subscriber),
 		cmocka_unit_test(every_failed_allocation_of_a_commit_leaves_nothing_half_done),
 	};
