@@ -8,8 +8,9 @@ const struct mf_command mf_commands[] = {
 		.run = mf_cmd_run,
 		.group = "Write",
 		.help = "Commit transactions, one JSON object a line; answer each line",
-		.detail = "A line is {\"doc\":\"d\",\"key\":\"k\",\"steps\":[{\"type_id\":…,\"data\":{…}}]}, or {\"doc\":\"d\",\"op\":\"undo\"}; "
-			  "op is undo, redo, snapshot or compact. The store is made where there is none.\n"
+		.detail = "A line is {\"doc\":\"d\",\"key\":\"k1\",\"steps\":[...]}, or {\"doc\":\"d\",\"op\":\"undo\"}; op is undo, redo, snapshot or compact. "
+			  "A step is, say, {\"type_id\":\"insert_node\",\"data\":{\"parent\":\"root\",\"node\":{\"id\":\"a\",\"type\":\"p\"}}}; "
+			  "mf plugin list tells which plugins bring which steps. The store is made where there is none.\n"
 			  "An answer is printed only once the line is stored as the commit mode promises. A line with a key may be sent again after any failure: "
 			  "it is stored once. The first storage error stops the run.",
 		.examples = {{"mf run --data shop --input lines.json", "commit the lines of a file"},
@@ -111,7 +112,7 @@ const struct mf_command mf_commands[] = {
 		.options = MF_ARGS_LISTING | MF_ARG_NO_PROOF,
 		.run = mf_cmd_backup,
 		.group = "Back up",
-		.help = "Write the store to one file, while others write to it, and prove it",
+		.help = "Write the store to one file, while others use it, and prove it",
 		.detail = "FILE must not exist yet; it gets its name only when it is complete and on the device. Then it is restored beside itself, every document is "
 			  "recovered from it and from the store, and their digests are compared; that needs room for another copy, for as long as it takes.",
 		.operands = {{"FILE", MF_WORD_FILE, false, "the backup to write"}},
