@@ -185,5 +185,15 @@ def it_builds_and_runs_by_cmake_too(work):
     assert _price(folder, "list", program=work / "out" / "price").stdout == "a 1.00 t\n"
 
 
+def it_builds_and_runs_when_the_prefix_was_moved(work):
+    moved = work / "elsewhere"
+    _prefix(work).rename(moved)
+    (work / "price" / "price").unlink()
+    call("make", "-C", work / "price", "PKG_CONFIG=pkg-config --define-prefix", env={**os.environ, "PKG_CONFIG_PATH": str(moved / "lib" / "pkgconfig")})
+    folder = _store(work, "moved")
+    _price(folder, "insert", "a", "1.00", "t")
+    assert _price(folder, "list").stdout == "a 1.00 t\n"
+
+
 if __name__ == "__main__":
     main(globals())
