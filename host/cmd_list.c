@@ -175,6 +175,14 @@ static enum mf_exit compact_all(struct mf_runtime *runtime)
 	return code;
 }
 
+static enum mf_exit vacuum(struct mf_runtime *runtime, enum mf_exit code)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_runtime_vacuum(runtime, &error);
+	enum mf_exit failed = status == MF_OK ? MF_EXIT_OK : mf_fail(status, &error);
+	return failed > code ? failed : code;
+}
+
 /* To open for writing would make the store: this looks first, and says what is not there. */
 static enum mf_exit find_what_to_compact(const struct mf_args *args)
 {
@@ -201,6 +209,8 @@ enum mf_exit mf_cmd_compact(const struct mf_args *args)
 	mf_listing_init(&listing, args, &out, compacted_columns);
 	(void)!mf_bus_await_followers(mf_runtime_bus(runtime), FOLLOWERS_MS, NULL); /* what they have not seen stays */
 	code = args->doc ? compact(runtime, args->doc) : compact_all(runtime);
+	if (args->given & MF_ARG_VACUUM && code < MF_EXIT_STORAGE)
+		code = vacuum(runtime, code);
 	mf_listing_end_quietly(&listing);
 	return mf_session_close(runtime, &out, code);
 }

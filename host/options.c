@@ -21,6 +21,8 @@ const struct mf_option mf_options[] = {
 	 .help = "at most N events"},
 	{.name = "--accept-loss", .bit = MF_ARG_ACCEPT_LOSS,
 	 .help = "if synced events were lost: record that, so that the store can be written again"},
+	{.name = "--vacuum", .bit = MF_ARG_VACUUM,
+	 .help = "then give unused space back to the file system"},
 	{.name = "--no-proof", .bit = MF_ARG_NO_PROOF,
 	 .help = "do not restore the backup to compare it"},
 	{.name = "--mode", .value = "M", .bit = MF_ARG_MODE, .kind = MF_WORD_TEXT, .place = FIELD(mode),

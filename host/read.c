@@ -70,6 +70,12 @@ enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id
 	return status;
 }
 
+enum mf_status mf_runtime_vacuum(struct mf_runtime *runtime, struct mf_error *error)
+{
+	enum mf_status status = mf_runtime_check(runtime, true, error);
+	return status == MF_OK ? mf_store_vacuum(mf_runtime_store(runtime), error) : status;
+}
+
 /* ---- queries ---- */
 const struct mf_step_registry *mf_runtime_steps(const struct mf_runtime *runtime)
 {

@@ -20,6 +20,7 @@ struct chain {
 	struct mf_snapshot_loading *how;
 	struct link *links; /* the newest first; its snapshot is the caller's */
 	size_t count, capacity;
+	bool absent; /* the link to blame is not there at all */
 	struct mf_error *error;
 };
 
@@ -34,7 +35,7 @@ static void free_chain(struct chain *chain)
 static enum mf_status blame(struct chain *chain, size_t at, int64_t lsn, enum mf_status status)
 {
 	chain->how->failed_lsn = lsn;
-	chain->how->passed = at + 1;
+	chain->how->passed = at + !chain->absent;
 	return status;
 }
 
@@ -83,6 +84,7 @@ static enum mf_status missing_base(struct chain *chain, int64_t lsn)
 	enum mf_status status = chain->store->ops->snapshots(chain->store, newest->doc_id, look_for, &search, chain->error);
 	if (status != MF_OK)
 		return status;
+	chain->absent = true;
 	if (!search.found)
 		return mf_error_set(chain->error, MF_ERR_BUSY, "what it builds on was deleted while it was being read; read the newest one");
 	return missing(chain, lsn, "is missing");

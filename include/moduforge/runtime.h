@@ -77,7 +77,11 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_redo(struct mf_runtime *runtime, 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_submit_undo(struct mf_runtime *runtime, const char *doc_id, enum mf_action action, struct mf_transaction *request, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
 
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_snapshot(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+/* Deletes the events up to the oldest of the keep_snapshots newest snapshots, proved first; *out_upto_lsn is that LSN, 0: there are
+ * fewer. The space is used again; mf_runtime_vacuum gives it back to the file system. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+/* Rewrites the database without its unused space. Commits wait meanwhile, and it may need as much room again for a while. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_vacuum(struct mf_runtime *runtime, struct mf_error *error);
 
 /* What this process has done with its store; a read-only runtime gives mf_store_metrics. out->size is set by the caller. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_metrics(struct mf_runtime *runtime, struct mf_metrics *out, struct mf_error *error);

@@ -852,6 +852,78 @@ static void a_failed_snapshot_is_told_and_harms_nothing(void **unused)
 	close_fake();
 }
 
+/* A store with a document of so many events, as another process left it. */
+static struct fake_store *store_with_events(int count)
+{
+	struct fake_store *fake = fake_store_new(true);
+	for (int i = 0; i < count; i++) {
+		char id[16];
+		struct mf_event event;
+		void *memory;
+		int64_t lsn;
+		snprintf(id, sizeof(id), "n%d", i);
+		struct mf_transaction *transaction = insert(id, id);
+		assert_int_equal(mf_event_encode("doc", transaction, &options, &event, &memory, NULL), MF_OK);
+		assert_int_equal(mf_store_append(&fake->base, &event, &lsn, NULL), MF_OK);
+		mf_free(memory);
+		mf_transaction_free(transaction);
+	}
+	return fake;
+}
+
+static void a_long_recovery_is_followed_by_a_snapshot(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 10;
+	open_on(store_with_events(12));
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	assert_int_equal(subject.committer->recover(subject.committer->user, "doc", 5, &state, NULL, NULL), MF_OK); /* one of the past */
+	mf_state_unref(state);
+	assert_int_equal(subject.committer->recover(subject.committer->user, "doc", INT64_MAX, &state, &report, NULL), MF_OK);
+	assert_int_equal(report.events_replayed, 12);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 1);
+	assert_int_equal(atomic_load(&subject.last_snapshot), 12);
+	mf_state_unref(state);
+	assert_int_equal(subject.committer->recover(subject.committer->user, "doc", INT64_MAX, &state, &report, NULL), MF_OK);
+	assert_int_equal(report.snapshot_lsn, 12);
+	mf_state_unref(state);
+	close_fake();
+}
+
+static void a_document_that_was_let_go_gets_a_whole_snapshot(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.keep_snapshots = 10;
+	open_on(store_with_events(60));
+	const struct mf_committer *committer = subject.committer;
+	struct mf_snapshot snapshot;
+	struct mf_state *state;
+	int64_t upto;
+	assert_int_equal(committer->recover(committer->user, "doc", INT64_MAX, &state, NULL, NULL), MF_OK);
+	for (int i = 0; i < 3; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "m%d", i);
+		assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_OK);
+		assert_int_equal(mf_store_latest_snapshot(&subject.fake->base, "doc", INT64_MAX, &snapshot, NULL), MF_OK);
+		assert_int_equal(snapshot.base_lsn, i == 1 ? 60 : 0);
+		mf_snapshot_deinit(&snapshot);
+		if (i == 1)
+			committer->forget(committer->user, "doc");
+		assert_int_equal(walk("doc", &state, insert(id, NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	}
+	assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_OK);
+	assert_int_equal(committer->snapshot(committer->user, "doc", state, &upto, NULL), MF_OK); /* the same state again */
+	assert_int_equal(mf_store_latest_snapshot(&subject.fake->base, "doc", INT64_MAX, &snapshot, NULL), MF_OK);
+	assert_int_equal(snapshot.base_lsn, 0);
+	mf_snapshot_deinit(&snapshot);
+	assert_recovers("doc", state);
+	mf_state_unref(state);
+	close_fake();
+}
+
 static void snapshots_and_compaction_by_hand(void **unused)
 {
 	(void)unused;
@@ -1175,6 +1247,8 @@ int main(void)
 		cmocka_unit_test(f07_close_stores_what_nobody_waited_for),
 		cmocka_unit_test(a_due_snapshot_is_taken_beside_the_commits),
 		cmocka_unit_test(a_failed_snapshot_is_told_and_harms_nothing),
+		cmocka_unit_test(a_long_recovery_is_followed_by_a_snapshot),
+		cmocka_unit_test(a_document_that_was_let_go_gets_a_whole_snapshot),
 		cmocka_unit_test(snapshots_and_compaction_by_hand),
 		cmocka_unit_test(the_recovery_target_measures_replays),
 		cmocka_unit_test(what_was_committed_is_measured),
