@@ -92,14 +92,13 @@ static enum mf_status commit(struct app *app, struct mf_transaction *transaction
 static enum mf_status insert(struct app *app, const char *id, const char *price, struct mf_error *error)
 {
 	struct mf_transaction *transaction;
-	char json[200];
 	enum mf_status status = mf_transaction_new(&transaction);
 	if (status != MF_OK)
 		return mf_error_set(error, status, "no memory for a transaction");
-	snprintf(json, sizeof(json), "{\"parent\":\"root\",\"node\":{\"id\":\"%s\",\"type\":\"price\",\"attrs\":{\"price\":%s}}}", id, price);
 	status = mf_transaction_set_key(transaction, id, error);
 	if (status == MF_OK)
-		status = mf_transaction_add_json(transaction, app->steps, "insert_node", json, error);
+		status = mf_transaction_add_format(transaction, app->steps, "insert_node", error,
+						   "{\"parent\":\"root\",\"node\":{\"id\":%s,\"type\":\"price\",\"attrs\":{\"price\":%s}}}", id, price);
 	if (status == MF_OK)
 		status = commit(app, transaction, error);
 	mf_transaction_free(transaction);
@@ -181,7 +180,7 @@ static bool print_node(void *user, const struct mf_node *node)
 
 static enum mf_status use(struct app *app, struct mf_error *error)
 {
-	enum mf_status status = insert(app, "p1", "\"9.95\"", error);
+	enum mf_status status = insert(app, "p1", "9.95", error);
 	if (status == MF_OK)
 		status = insert(app, "p2", "12", error);
 	if (status != MF_OK)

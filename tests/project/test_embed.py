@@ -16,7 +16,7 @@ from test_example_plugin import install
 
 FIRST_RUNTIME = 'stored at LSN 1\nLSN 3: price "9.95"\n'
 SECOND_RUNTIME = 'stored before, at LSN 1\nLSN 5: price "9.95"\n'
-SECOND_BARE = 'refused: guard crowds: 4 nodes are too many: at most 3\nLSN 2, 3 nodes\nnode p1: price "9.95"\nnode p2: price 12\n'
+SECOND_BARE = 'refused: guard crowds: 4 nodes are too many: at most 3\nLSN 2, 3 nodes\nnode p1: price "9.95"\nnode p2: price "12"\n'
 FIRST_BARE = "follower: catalogue LSN 1\nfollower: catalogue LSN 2\n" + SECOND_BARE
 
 
