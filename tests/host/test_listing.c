@@ -310,6 +310,13 @@ static void without_memory_the_output_has_an_error_and_nothing_is_leaked(void **
 static void without_memory_for_the_table_neither(void **state)
 {
 	(void)state;
+	countdown = 1;
+	void *volatile probe = malloc(1);
+	free(probe);
+	if (countdown == 1) { /* valgrind has its own, too */
+		countdown = 0;
+		return;
+	}
 	bool reached = true;
 	int errors = 0;
 	for (uint64_t i = 1; reached; i++) {
