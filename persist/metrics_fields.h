@@ -13,17 +13,30 @@ enum mf_metrics_kind {
 	MF_FIELD_ERRORS,    /* uint64_t[MF_STATUS_COUNT] */
 };
 
+/* Who can know it. */
+enum mf_metrics_scope {
+	MF_OF_STORE,   /* whoever reads the store */
+	MF_OF_OPENING, /* the process that writes it, and who reads what that saved */
+	MF_OF_PROCESS, /* that process alone: it is not saved */
+};
+
 struct mf_metrics_field {
 	const char *name;    /* of the member, and in JSON */
 	enum mf_metrics_kind kind;
 	size_t offset;
 	const char *exposed; /* the Prometheus name, with its base unit */
+	enum mf_metrics_scope scope;
 	bool counter;        /* it only grows while the process lives; else a gauge. Distributions are summaries */
 	const char *help;
 };
 
 /* Ends with an entry whose name is NULL. */
 extern const struct mf_metrics_field mf_metrics_fields[];
+
+static inline bool mf_metrics_knows(const struct mf_metrics *metrics, const struct mf_metrics_field *field)
+{
+	return metrics->source == MF_METRICS_LIVE || field->scope == MF_OF_STORE || (field->scope == MF_OF_OPENING && metrics->source == MF_METRICS_SAVED);
+}
 
 static inline uint64_t *mf_metrics_number(struct mf_metrics *metrics, const struct mf_metrics_field *field)
 {

@@ -133,21 +133,29 @@ static void write_text(struct report *report, struct mf_metrics *metrics)
 	text_seed(report, metrics);
 	text_size(report, "Mean event size", metrics->avg_event_size, metrics->events_measured > 0);
 	text_size(report, "Mean snapshot size", metrics->avg_snapshot_size, metrics->snapshots_measured > 0);
-	put(report, "--- counters: %s, read ", source_name(metrics->source));
-	put_time(report, metrics->taken_us);
+	put(report, "--- counters: %s", source_name(metrics->source));
+	if (metrics->source != MF_METRICS_NONE) {
+		put(report, ", read ");
+		put_time(report, metrics->taken_us);
+	}
 	if (metrics->opened_us) {
 		put(report, ", since ");
 		put_time(report, metrics->opened_us);
 	}
 	put(report, " ---\n");
 	for (const struct mf_metrics_field *field = mf_metrics_fields; field->name; field++)
-		text_field(report, field, metrics);
+		if (mf_metrics_knows(metrics, field))
+			text_field(report, field, metrics);
 }
 
 /* ---- JSON ---- */
 
 static void json_time(struct report *report, const char *name, int64_t us)
 {
+	if (us == 0) {
+		put(report, "\"%s\":null,\"%s_us\":null,", name, name);
+		return;
+	}
 	put(report, "\"%s\":\"", name);
 	put_time(report, us);
 	put(report, "\",\"%s_us\":%" PRId64 ",", name, us);
@@ -187,7 +195,9 @@ static void json_errors(struct report *report, const uint64_t *errors)
 static void json_field(struct report *report, const struct mf_metrics_field *field, struct mf_metrics *metrics)
 {
 	put(report, ",\"%s\":", field->name);
-	if (field->kind == MF_FIELD_SIZES || field->kind == MF_FIELD_LATENCIES)
+	if (!mf_metrics_knows(metrics, field))
+		put(report, "null");
+	else if (field->kind == MF_FIELD_SIZES || field->kind == MF_FIELD_LATENCIES)
 		json_distribution(report, mf_metrics_distribution(metrics, field));
 	else if (field->kind == MF_FIELD_ERRORS)
 		json_errors(report, mf_metrics_number(metrics, field));
@@ -276,7 +286,10 @@ static void write_prometheus(struct report *report, struct mf_metrics *metrics)
 		put(report, "\n");
 	}
 	for (const struct mf_metrics_field *field = mf_metrics_fields; field->name; field++)
-		expose_field(report, field, metrics);
+		if (mf_metrics_knows(metrics, field))
+			expose_field(report, field, metrics);
+	if (metrics->source == MF_METRICS_NONE)
+		return;
 	expose_head(report, "mf_metrics_timestamp_seconds", "", "gauge", "When the counters were read, since 1970-01-01 UTC.");
 	put(report, "mf_metrics_timestamp_seconds");
 	expose_number(report, metrics->taken_us > 0 ? (uint64_t)metrics->taken_us : 0, true);

@@ -12,7 +12,7 @@
  * 1. Totals are those of the store; counters and distributions are those of one opening for writing, since opened_us.
  * 2. Times are on the monotonic clock, in microseconds unless the name says otherwise.
  * 3. A percentile is within 4 % of the true value; counts, sums and maxima are exact.
- * 4. What was never measured is 0 with a count of 0; reports say null, or leave it out.
+ * 4. What was never measured is 0 with a count of 0, and what the source cannot know is 0; reports say null, or leave it out.
  *
  * Thread: any; the functions are pure. */
 #pragma once

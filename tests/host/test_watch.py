@@ -58,7 +58,7 @@ def without_saved_counters_sizes_are_sampled_and_latencies_unknown(work):
         damage(work / "s" / "metrics")
         found = _metrics(work / "s")
         assert found["source"] == "none" and found["total_events"] == 20 and found["events_measured"] == 20, found
-        assert found["write_latency_ms"] is None and found["commit_us"]["count"] == 0, found
+        assert found["write_latency_ms"] is None and found["commit_us"] is None, found
         assert b"Mean write latency: unknown\n" in mf("metrics", "--data", work / "s").stdout
 
 
@@ -93,7 +93,7 @@ def counters_are_saved_while_the_writer_works(work):
             writer.stdin.write(encode([tr(update(n=n))]))
             assert json.loads(writer.stdout.readline())["status"] == "ok"
         deadline = time.monotonic() + 60
-        while _metrics(work / "s")["commit_us"]["count"] < 3:
+        while (_metrics(work / "s")["commit_us"] or {"count": 0})["count"] < 3:  # null until they are saved first
             assert time.monotonic() < deadline, "the counters were not saved"
         writer.stdin.close()
         assert writer.wait(timeout=60) == 0

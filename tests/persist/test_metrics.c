@@ -152,9 +152,29 @@ static void what_was_never_measured_is_unknown(void **state)
 	(void)state;
 	struct mf_metrics metrics = {.size = sizeof(metrics)};
 	says(&metrics, MF_METRICS_TEXT, "Compression ratio: unknown\nMean write latency: unknown\nRecovery time: unknown\nMean event size: unknown\nMean snapshot size: unknown\n");
-	says(&metrics, MF_METRICS_JSON, "\"compression_ratio\":null,\"write_latency_ms\":null,\"recovery_time_ms\":null,\"avg_event_size\":null,\"avg_snapshot_size\":null,");
+	says(&metrics, MF_METRICS_JSON, "\"taken\":null,\"taken_us\":null,\"opened\":null,\"opened_us\":null,\"compression_ratio\":null,\"write_latency_ms\":null,\"recovery_time_ms\":null,\"avg_event_size\":null,\"avg_snapshot_size\":null,");
 	says(&metrics, MF_METRICS_PROMETHEUS, "mf_commit_latency_seconds{quantile=\"0.5\"} NaN\n");
 	says(&metrics, MF_METRICS_TEXT, "\nerrors: none\n");
+}
+
+static void what_the_source_cannot_know_is_left_out(void **state)
+{
+	(void)state;
+	struct mf_metrics metrics = sample();
+	metrics.source = MF_METRICS_SAVED;
+	says(&metrics, MF_METRICS_JSON, "\"followers\":null,");
+	says(&metrics, MF_METRICS_JSON, "\"duplicates\":0,");
+	metrics.source = MF_METRICS_NONE;
+	says(&metrics, MF_METRICS_JSON, "\"commit_us\":null,");
+	says(&metrics, MF_METRICS_JSON, "\"total_events\":1234,");
+	for (int format = MF_METRICS_TEXT; format <= MF_METRICS_PROMETHEUS; format += MF_METRICS_PROMETHEUS - MF_METRICS_TEXT) {
+		char *text = report(&metrics, (enum mf_metrics_format)format);
+		assert_null(strstr(text, "commit_"));
+		assert_null(strstr(text, "follower"));
+		assert_null(strstr(text, "timestamp"));
+		assert_non_null(strstr(text, "1234"));
+		mf_free(text);
+	}
 }
 
 static void json_is_one_object_on_one_line(void **state)
@@ -416,6 +436,7 @@ int main(void)
 		cmocka_unit_test(negative_and_huge_values_do_no_harm),
 		cmocka_unit_test(the_text_begins_with_the_seeds_report),
 		cmocka_unit_test(what_was_never_measured_is_unknown),
+		cmocka_unit_test(what_the_source_cannot_know_is_left_out),
 		cmocka_unit_test(json_is_one_object_on_one_line),
 		cmocka_unit_test(prometheus_has_seconds_and_a_type_for_each_name),
 		cmocka_unit_test(every_prometheus_line_is_well_formed),
