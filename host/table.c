@@ -1,5 +1,6 @@
 #include "host/table.h"
 
+#include <assert.h>
 #include <libsmartcols.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static bool is_broken(const struct mf_column *column)
 
 static bool add_column(struct mf_table *table, const struct mf_column *column, size_t cell_at)
 {
+	assert(table->count < MF_COLUMNS_MAX);
 	int flags = is_number(column) ? SCOLS_FL_RIGHT : is_broken(column) ? SCOLS_FL_WRAP : 0;
 	struct libscols_column *made = scols_table_new_column(table->page, column->header, 0, flags);
 	if (!made)
