@@ -4,7 +4,7 @@
  * 1. The database is copied and its digest compared with the backup's mark: from there on every byte is what was backed up.
  * 2. A watermark says what must be there, and it is opened for writing as any store: that compares the two, and begins an
  *    epoch. The old store may have had many epochs since the backup, and the backup may be restored twice, so the number
- *    jumps to milliseconds since 1970, and a random distance on, for clocks that stand still: (epoch, LSN) does not repeat,
+ *    jumps to microseconds since 1970, and up to a second on by chance, for clocks that stand still: (epoch, LSN) does not repeat,
  *    and whoever saw events of the other store finds that his epoch ended where this one begins.
  * 3. What is above the wanted LSN is deleted, in one transaction, and its space given back.
  * 4. Everything is verified, closed, synced; then the directory gets its name.
@@ -113,13 +113,13 @@ static enum mf_status copy_database(const struct restore *restore, int from, str
 static enum mf_status choose_epoch(const struct restore *restore, int64_t *out, struct mf_error *error)
 {
 	uint32_t distance;
-	int64_t epoch = restore->mark.info.epoch, now_ms = restore->env->wall_us(restore->env->user) / 1000;
+	int64_t epoch = restore->mark.info.epoch, now_us = restore->env->wall_us(restore->env->user);
 	int result = restore->env->random(restore->env->user, &distance, sizeof(distance));
 	if (result < 0)
 		return mf_sqlite_os_failed(error, result, "get random numbers for", restore->options->dir);
 	if (epoch > INT64_MAX / 2)
 		return mf_error_set(error, MF_ERR_CORRUPTED, "the backup %.300s has no epochs left", restore->options->file);
-	*out = (epoch > now_ms ? epoch : now_ms) + 1 + distance % 4096;
+	*out = (epoch > now_us ? epoch : now_us) + 1 + distance % (1u << 20);
 	return MF_OK;
 }
 

@@ -105,6 +105,23 @@ def a_restored_store_goes_on_as_the_old_one_would(work):
     assert ask("verify", work / "r")[-1]["status"] == "ok"
 
 
+def a_follower_with_a_place_of_its_own_is_set_back_by_a_restored_store(work):
+    path = config_with(work)
+    config = json.loads(path.read_text())
+    config["plugins"].append({"name": "audit_log", "config": {"path": str(work / "audit.jsonl")}})
+    path.write_text(json.dumps(config))
+    run(work / "s", _lines(10), config=path)
+    _backup(work / "s", work / "b")
+    run(work / "s", _lines(5, first=10), config=path)
+    _restore(work / "b", work / "r")
+    run(work / "r", _lines(3, first=50), config=path)
+    told = [json.loads(line) for line in (work / "audit.jsonl").read_text().splitlines()]
+    events, notices = [line for line in told if "notice" not in line], [line for line in told if "notice" in line]
+    assert [e["lsn"] for e in events] == [*range(1, 16), 11, 12, 13] and len(notices) == 1 and told[15] == notices[0], told
+    assert [e["key"] for e in events[15:]] == ["k50", "k51", "k52"]
+    assert len({(e["lsn"], e["epoch"]) for e in events}) == 18  # no place is that of two events
+
+
 def nothing_that_is_there_is_written_over(work):
     data = work / "s"
     run(data, _lines(5))
@@ -221,6 +238,9 @@ def a_backup_without_the_plugins_is_kept_but_not_proved(work):
     path.write_text(json.dumps(config))
     result = mf("backup", work / "b", "--data", data, config=path)
     assert result.returncode == 1 and b"MF_ERR_UNKNOWN_STEP" in result.stderr and b"could not be proved" in result.stderr, result
+    result = mf("restore", work / "b", "--data", work / "early", config=path)
+    assert result.returncode == 1 and b"MF_ERR_UNKNOWN_STEP" in result.stderr and b"is restored, but" in result.stderr, result
+    assert not any("status" in line for line in objects(result)) and _states(work / "early") == _states(data)
     assert _restore(work / "b", work / "r")[0] == _states(data)
 
 

@@ -15,7 +15,7 @@ FLAGS = ["-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Wmissing-prototypes"
 
 def c_faults():
     """Whole programs: what includes something."""
-    for name in ("README.md", "docs/plugins.md", "docs/embedding.md", "docs/errors.md"):
+    for name in ("README.md", "docs/plugins.md", "docs/embedding.md", "docs/errors.md", "docs/backup.md"):
         for block in re.findall(r"^```c\n(.*?)^```", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE):
             run = subprocess.run([COMPILER, *FLAGS, f"-I{ROOT / 'include'}", "-x", "c", "-"], input=block, text=True, capture_output=True)
             if run.returncode != 0:
