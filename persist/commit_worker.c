@@ -158,7 +158,7 @@ void *mf_commit_worker(void *argument)
 		else if (maintain_due(queue, &watch, busy))
 			maintain(queue);
 		else if (save_in(queue) == 0 && !queue->ending)
-			save(queue);
+			save(queue); /* a page written over in place, as the watermark is */
 		else if (busy)
 			mf_commit_queue_lead(queue);
 		else if (queue->ending && !queue->leading)

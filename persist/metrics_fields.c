@@ -28,7 +28,7 @@ const struct mf_metrics_field mf_metrics_fields[] = {
 	FIELD(queue_events_max, MF_OF_OPENING, MF_FIELD_COUNT, "mf_queue_events_max", false, "The most events that waited at once."),
 	FIELD(unsynced_lsns, MF_OF_OPENING, MF_FIELD_COUNT, "mf_unsynced_events", false, "Events written and not yet synced."),
 	FIELD(unsynced_us, MF_OF_OPENING, MF_FIELD_US, "mf_unsynced_seconds", false, "How long the oldest of them has waited for its sync."),
-	FIELD(log_checkpoints, MF_OF_OPENING, MF_FIELD_COUNT, "mf_log_checkpoints_total", true, "Checkpoints of the write-ahead log."),
+	FIELD(log_checkpoints, MF_OF_PROCESS, MF_FIELD_COUNT, "mf_log_checkpoints_total", true, "Checkpoints of the write-ahead log."),
 	FIELD(snapshot_us, MF_OF_OPENING, MF_FIELD_LATENCIES, "mf_snapshot_duration_seconds", false, "Snapshots taken, encoding and writing."),
 	FIELD(snapshot_failures, MF_OF_OPENING, MF_FIELD_COUNT, "mf_snapshot_failures_total", true, "Snapshots that could not be taken."),
 	FIELD(recovery_us, MF_OF_OPENING, MF_FIELD_LATENCIES, "mf_recovery_duration_seconds", false, "Documents recovered."),

@@ -372,8 +372,7 @@ static bool make_paths(struct mf_sqlite *store, const char *dir)
 	store->watermark_path = mf_path_join(dir, "watermark");
 	store->lock_path = mf_path_join(dir, "lock");
 	store->metrics_path = mf_path_join(dir, "metrics");
-	store->metrics_new_path = mf_path_join(dir, "metrics.new");
-	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path && store->metrics_new_path;
+	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path;
 }
 
 static pthread_mutex_t *lock_of(struct mf_sqlite *store, size_t i)
@@ -390,7 +389,7 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 	store->read_only = options->read_only;
 	store->logger = options->logger;
 	store->checkpoint_pages = options->checkpoint_pages ? options->checkpoint_pages : 1000;
-	store->lock_fd = store->watermark_fd = -1;
+	store->lock_fd = store->watermark_fd = store->metrics_fd = -1;
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_init(lock_of(store, i), NULL);
 	uint64_t seed;
@@ -412,11 +411,13 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 	enum mf_status closed = mf_sql_close(store->writer, status == MF_OK ? error : NULL);
 	if (store->watermark_fd >= 0)
 		store->env->close(store->env->user, store->watermark_fd);
+	if (store->metrics_fd >= 0)
+		store->env->close(store->env->user, store->metrics_fd);
 	if (store->lock_fd >= 0) /* last: who waits for it may open now */
 		store->env->close(store->env->user, store->lock_fd);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
-	char *const paths[] = {store->dir, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path, store->metrics_new_path};
+	char *const paths[] = {store->dir, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);

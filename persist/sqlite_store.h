@@ -45,7 +45,7 @@ struct mf_sqlite {
 	bool read_only;
 	struct mf_logger logger;
 	uint32_t checkpoint_pages;
-	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path, *metrics_new_path;
+	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
 	char watermark_note[256]; /* "" or what was wrong with the watermark at open */
 
@@ -71,6 +71,9 @@ struct mf_sqlite {
 
 	pthread_mutex_t watermark_lock;
 	int watermark_fd;
+
+	int metrics_fd; /* -1: nothing was saved yet */
+	size_t metrics_size;
 
 	bool writer_stopped; /* reading only: the watermark tells of a failed sync that no opening has looked at since */
 	atomic_bool full; /* the last write failed for want of room */

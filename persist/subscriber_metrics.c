@@ -1,31 +1,31 @@
 /* subscriber_metrics.c - the snapshot subscriber's metrics: put together from recorder, queue and store; saved beside the store. */
 #include "persist/subscriber_parts.h"
 
-static enum mf_status collect(struct mf_snapshot_subscriber *subscriber, struct mf_metrics *out, struct mf_error *error)
+static void collect(struct mf_snapshot_subscriber *subscriber, struct mf_metrics *out)
 {
-	struct mf_store_stats stats;
-	enum mf_status status = mf_store_stats(subscriber->store, &stats, error);
-	if (status != MF_OK)
-		return status;
 	*out = (struct mf_metrics){
 		.size = sizeof(*out),
 		.source = MF_METRICS_LIVE,
 		.taken_us = subscriber->env->wall_us(subscriber->env->user),
 		.opened_us = subscriber->opened_us,
-		.log_checkpoints = (uint64_t)stats.log_checkpoints,
 	};
-	mf_metrics_totals(&stats, out);
 	mf_recorder_read(subscriber->recorder, out);
 	mf_commit_queue_look(subscriber->queue, out);
 	mf_metrics_derive(out);
-	return MF_OK;
 }
 
 enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct mf_error *error)
 {
+	struct mf_snapshot_subscriber *subscriber = user;
+	struct mf_store_stats stats;
 	struct mf_metrics full;
-	enum mf_status status = collect(user, &full, error);
-	return status == MF_OK ? mf_metrics_give(&full, out, error) : status;
+	enum mf_status status = mf_store_stats(subscriber->store, &stats, error);
+	if (status != MF_OK)
+		return status;
+	collect(subscriber, &full);
+	mf_metrics_totals(&stats, &full);
+	full.log_checkpoints = (uint64_t)stats.log_checkpoints;
+	return mf_metrics_give(&full, out, error);
 }
 
 /* An opening that only compacted, say, leaves the counters of the one that committed. */
@@ -37,6 +37,8 @@ static bool has_worked(const struct mf_metrics *metrics)
 	return sum > 0;
 }
 
+/* Without totals, which a reader counts himself: the first count takes long in a large store, and this comes from the
+ * thread that syncs. */
 void mf_subscriber_save_metrics(void *user)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
@@ -45,11 +47,10 @@ void mf_subscriber_save_metrics(void *user)
 	struct mf_error error = {0};
 	if (!subscriber->recorder || !subscriber->store->ops->save_metrics)
 		return;
-	enum mf_status status = collect(subscriber, &metrics, &error);
-	if (status == MF_OK && !has_worked(&metrics))
+	collect(subscriber, &metrics);
+	if (!has_worked(&metrics))
 		return;
-	if (status == MF_OK)
-		status = mf_metrics_report(&metrics, MF_METRICS_JSON, &text, &error);
+	enum mf_status status = mf_metrics_report(&metrics, MF_METRICS_JSON, &text, &error);
 	if (status == MF_OK)
 		status = subscriber->store->ops->save_metrics(subscriber->store, text.bytes, text.len, &error);
 	if (status != MF_OK)

@@ -131,7 +131,7 @@ struct mf_store_ops {
 	enum mf_status (*epoch_end)(struct mf_store *store, int64_t epoch, int64_t *out_lsn, struct mf_error *error);
 	/* The whole store as one file; see moduforge/backup.h. NULL: this backend has none. */
 	enum mf_status (*backup)(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out, struct mf_error *error);
-	/* Counters beside the data, no part of it: replaced as a whole, never synced, given back as they were. NULL: not kept.
+	/* Counters beside the data, no part of it: one line of text, replaced as a whole, never synced. One thread at a time. NULL: not kept.
 	 * load: into an empty buffer; MF_ERR_NOT_FOUND: none were saved. */
 	enum mf_status (*save_metrics)(struct mf_store *store, const void *text, size_t len, struct mf_error *error);
 	enum mf_status (*load_metrics)(struct mf_store *store, struct mf_buffer *out, struct mf_error *error);

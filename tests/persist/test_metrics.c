@@ -405,10 +405,82 @@ static void damaged_counters_are_as_good_as_none(void **state)
 	}
 	char *large = mf_calloc(1, 1 << 20);
 	memset(large, ' ', 1 << 20);
-	KIT_OK(store->ops->save_metrics(store, large, 1 << 20, &error), &error);
-	assert_int_equal(metrics_of(store).source, MF_METRICS_NONE);
+	assert_int_equal(store->ops->save_metrics(store, large, 1 << 20, &error), MF_ERR_INVALID);
 	mf_free(large);
 	kit_close(store);
+}
+
+static void counters_that_were_changed_or_cut_or_shorter_than_before_are_told_apart(void **state)
+{
+	(void)state;
+	struct mf_metrics saved = sample();
+	struct mf_error error;
+	struct mf_store *store = kit_open(kit_dir);
+	char *text = report(&saved, MF_METRICS_JSON), *longer = mf_calloc(1, 6000);
+	memset(longer, ' ', 5999);
+	memcpy(longer, text, strlen(text) - 1);
+	KIT_OK(store->ops->save_metrics(store, longer, 5999, &error), &error);
+	assert_int_equal(metrics_of(store).source, MF_METRICS_SAVED);
+	KIT_OK(store->ops->save_metrics(store, text, strlen(text) - 1, &error), &error); /* nothing of the longer one is left */
+	assert_int_equal(metrics_of(store).source, MF_METRICS_SAVED);
+	kit_poke(kit_dir, "metrics", 30, "9", 1);
+	assert_int_equal(metrics_of(store).source, MF_METRICS_NONE);
+	KIT_OK(store->ops->save_metrics(store, text, strlen(text) - 1, &error), &error);
+	kit_truncate(kit_dir, "metrics", (int64_t)strlen(text) + 5);
+	assert_int_equal(metrics_of(store).source, MF_METRICS_NONE);
+	mf_free(text);
+	mf_free(longer);
+	kit_close(store);
+}
+
+struct saver {
+	struct mf_store *store;
+	atomic_bool stop;
+};
+
+static void text_of(unsigned n, char out[3001])
+{
+	memset(out, (int)('a' + n % 26), 3000);
+	out[3000] = '\0';
+}
+
+static void *save_on(void *argument)
+{
+	struct saver *saver = argument;
+	char text[3001];
+	for (unsigned n = 0; !atomic_load(&saver->stop); n++) {
+		text_of(n, text);
+		if (saver->store->ops->save_metrics(saver->store, text, 3000, NULL) != MF_OK)
+			abort();
+	}
+	return NULL;
+}
+
+static void who_reads_while_they_are_saved_sees_one_text_whole(void **state)
+{
+	(void)state;
+	struct saver saver = {.store = kit_open(kit_dir)};
+	pthread_t thread;
+	char text[3001];
+	text_of(0, text);
+	assert_int_equal(saver.store->ops->save_metrics(saver.store, text, 3000, NULL), MF_OK);
+	assert_int_equal(pthread_create(&thread, NULL, save_on, &saver), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct mf_buffer read = {0};
+		struct mf_error error;
+		enum mf_status status = saver.store->ops->load_metrics(saver.store, &read, &error);
+		if (status == MF_OK) {
+			text_of((unsigned)(read.bytes[0] - 'a'), text);
+			assert_int_equal(read.len, 3000);
+			assert_memory_equal(read.bytes, text, 3000);
+		} else {
+			assert_int_equal(status, MF_ERR_NOT_FOUND); /* torn, five times in a row */
+		}
+		mf_buffer_deinit(&read);
+	}
+	atomic_store(&saver.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	kit_close(saver.store);
 }
 
 static void a_store_in_memory_has_totals(void **state)
@@ -450,6 +522,8 @@ int main(void)
 		T(a_store_that_nobody_counted_gives_totals_and_a_sample),
 		T(saved_counters_come_back_beside_totals_of_now),
 		T(damaged_counters_are_as_good_as_none),
+		T(counters_that_were_changed_or_cut_or_shorter_than_before_are_told_apart),
+		T(who_reads_while_they_are_saved_sees_one_text_whole),
 		T(a_store_in_memory_has_totals),
 	};
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
