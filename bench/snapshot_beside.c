@@ -200,13 +200,13 @@ static void measure(const char *build, const char *work, const char *name, int f
 
 int main(int argc, char **argv)
 {
-	int rounds = argc > 4 ? atoi(argv[4]) : 20;
+	int rounds = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 20;
 	if (argc < 3) {
 		fprintf(stderr, "usage: snapshot_beside BUILD WORK_DIR [NODES [ROUNDS]]\n");
 		return 2;
 	}
 	if (argc > 3)
-		nodes = atoi(argv[3]);
+		nodes = (int)strtol(argv[3], NULL, 10);
 	if (nodes < 1 || rounds < 1)
 		return 2;
 	measure(argv[1], argv[2], "whole", 1, rounds);

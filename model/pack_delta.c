@@ -82,10 +82,12 @@ static enum mf_status collect_node(void *user, const struct mf_seq *shared, cons
 
 static enum mf_status add_piece(struct delta *delta, const struct piece *piece)
 {
-	struct piece *last = delta->piece_count ? &delta->pieces[delta->piece_count - 1] : NULL;
-	if (last && !last->child && !piece->child && last->from + last->count == piece->from) {
-		last->count += piece->count;
-		return MF_OK;
+	if (delta->piece_count > 0 && !piece->child) {
+		struct piece *last = &delta->pieces[delta->piece_count - 1];
+		if (!last->child && last->from + last->count == piece->from) {
+			last->count += piece->count;
+			return MF_OK;
+		}
 	}
 	enum mf_status status = grow((void **)&delta->pieces, delta->piece_count, &delta->piece_capacity, sizeof(*delta->pieces));
 	if (status == MF_OK)

@@ -4,6 +4,7 @@
  *
  *   OUT/line/NAME-LSN         the line itself
  *   OUT/event/NAME-LSN[-z]    the payload of its event, plain and compressed
+ *   OUT/delta/NAME            a packed state in the middle, and what changed to the last line
  *   OUT/state/NAME            the packed state after the last line
  *   OUT/snapshot/NAME[-z]     its snapshot, plain and compressed
  *   OUT/fields/NAME           state fields that counted its steps */
@@ -16,7 +17,7 @@
 #include <moduforge/persist.h>
 
 #include "host/run_request.h"
-#include "model/pack.h"
+#include "model/delta.h"
 #include "model/transaction.h"
 #include "tests/fuzz/number_fields.h"
 #include "tests/fuzz/seed_lsn.h"
@@ -26,6 +27,7 @@ struct seeds {
 	const char *out;
 	char name[64]; /* of the history */
 	struct mf_state *state, *fields;
+	struct mf_state *middle; /* the state after half of the lines */
 };
 
 static void fail(const char *what, const char *why)
@@ -90,6 +92,16 @@ static void write_state(const struct seeds *seeds)
 	write_snapshot(seeds, true);
 }
 
+static void write_delta(const struct seeds *seeds)
+{
+	struct mf_buffer bytes = {0};
+	bool fits;
+	fuzz_expect(mf_pack_state(&bytes, seeds->middle), MF_OK, MF_OK);
+	fuzz_expect(mf_pack_delta(&bytes, seeds->middle, seeds->state, SIZE_MAX / 2, &fits), MF_OK, MF_OK);
+	write_seed(seeds, "delta", "", bytes.bytes, bytes.len);
+	mf_buffer_deinit(&bytes);
+}
+
 static void write_fields(const struct seeds *seeds)
 {
 	struct mf_buffer bytes = {0};
@@ -132,6 +144,8 @@ static void take_line(struct seeds *seeds, int lsn, const char *line, size_t len
 	mf_transaction_set_id(transaction, (uint64_t)lsn);
 	seeds->state = advance(seeds->state, transaction, lsn);
 	seeds->fields = advance(seeds->fields, transaction, lsn);
+	if (lsn == SEED_LSN / 2)
+		seeds->middle = mf_state_ref(seeds->state);
 	snprintf(ending, sizeof(ending), "-%d", lsn);
 	write_seed(seeds, "line", ending, line, len);
 	write_event(seeds, transaction, lsn, false);
@@ -158,7 +172,9 @@ static void take_history(struct seeds *seeds, const char *path)
 	free(line);
 	fclose(file);
 	write_state(seeds);
+	write_delta(seeds);
 	write_fields(seeds);
+	mf_state_unref(seeds->middle);
 	mf_state_unref(seeds->state);
 	mf_state_unref(seeds->fields);
 }
