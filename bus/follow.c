@@ -194,6 +194,15 @@ enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, str
 	return first;
 }
 
+void mf_bus_abandon_followers(struct mf_bus *bus)
+{
+	pthread_mutex_lock(&bus->feed.mutex);
+	for (struct mf_follow *follow = bus->feed.first; follow; follow = follow->next)
+		if (follow->driven)
+			mf_follow_become_orphan(follow);
+	pthread_mutex_unlock(&bus->feed.mutex);
+}
+
 bool mf_bus_inside_follower(const struct mf_bus *bus)
 {
 	return mf_follow_inside(&bus->feed);

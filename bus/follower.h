@@ -92,6 +92,7 @@ void mf_follow_ask_to_stop(struct mf_follow *follow); /* does not wait */
 /* No call begins any more; waits, without the mutex, until the one under way has ended and the checkpoint is saved.
  * MF_ERR_TIMEOUT. From inside its own handler it returns at once, and the follower ends after that. */
 enum mf_status mf_follow_end(struct mf_follow *follow, int64_t deadline_us, struct mf_error *error);
+void mf_follow_become_orphan(struct mf_follow *follow); /* nobody will wait for its thread: it cleans up behind itself */
 /* For the loop: a step of a follower that is ready. */
 enum mf_follow_result mf_follow_drive(struct mf_follow *follow, size_t max_events, size_t *out_delivered);
 bool mf_follow_inside(const struct mf_feed *feed); /* is this thread in a handler of a follower of this feed? Without the mutex */

@@ -118,7 +118,7 @@ void mf_follow_ask_to_stop(struct mf_follow *follow)
 		mf_follow_wake(follow);
 }
 
-static void become_orphan(struct mf_follow *follow)
+void mf_follow_become_orphan(struct mf_follow *follow)
 {
 	if (!follow->has_thread || follow->orphan || follow->joined)
 		return;
@@ -152,7 +152,7 @@ enum mf_status mf_follow_end(struct mf_follow *follow, int64_t deadline_us, stru
 {
 	mf_follow_ask_to_stop(follow);
 	if (follow->driven && pthread_equal(follow->driver, pthread_self())) {
-		become_orphan(follow);
+		mf_follow_become_orphan(follow);
 		return MF_OK;
 	}
 	while (follow->driven) {

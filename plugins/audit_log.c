@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,15 +69,20 @@ static enum mf_status line_start(const struct instance *instance, int64_t upto, 
 	return MF_OK;
 }
 
-static bool read_head(const char *head, int64_t *out_lsn, int64_t *out_epoch)
+/* What is behind before and a number; NULL: something else is there. */
+static const char *read_number(const char *text, const char *before, int64_t *out)
 {
-	int used = 0;
-	return sscanf(head, "{\"lsn\":%" SCNd64 ",\"epoch\":%" SCNd64 ",%n", out_lsn, out_epoch, &used) == 2 && used > 0 && *out_lsn >= 0 && *out_epoch >= 0;
+	char *end;
+	if (!text || strncmp(text, before, strlen(before)) != 0)
+		return NULL;
+	errno = 0;
+	*out = strtoll(text + strlen(before), &end, 10);
+	return errno == 0 && *out >= 0 && *end == ',' ? end : NULL;
 }
 
 static enum mf_status read_last_line(struct instance *instance, struct mf_error *error)
 {
-	int64_t start;
+	int64_t start = 0;
 	char head[HEAD_SIZE + 1];
 	enum mf_status status = line_start(instance, instance->end - 1, &start, error);
 	if (status != MF_OK)
@@ -87,7 +91,7 @@ static enum mf_status read_last_line(struct instance *instance, struct mf_error 
 	if (len < 0)
 		return failed(instance, "read", error);
 	head[len] = '\0';
-	if (!read_head(head, &instance->lsn, &instance->epoch))
+	if (!read_number(read_number(head, "{\"lsn\":", &instance->lsn), ",\"epoch\":", &instance->epoch))
 		return mf_error_set(error, MF_ERR_CORRUPTED, "the last line of %.200s, at byte %lld, is none of an audit log: move the file away, or name another path", instance->path, (long long)start);
 	return MF_OK;
 }
