@@ -50,6 +50,16 @@ void mf_feed_tell(struct mf_feed *feed)
 		pthread_cond_broadcast(&feed->changed);
 }
 
+/* What they wait for was changed before this looks for them. */
+void mf_feed_tell_if_waited(struct mf_feed *feed)
+{
+	if (feed->waiters == 0)
+		return;
+	pthread_mutex_lock(&feed->mutex);
+	pthread_cond_broadcast(&feed->changed);
+	pthread_mutex_unlock(&feed->mutex);
+}
+
 void mf_feed_wait(struct mf_feed *feed, int64_t deadline_us)
 {
 	feed->waiters++;
@@ -82,7 +92,8 @@ void mf_feed_learn_synced(struct mf_feed *feed)
 {
 	if (feed->synced_count == 0 || !feed->source)
 		return;
-	int64_t synced = feed->source->synced_lsn(feed->source->user);
+	const struct mf_event_source *source = feed->source;
+	int64_t synced = source->synced_lsn(source->user);
 	if (synced > feed->synced)
 		feed->synced = synced;
 }
@@ -126,20 +137,17 @@ static int64_t needed_above(void *user)
 /* ---- the source ---- */
 const struct mf_event_source *mf_feed_enter(struct mf_feed *feed)
 {
-	pthread_mutex_lock(&feed->mutex);
+	feed->inside++;
 	const struct mf_event_source *source = feed->source;
-	if (source)
-		feed->inside++;
-	pthread_mutex_unlock(&feed->mutex);
+	if (!source)
+		mf_feed_leave(feed);
 	return source;
 }
 
 void mf_feed_leave(struct mf_feed *feed)
 {
-	pthread_mutex_lock(&feed->mutex);
-	feed->inside--;
-	mf_feed_tell(feed);
-	pthread_mutex_unlock(&feed->mutex);
+	if (--feed->inside == 0)
+		mf_feed_tell_if_waited(feed);
 }
 
 static void take_away(struct mf_feed *feed)
@@ -149,8 +157,10 @@ static void take_away(struct mf_feed *feed)
 		return;
 	bool listening = feed->listening;
 	feed->source = NULL;
+	feed->waiters++;
 	while (feed->inside > 0)
 		mf_feed_wait(feed, INT64_MAX);
+	feed->waiters--;
 	feed->listening = false;
 	mf_recent_clear(&feed->recent);
 	pthread_mutex_unlock(&feed->mutex);

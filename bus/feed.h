@@ -12,12 +12,14 @@
  * 2. A follower goes to sleep only under the mutex, and only when there is nothing for it; a publisher looks at that
  *    under the same mutex: no wake-up is lost, and nobody who is awake is woken.
  * 3. The source is used without the mutex, between mf_feed_enter and mf_feed_leave; it is taken away when nobody is inside.
+ *    (Who enters is counted before he looks for it; who takes it away does so before he looks at the count.)
  * 4. The mutex is a leaf but for what the source's synced_lsn takes.
  *
  * Thread: any. */
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <moduforge/follow.h>
 
@@ -29,13 +31,13 @@ struct mf_loop;
 struct mf_feed {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed; /* somebody left the source, has come up to the end, or has ended; when somebody waits for that */
-	unsigned waiters;
+	atomic_uint waiters; /* counted before they look at what they wait for */
 	struct mf_recent recent;
 	int64_t published, synced; /* newest LSNs */
-	const struct mf_event_source *source;
+	_Atomic(const struct mf_event_source *) source;
 	struct mf_event_listener listener; /* ours, at the source, */
 	bool listening;                    /* once there is a follower */
-	unsigned inside; /* users of the source */
+	atomic_uint inside; /* users of the source */
 	struct mf_follow *first;
 	unsigned count, synced_count; /* followers, and those of them that want synced events only */
 	unsigned orphans;             /* threads of followers that removed themselves */
@@ -64,6 +66,7 @@ const struct mf_event_source *mf_feed_enter(struct mf_feed *feed); /* NULL: ther
 void mf_feed_leave(struct mf_feed *feed);
 int64_t mf_feed_visible(const struct mf_feed *feed, bool synced_only); /* with the mutex */
 void mf_feed_tell(struct mf_feed *feed);                               /* with the mutex: changed */
+void mf_feed_tell_if_waited(struct mf_feed *feed);                     /* without it */
 void mf_feed_wait(struct mf_feed *feed, int64_t deadline_us);          /* with the mutex, on changed; INT64_MAX: for ever */
 
 int64_t mf_feed_now(void);                          /* microseconds on the monotonic clock */

@@ -23,6 +23,7 @@ void mf_follow_options_init(struct mf_follow_options *options)
 		.checkpoint_ms = 1000,
 		.retry_ms = 100,
 		.retry_max_ms = 30000,
+		.nap_us = 200,
 	};
 }
 
@@ -163,12 +164,14 @@ enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, st
 	pthread_mutex_lock(&feed->mutex);
 	mf_feed_learn_synced(feed);
 	int64_t lsn = feed->published;
+	feed->waiters++;
 	for (const struct mf_follow *behind; status == MF_OK && (behind = first_behind(feed, lsn));) {
 		if (deadline != INT64_MAX && mf_feed_now() >= deadline)
 			status = mf_error_set(error, MF_ERR_TIMEOUT, "follower '%.200s' has come up to LSN %lld only, of %lld", behind->name, (long long)behind->lsn, (long long)lsn);
 		else
 			mf_feed_wait(feed, deadline);
 	}
+	feed->waiters--;
 	pthread_mutex_unlock(&feed->mutex);
 	return status;
 }

@@ -40,7 +40,17 @@ static void drop_at_hand(struct mf_follow *follow)
 	if (follow->free_page)
 		follow->free_page(&follow->page);
 	follow->free_page = NULL;
-	follow->event_count = 0;
+	mf_event_batch_release(&follow->batch);
+	follow->at_hand = follow->next_at_hand = 0;
+}
+
+/* NULL: nothing more is at hand. */
+static const struct mf_event *event_at_hand(const struct mf_follow *follow, size_t ahead)
+{
+	size_t at = follow->next_at_hand + ahead;
+	if (at >= follow->at_hand)
+		return NULL;
+	return follow->batch.count > 0 ? &follow->batch.copies[at]->event : &follow->page.events[at];
 }
 
 void mf_follow_unref(struct mf_follow *follow)
@@ -48,7 +58,6 @@ void mf_follow_unref(struct mf_follow *follow)
 	if (--follow->refs > 0)
 		return;
 	drop_at_hand(follow);
-	mf_event_batch_deinit(&follow->batch);
 	pthread_cond_destroy(&follow->wake);
 	mf_free(follow->notice);
 	mf_free(follow->name);
@@ -121,14 +130,6 @@ void mf_follow_report(struct mf_follow *follow, enum mf_log_level level, const c
 	mf_logf(&follow->feed->logger, level, "follower '%.100s': %s", follow->name, sentence);
 }
 
-static bool is_to_stop(const struct mf_follow *follow)
-{
-	pthread_mutex_lock(&follow->feed->mutex);
-	bool stop = follow->stop;
-	pthread_mutex_unlock(&follow->feed->mutex);
-	return stop;
-}
-
 static void give_up(struct mf_follow *follow, const char *sentence)
 {
 	mf_follow_report(follow, MF_LOG_ERROR, sentence);
@@ -149,7 +150,7 @@ static int64_t delay_us(const struct mf_follow *follow)
 /* The event, or what else failed, is tried again. */
 static enum mf_follow_result failed(struct mf_follow *follow, const struct mf_error *error)
 {
-	if (is_to_stop(follow))
+	if (follow->stop)
 		return MF_FOLLOW_ENDED;
 	follow->failed_in_row++;
 	if (follow->options.give_up_after > 0 && follow->failed_in_row >= follow->options.give_up_after) {
@@ -173,7 +174,7 @@ static void succeeded(struct mf_follow *follow)
 {
 	if (follow->failed_in_row == 0)
 		return;
-	if (!is_to_stop(follow)) /* who stopped it may have closed the logger too */
+	if (!follow->stop) /* who stopped it may have closed the logger too */
 		mf_logf(&follow->feed->logger, MF_LOG_INFO, "follower '%.100s': goes on after %u failures", follow->name, follow->failed_in_row);
 	follow->failed_in_row = 0;
 	pthread_mutex_lock(&follow->feed->mutex);
@@ -186,12 +187,10 @@ static void succeeded(struct mf_follow *follow)
 /* ---- checkpoints ---- */
 static void note_saved(struct mf_follow *follow, enum mf_status status)
 {
-	pthread_mutex_lock(&follow->feed->mutex);
 	if (status == MF_OK)
 		follow->checkpoint_lsn = follow->lsn;
 	follow->unsaved = status == MF_OK ? 0 : 1; /* not tried again before its time */
 	follow->save_at_us = status == MF_OK ? 0 : mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000 + 1000;
-	pthread_mutex_unlock(&follow->feed->mutex);
 }
 
 void mf_follow_save(struct mf_follow *follow)
@@ -228,31 +227,27 @@ bool mf_follow_inside(const struct mf_feed *feed)
 enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publication *publication, struct mf_error *error)
 {
 	struct mf_error given = {0};
-	if (is_to_stop(follow))
+	if (follow->stop)
 		return mf_error_set(error, MF_ERR_STATE, "it was stopped");
 	const struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
 	inside = follow;
 	enum mf_status status = follow->handler(follow->user, publication, &given);
 	MF_PROBE3(plugin_call, follow->name, "follower", (int)status);
 	inside = outer;
-	pthread_mutex_lock(&follow->feed->mutex);
 	follow->delivered++;
 	follow->failures += status != MF_OK;
-	pthread_mutex_unlock(&follow->feed->mutex);
 	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its handler");
 }
 
 static void advance(struct mf_follow *follow, int64_t lsn, int64_t epoch)
 {
 	succeeded(follow);
-	pthread_mutex_lock(&follow->feed->mutex);
-	follow->lsn = lsn;
 	follow->epoch = epoch;
+	follow->lsn = lsn;
 	follow->unsaved++;
 	if (follow->save_at_us == 0 && follow->options.keep_checkpoint)
 		follow->save_at_us = mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000;
-	mf_feed_tell(follow->feed);
-	pthread_mutex_unlock(&follow->feed->mutex);
+	mf_feed_tell_if_waited(follow->feed);
 	if (save_is_due(follow))
 		mf_follow_save(follow);
 }
@@ -269,8 +264,8 @@ static enum mf_status decode(const struct mf_follow *follow, const struct mf_eve
 
 static bool another_follows(const struct mf_follow *follow)
 {
-	const struct mf_event *next = follow->events + 1;
-	return follow->event_count > 1 && next->lsn == next[-1].lsn + 1 && (follow->options.topics & (uint32_t)mf_topic_of_action(next->action));
+	const struct mf_event *present = event_at_hand(follow, 0), *next = event_at_hand(follow, 1);
+	return next && next->lsn == present->lsn + 1 && (follow->options.topics & (uint32_t)mf_topic_of_action(next->action));
 }
 
 static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_event *event, struct mf_error *error)
@@ -328,10 +323,8 @@ static enum mf_follow_result tell_set_back(struct mf_follow *follow)
 	if (mf_follow_call(follow, &notice, &error) != MF_OK)
 		return failed(follow, &error);
 	succeeded(follow);
-	pthread_mutex_lock(&follow->feed->mutex);
 	mf_free(follow->notice);
 	follow->notice = NULL;
-	pthread_mutex_unlock(&follow->feed->mutex);
 	return MF_FOLLOW_MOVED;
 }
 
@@ -348,7 +341,6 @@ static enum mf_follow_result read_page(struct mf_follow *follow, int64_t upto)
 	const struct mf_event_source *source = mf_feed_enter(follow->feed);
 	if (!source)
 		return MF_FOLLOW_NOTHING;
-	drop_at_hand(follow);
 	enum mf_status status = source->read(source->user, follow->lsn, PAGE_EVENTS, &follow->page, &error);
 	if (status == MF_OK)
 		follow->free_page = source->free_events;
@@ -356,55 +348,42 @@ static enum mf_follow_result read_page(struct mf_follow *follow, int64_t upto)
 	mf_feed_leave(follow->feed);
 	if (status != MF_OK)
 		return failed(follow, &error);
-	follow->events = follow->page.events;
-	follow->event_count = follow->page.count;
-	while (follow->event_count > 0 && follow->events[follow->event_count - 1].lsn > upto)
-		follow->event_count--;
-	return follow->event_count > 0 ? MF_FOLLOW_MOVED : tell_gap(follow, upto, epoch);
+	follow->at_hand = follow->page.count;
+	while (follow->at_hand > 0 && follow->page.events[follow->at_hand - 1].lsn > upto)
+		follow->at_hand--;
+	return follow->at_hand > 0 ? MF_FOLLOW_MOVED : tell_gap(follow, upto, epoch);
 }
 
 static enum mf_follow_result fetch(struct mf_follow *follow)
 {
 	struct mf_feed *feed = follow->feed;
+	drop_at_hand(follow);
 	pthread_mutex_lock(&feed->mutex);
 	int64_t upto = mf_feed_visible(feed, follow->options.synced_only);
-	bool here = follow->lsn < upto && mf_recent_take(&feed->recent, follow->lsn, upto, &follow->batch) == MF_RECENT_TAKEN;
+	bool here = follow->lsn < upto && mf_recent_take(&feed->recent, follow->lsn, upto, &follow->batch);
 	bool behind = follow->lsn < upto && !here;
 	set_state(follow, behind ? MF_FOLLOWER_CATCHING_UP : MF_FOLLOWER_LIVE);
 	pthread_mutex_unlock(&feed->mutex);
+	follow->at_hand = follow->batch.count;
 	if (behind)
 		return read_page(follow, upto);
-	drop_at_hand(follow);
-	if (!here)
-		return MF_FOLLOW_NOTHING;
-	follow->events = follow->batch.events;
-	follow->event_count = follow->batch.count;
-	return MF_FOLLOW_MOVED;
+	return here ? MF_FOLLOW_MOVED : MF_FOLLOW_NOTHING;
 }
 
 /* ---- a step ---- */
-static bool has_source(const struct mf_follow *follow)
-{
-	pthread_mutex_lock(&follow->feed->mutex);
-	bool there = follow->feed->source;
-	pthread_mutex_unlock(&follow->feed->mutex);
-	return there;
-}
-
 static enum mf_follow_result deliver(struct mf_follow *follow, size_t max_events, size_t *out_delivered)
 {
 	struct mf_error error = {0};
-	while (follow->event_count > 0 && *out_delivered < max_events) {
-		const struct mf_event *event = follow->events;
+	const struct mf_event *event;
+	while (*out_delivered < max_events && (event = event_at_hand(follow, 0))) {
 		if (event->lsn > follow->lsn + 1)
 			return tell_gap(follow, event->lsn - 1, event->epoch);
 		if (follow->options.topics & (uint32_t)mf_topic_of_action(event->action)) {
 			if (deliver_event(follow, event, &error) != MF_OK)
-				return has_source(follow) ? failed(follow, &error) : MF_FOLLOW_NOTHING;
+				return follow->feed->source ? failed(follow, &error) : MF_FOLLOW_NOTHING;
 			++*out_delivered;
 		}
-		follow->events++;
-		follow->event_count--;
+		follow->next_at_hand++;
 		advance(follow, event->lsn, event->epoch);
 	}
 	return MF_FOLLOW_MOVED;
@@ -425,7 +404,7 @@ static enum mf_follow_result begin(struct mf_follow *follow)
 enum mf_follow_result mf_follow_step(struct mf_follow *follow, size_t max_events, size_t *out_delivered)
 {
 	*out_delivered = 0;
-	if (is_to_stop(follow))
+	if (follow->stop)
 		return MF_FOLLOW_ENDED;
 	if (save_is_due(follow))
 		mf_follow_save(follow);
@@ -435,6 +414,6 @@ enum mf_follow_result mf_follow_step(struct mf_follow *follow, size_t max_events
 		return begin(follow);
 	if (follow->notice)
 		return tell_set_back(follow);
-	enum mf_follow_result result = follow->event_count > 0 ? MF_FOLLOW_MOVED : fetch(follow);
+	enum mf_follow_result result = event_at_hand(follow, 0) ? MF_FOLLOW_MOVED : fetch(follow);
 	return result == MF_FOLLOW_MOVED ? deliver(follow, max_events, out_delivered) : result;
 }

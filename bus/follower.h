@@ -12,8 +12,8 @@
  * 3. The checkpoint that is saved is lsn at that moment.
  * 4. After stop is set no call of the handler begins.
  *
- * Fields: those of the driver belong to it alone; the others are under the feed's mutex, and those marked (d) are written
- * by the driver only, so that it may read them without. */
+ * Fields: those of the driver belong to it alone, and others may look at them only while it is asleep. Those marked (m) are
+ * under the feed's mutex, which a follower at work takes for a batch, not for an event: publishers take it too. */
 #pragma once
 
 #include "bus/feed.h"
@@ -32,32 +32,32 @@ struct mf_follow {
 	mf_event_handler *handler;
 	void *user;
 
-	/* The driver's: what is at hand. */
+	/* The driver's */
 	struct mf_event_batch batch;
 	struct mf_event_list page;
 	void (*free_page)(struct mf_event_list *list);
-	const struct mf_event *events; /* in the batch or the page */
-	size_t event_count;
+	size_t at_hand, next_at_hand; /* events in the batch, or in the page when the batch is empty */
 	unsigned failed_in_row;
+	char *notice; /* that it was set back, still to be delivered; NULL: none */
 	int64_t set_back_from;
+	int64_t epoch;      /* of the event at lsn */
+	int64_t save_at_us; /* when a checkpoint is due; 0: nothing to save */
+	uint64_t unsaved;   /* events since the last one */
 
-	struct mf_follow *next; /* in the feed's list */
-	unsigned refs;
-	enum mf_follower_state state;
-	int64_t newest;        /* published when it was started: it can have seen no more */
-	bool begun;            /* (d) */
-	char *notice;          /* (d) that it was set back, still to be delivered; NULL: none */
-	int64_t lsn, epoch;    /* (d) */
-	int64_t retry_at_us;   /* (d) 0: not failing */
-	int64_t save_at_us;    /* (d) when a checkpoint is due; 0: nothing to save */
-	uint64_t unsaved;      /* (d) events since the last one */
-	int64_t checkpoint_lsn; /* (d) */
-	uint64_t delivered, failures;
-	char last_error[MF_ERROR_MESSAGE_SIZE];
-	bool stop;             /* asked to, or by itself */
-	bool asleep;           /* wake it when there is something */
-	bool driven, ended;    /* a driver is at work; it has left for ever */
-	pthread_t driver;      /* while driven */
+	/* Written by the driver, read by anybody. */
+	atomic_bool begun;
+	_Atomic int64_t lsn, retry_at_us /* 0: not failing */, checkpoint_lsn;
+	_Atomic uint64_t delivered, failures;
+
+	atomic_bool stop; /* asked to, or by itself */
+	struct mf_follow *next; /* (m) in the feed's list */
+	unsigned refs;                          /* (m) */
+	enum mf_follower_state state;           /* (m) */
+	char last_error[MF_ERROR_MESSAGE_SIZE]; /* (m) */
+	int64_t newest;      /* (m) published when it was started: it can have seen no more */
+	bool asleep;         /* (m) wake it when there is something */
+	bool driven, ended;  /* (m) a driver is at work; it has left for ever */
+	pthread_t driver;    /* (m) while driven */
 
 	/* follower_thread.c */
 	pthread_t thread;

@@ -87,11 +87,8 @@ static enum mf_status set_back(struct mf_follow *follow, const struct place *pla
 static void begin_at(struct mf_follow *follow, const struct place *place, int64_t lsn, int64_t epoch, char *notice)
 {
 	bool set_back = lsn < place->lsn;
-	pthread_mutex_lock(&follow->feed->mutex);
-	follow->begun = true;
 	follow->lsn = lsn;
 	follow->epoch = set_back || place->epoch == 0 ? epoch : place->epoch;
-	follow->state = MF_FOLLOWER_CATCHING_UP;
 	follow->notice = notice;
 	follow->set_back_from = lsn + 1;
 	if (follow->options.keep_checkpoint) {
@@ -99,7 +96,7 @@ static void begin_at(struct mf_follow *follow, const struct place *place, int64_
 		follow->unsaved = place->saved && !set_back ? 0 : 1;
 		follow->save_at_us = follow->unsaved ? mf_feed_now() : 0;
 	}
-	pthread_mutex_unlock(&follow->feed->mutex);
+	follow->begun = true;
 }
 
 static enum mf_status begin(struct mf_follow *follow, const struct mf_event_source *source, struct place *place, struct mf_error *error)

@@ -44,12 +44,17 @@ enum mf_follow_result mf_follow_drive(struct mf_follow *follow, size_t max_event
 }
 
 /* ---- the thread ---- */
-static void sleep_until_ready(struct mf_follow *follow)
+/* A nap first, if it has worked: nobody needs to wake it for what comes meanwhile. */
+static void sleep_until_ready(struct mf_follow *follow, bool has_worked)
 {
+	int64_t nap_us = has_worked ? follow->options.nap_us : 0;
 	pthread_mutex_lock(&follow->feed->mutex);
-	while (!mf_follow_ready(follow, mf_feed_now())) {
-		follow->asleep = true;
-		mf_feed_cond_wait(&follow->wake, &follow->feed->mutex, mf_follow_due(follow));
+	for (int64_t now; !mf_follow_ready(follow, (now = mf_feed_now())); nap_us = 0) {
+		int64_t due = mf_follow_due(follow);
+		if (nap_us > 0 && now + nap_us < due)
+			due = now + nap_us;
+		follow->asleep = nap_us == 0;
+		mf_feed_cond_wait(&follow->wake, &follow->feed->mutex, due);
 		follow->asleep = false;
 	}
 	pthread_mutex_unlock(&follow->feed->mutex);
@@ -61,9 +66,13 @@ static void *run(void *argument)
 	struct mf_feed *feed = follow->feed;
 	enum mf_follow_result result;
 	size_t delivered;
-	while ((result = mf_follow_step(follow, STEP_EVENTS, &delivered)) != MF_FOLLOW_ENDED)
-		if (result == MF_FOLLOW_NOTHING)
-			sleep_until_ready(follow);
+	for (bool has_worked = false; (result = mf_follow_step(follow, STEP_EVENTS, &delivered)) != MF_FOLLOW_ENDED;) {
+		has_worked = has_worked || delivered > 0;
+		if (result != MF_FOLLOW_NOTHING)
+			continue;
+		sleep_until_ready(follow, has_worked);
+		has_worked = false;
+	}
 	mf_follow_save(follow);
 	pthread_mutex_lock(&feed->mutex);
 	leave(follow);

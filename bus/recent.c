@@ -5,15 +5,9 @@
 #include "model/mem.h"
 #include <moduforge/value.h>
 
-#define BATCH_EVENTS 64
-#define BATCH_BYTES ((size_t)64 << 10)
+#define BATCH_BYTES ((size_t)256 << 10)
 
 /* ---- copies ---- */
-static size_t room_for(const struct mf_event *event)
-{
-	return strlen(event->doc_id) + strlen(event->idempotency_key) + (event->actor ? strlen(event->actor) : 0) + event->meta_len + event->payload_len + 5;
-}
-
 static void *put(char **at, const void *bytes, size_t len)
 {
 	char *place = *at;
@@ -24,35 +18,50 @@ static void *put(char **at, const void *bytes, size_t len)
 	return place;
 }
 
-static void copy(const struct mf_event *event, struct mf_event *out, char **at)
+static struct mf_event_copy *copy_event(const struct mf_event *event, size_t most)
 {
-	*out = *event;
-	out->doc_id = put(at, event->doc_id, strlen(event->doc_id));
-	out->idempotency_key = put(at, event->idempotency_key, strlen(event->idempotency_key));
+	size_t doc_len = strlen(event->doc_id), key_len = strlen(event->idempotency_key), actor_len = event->actor ? strlen(event->actor) : 0;
+	size_t size = sizeof(struct mf_event_copy) + doc_len + key_len + actor_len + event->meta_len + event->payload_len + 5;
+	struct mf_event_copy *copy = size <= most ? mf_malloc(size) : NULL;
+	if (!copy)
+		return NULL;
+	char *at = copy->bytes;
+	atomic_init(&copy->refs, 1);
+	copy->size = size;
+	copy->event = *event;
+	copy->event.doc_id = put(&at, event->doc_id, doc_len);
+	copy->event.idempotency_key = put(&at, event->idempotency_key, key_len);
 	if (event->actor)
-		out->actor = put(at, event->actor, strlen(event->actor));
-	out->meta = put(at, event->meta, event->meta_len);
-	out->payload = put(at, event->payload, event->payload_len);
+		copy->event.actor = put(&at, event->actor, actor_len);
+	copy->event.meta = put(&at, event->meta, event->meta_len);
+	copy->event.payload = put(&at, event->payload, event->payload_len);
+	return copy;
+}
+
+static void unref(struct mf_event_copy *copy)
+{
+	if (atomic_fetch_sub_explicit(&copy->refs, 1, memory_order_acq_rel) == 1)
+		mf_free(copy);
 }
 
 /* ---- the ring ---- */
-static struct mf_recent_place *place_of(const struct mf_recent *recent, int64_t lsn)
+static struct mf_event_copy **place_of(const struct mf_recent *recent, int64_t lsn)
 {
 	return &recent->places[(uint64_t)lsn % recent->capacity];
 }
 
-static void empty_place(struct mf_recent *recent, struct mf_recent_place *place)
+static void drop_oldest(struct mf_recent *recent)
 {
-	recent->bytes -= place->size;
-	mf_free(place->bytes);
-	*place = (struct mf_recent_place){0};
+	struct mf_event_copy **place = place_of(recent, recent->oldest++);
+	recent->bytes -= (*place)->size;
+	unref(*place);
+	*place = NULL;
 }
 
 void mf_recent_clear(struct mf_recent *recent)
 {
-	for (size_t i = 0; i < recent->capacity; i++)
-		empty_place(recent, &recent->places[i]);
-	recent->oldest = recent->newest + 1;
+	while (recent->capacity > 0 && recent->oldest <= recent->newest)
+		drop_oldest(recent);
 }
 
 void mf_recent_deinit(struct mf_recent *recent)
@@ -65,10 +74,11 @@ void mf_recent_deinit(struct mf_recent *recent)
 enum mf_status mf_recent_reserve(struct mf_recent *recent, size_t events, size_t bytes)
 {
 	if (events > recent->capacity) {
-		struct mf_recent_place *places = mf_calloc(events, sizeof(*places));
+		struct mf_event_copy **places = mf_calloc(events, sizeof(*places));
 		if (!places)
 			return MF_ERR_NO_MEMORY;
 		mf_recent_clear(recent);
+		recent->oldest = recent->newest + 1;
 		mf_free(recent->places);
 		recent->places = places;
 		recent->capacity = events;
@@ -78,92 +88,42 @@ enum mf_status mf_recent_reserve(struct mf_recent *recent, size_t events, size_t
 	return MF_OK;
 }
 
-/* Oldest first, until there is room for so many bytes more. False: there never will be. */
-static bool make_room(struct mf_recent *recent, size_t need)
-{
-	if (need > recent->max_bytes)
-		return false;
-	while (recent->bytes + need > recent->max_bytes && recent->oldest <= recent->newest)
-		empty_place(recent, place_of(recent, recent->oldest++));
-	if (recent->bytes + need > recent->max_bytes) /* places of long ago */
-		mf_recent_clear(recent);
-	return true;
-}
-
-/* The place's memory, large enough, or NULL. */
-static char *memory_for(struct mf_recent *recent, struct mf_recent_place *place, size_t need)
-{
-	if (need <= place->size)
-		return place->bytes;
-	empty_place(recent, place);
-	size_t size = need + need / 2;
-	if (!make_room(recent, size))
-		return NULL;
-	place->bytes = mf_malloc(size);
-	if (!place->bytes)
-		return NULL;
-	place->size = size;
-	recent->bytes += size;
-	return place->bytes;
-}
-
 void mf_recent_add(struct mf_recent *recent, const struct mf_event *event)
 {
-	if (event->lsn != recent->newest + 1) /* something is not here: who needs it reads the store */
-		recent->oldest = event->lsn;
+	struct mf_event_copy *copy = recent->capacity > 0 ? copy_event(event, recent->max_bytes) : NULL;
+	if (!copy || event->lsn != recent->newest + 1) { /* something is not here: who needs it reads the store */
+		mf_recent_clear(recent);
+		recent->oldest = copy ? event->lsn : event->lsn + 1;
+	}
 	recent->newest = event->lsn;
-	if (recent->capacity == 0)
+	if (!copy)
 		return;
-	if (recent->newest - recent->oldest >= (int64_t)recent->capacity)
-		recent->oldest = recent->newest - (int64_t)recent->capacity + 1;
-	struct mf_recent_place *place = place_of(recent, event->lsn);
-	recent->newest--; /* not there while room is made for it */
-	char *at = memory_for(recent, place, room_for(event));
-	recent->newest++;
-	if (at)
-		copy(event, &place->event, &at);
-	else
-		recent->oldest = recent->newest + 1;
+	while (recent->oldest < event->lsn && (recent->bytes + copy->size > recent->max_bytes || event->lsn - recent->oldest >= (int64_t)recent->capacity))
+		drop_oldest(recent);
+	*place_of(recent, event->lsn) = copy;
+	recent->bytes += copy->size;
 }
 
 /* ---- taking ---- */
-void mf_event_batch_deinit(struct mf_event_batch *batch)
+void mf_event_batch_release(struct mf_event_batch *batch)
 {
-	mf_free(batch->events);
-	mf_free(batch->bytes);
-	memset(batch, 0, sizeof(*batch));
-}
-
-static bool make_batch(struct mf_event_batch *batch, size_t first)
-{
-	if (!batch->events) {
-		batch->events = mf_malloc(BATCH_EVENTS * sizeof(*batch->events));
-		batch->capacity = batch->events ? BATCH_EVENTS : 0;
-	}
-	size_t size = first > BATCH_BYTES ? first : BATCH_BYTES;
-	if (size != batch->size) {
-		mf_free(batch->bytes);
-		batch->bytes = mf_malloc(size);
-		batch->size = batch->bytes ? size : 0;
-	}
-	return batch->events && batch->bytes;
-}
-
-enum mf_recent_answer mf_recent_take(const struct mf_recent *recent, int64_t from_lsn, int64_t upto_lsn, struct mf_event_batch *batch)
-{
+	for (size_t i = 0; i < batch->count; i++)
+		unref(batch->copies[i]);
 	batch->count = 0;
+}
+
+bool mf_recent_take(const struct mf_recent *recent, int64_t from_lsn, int64_t upto_lsn, struct mf_event_batch *batch)
+{
+	size_t bytes = 0;
 	if (recent->capacity == 0 || from_lsn + 1 < recent->oldest || from_lsn >= recent->newest)
-		return MF_RECENT_NOT_HERE;
+		return false;
 	if (upto_lsn > recent->newest)
 		upto_lsn = recent->newest;
-	if (!make_batch(batch, room_for(&place_of(recent, from_lsn + 1)->event)))
-		return MF_RECENT_NOT_HERE;
-	char *at = batch->bytes;
-	for (int64_t lsn = from_lsn + 1; lsn <= upto_lsn && batch->count < BATCH_EVENTS; lsn++) {
-		const struct mf_event *event = &place_of(recent, lsn)->event;
-		if (room_for(event) > batch->size - (size_t)(at - batch->bytes))
-			break;
-		copy(event, &batch->events[batch->count++], &at);
+	for (int64_t lsn = from_lsn + 1; lsn <= upto_lsn && batch->count < MF_BATCH_EVENTS && bytes < BATCH_BYTES; lsn++) {
+		struct mf_event_copy *copy = *place_of(recent, lsn);
+		atomic_fetch_add_explicit(&copy->refs, 1, memory_order_relaxed);
+		batch->copies[batch->count++] = copy;
+		bytes += copy->size;
 	}
-	return batch->count > 0 ? MF_RECENT_TAKEN : MF_RECENT_NOT_HERE;
+	return batch->count > 0;
 }

@@ -67,6 +67,9 @@ struct mf_follow_options {
 	uint32_t checkpoint_events, checkpoint_ms; /* 1000, 1000: save after so many events, and after so many milliseconds at the latest */
 	uint32_t retry_ms, retry_max_ms;           /* 100, 30000: the delay after a failure, doubled with each in a row, and its limit */
 	uint32_t give_up_after;                    /* 0: stop after so many failures in a row; 0 = never */
+	/* 200: on a thread, after work it looks for more once after so long before it sleeps to be woken. So who commits much need
+	 * not wake it for each event; one that comes meanwhile is seen so much later. 0: it is woken for each. */
+	uint32_t nap_us;
 };
 MF_API void mf_follow_options_init(struct mf_follow_options *options); /* the values above; name NULL, all events, from the first */
 

@@ -751,6 +751,7 @@ static void no_wake_up_is_lost(void **state)
 	int count = rounds_of("MF_COUNT", 5000);
 	for (int i = 0; i < 2; i++) {
 		struct mf_follow_options options = named(i ? "one" : "other");
+		options.nap_us = (uint32_t)i * 20;
 		seen_init(&seen[i]);
 		follow(&seen[i], &options);
 	}
