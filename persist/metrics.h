@@ -1,8 +1,8 @@
 /* metrics.h - the counters of one opening, and struct mf_metrics made from them.
  *
  * Who writes what, so that the commit path needs no locked instruction:
- *   the leader, one thread at a time      commit_us, group_events, event_..., queue_events_max
- *   whoever holds the queue's mutex       sync_us
+ *   the leader, one thread at a time      commit_us, group_events, event_...
+ *   whoever holds the queue's mutex       sync_us, queue_events_max
  *   any thread                            the rest, under mutex or by atomic addition: rare
  *
  * Thread: reading: any. */

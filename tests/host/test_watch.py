@@ -106,6 +106,18 @@ def metrics_of_what_is_no_store_or_no_format_are_refused(work):
 
 
 
+# ---- what is logged ----
+
+
+def a_plugin_that_was_skipped_is_a_warning_on_standard_error(work):
+    plugins = json.loads(Path(CONFIG).read_text())["plugins"]
+    config = config_with(work, top={"plugins": [{"name": "no_such_plugin", "required": False}, *plugins]})
+    result = mf("run", "--data", work / "s", stdin=[tr(insert("a"))], config=config)
+    assert result.returncode == 0 and objects(result)[0]["status"] == "ok", result
+    assert result.stderr.startswith(b"mf: warning: a plugin that is not required was skipped: plugin no_such_plugin: "), result
+    assert mf("docs", "--data", work / "s").stderr == b""
+
+
 # ---- mf health ----
 
 
