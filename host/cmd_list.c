@@ -2,6 +2,7 @@
 #include "host/commands.h"
 #include "host/doc_list.h"
 #include "host/listing.h"
+#include "host/plugin_followers.h"
 #include "host/session.h"
 
 #include <string.h>
@@ -107,12 +108,21 @@ static const struct mf_column plugin_columns[] = {
 	{"path", NULL, MF_COLUMN_TEXT, NULL},
 	{"summary", "SUMMARY", MF_COLUMN_PROSE, NULL},
 	{"message", NULL, MF_COLUMN_TEXT, NULL},
+	{"followers", NULL, MF_COLUMN_JSON, NULL},
 	{0},
+};
+
+struct plugins {
+	struct mf_runtime *runtime;
+	struct mf_store *store; /* that --data names, if it can be read */
+	enum mf_status status;
 };
 
 static bool print_plugin(void *user, const struct mf_plugin_info *info)
 {
-	(void)user;
+	struct plugins *plugins = user;
+	struct mf_buffer followers = {0};
+	plugins->status = mf_plugin_followers_json(plugins->runtime, plugins->store, info->name, &followers);
 	bool skipped = strcmp(info->state, "started") != 0;
 	bool explained = info->message && *info->message;
 	mf_listing_row(&listing, (const struct mf_cell[]){
@@ -123,16 +133,21 @@ static bool print_plugin(void *user, const struct mf_plugin_info *info)
 					 {.text = info->path},
 					 {.text = info->summary, .shown = explained ? info->message : info->summary},
 					 {.text = info->message ? info->message : ""},
+					 {.text = (const char *)followers.bytes, .len = followers.len},
 				 });
-	return !out.error;
+	mf_buffer_deinit(&followers);
+	return plugins->status == MF_OK && !out.error;
 }
 
 static enum mf_status each_plugin(struct mf_runtime *runtime, const struct mf_args *args, struct mf_error *error)
 {
-	(void)args;
-	(void)error;
-	mf_runtime_plugins(runtime, print_plugin, NULL);
-	return MF_OK;
+	struct plugins plugins = {.runtime = runtime};
+	const struct mf_sqlite_options options = {.dir = args->data, .read_only = true};
+	if (args->data && mf_store_open_sqlite(&options, &plugins.store, NULL) != MF_OK)
+		plugins.store = NULL; /* none, or one that cannot be read: the plugins can be listed all the same */
+	mf_runtime_plugins(runtime, print_plugin, &plugins);
+	mf_store_close(plugins.store, NULL);
+	return plugins.status == MF_OK ? MF_OK : mf_error_set(error, plugins.status, "the followers could not be listed (%s)", mf_status_name(plugins.status));
 }
 
 enum mf_exit mf_cmd_plugin_list(const struct mf_args *args)

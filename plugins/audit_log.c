@@ -218,9 +218,7 @@ static enum mf_status init(void *user, struct mf_registrar *registrar, struct mf
 {
 	struct instance *instance = user;
 	struct mf_follow_options follow;
-	instance->read_only = mf_registrar_read_only(registrar);
-	if (instance->read_only)
-		return MF_OK;
+	instance->read_only = mf_registrar_read_only(registrar); /* then it never begins */
 	mf_follow_options_init(&follow);
 	follow.topics = MF_TOPICS_FOLLOW;
 	follow.synced_only = instance->synced_only;

@@ -69,6 +69,18 @@ def a_reader_writes_nothing(work):
     assert not (work / "audit.jsonl").exists()
 
 
+def p3_the_list_of_plugins_has_their_followers(work):
+    config = _configure(work)
+    for data in (work / "none", work / "store"):
+        result = mf("plugin", "list", "--json", "--data", data, config=config)
+        assert result.returncode == 0, result.stderr
+        plugins = {plugin["name"]: plugin["followers"] for plugin in objects(result)}
+        assert plugins["node_steps"] == [], plugins
+        assert plugins["audit_log"] == [{"name": "audit_log", "state": "waiting", "lsn": None, "lag": None, "failures": 0, "last_error": ""}], plugins
+        run(work / "store", _feed(1, 1), config=config)
+    assert not (work / "none").exists()
+
+
 def a_torn_last_line_is_cut_off_and_written_again(work):
     config = _configure(work)
     run(work / "store", _feed(1, 20), config=config)

@@ -33,6 +33,17 @@ static char logged[2000];
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- a runtime in a scratch directory ---- */
+static void write_config(const char *more)
+{
+	FILE *file = fopen(config, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"{\"path_policy\": \"off\", \"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\", \"%s/tests/host\"], \"plugins\": [{\"name\": \"node_steps\"},"
+		" {\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0}}%s]}\n",
+		MF_TEST_BUILD, MF_TEST_BUILD, MF_TEST_BUILD, data, more);
+	assert_int_equal(0, fclose(file));
+}
+
 static int setup(void **unused)
 {
 	(void)unused;
@@ -41,13 +52,7 @@ static int setup(void **unused)
 	assert_non_null(mkdtemp(dir));
 	snprintf(config, sizeof(config), "%s/plugins.json", dir);
 	snprintf(data, sizeof(data), "%s/store", dir);
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"},"
-		" {\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, data);
-	assert_int_equal(0, fclose(file));
+	write_config("");
 	runtime = NULL;
 	logged[0] = '\0';
 	return 0;
@@ -290,6 +295,83 @@ static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_close
 	commit_many("d", 1);
 }
 
+/* ---- the follower of a plugin: dawdler.so calls these ---- */
+enum mf_status dawdler_called(const struct mf_publication *publication, struct mf_error *why);
+void dawdler_ended(void);
+static atomic_bool dawdler_holds, dawdler_entered, dawdler_left, dawdler_gone;
+static atomic_int dawdler_events, dawdler_fails;
+
+enum mf_status dawdler_called(const struct mf_publication *publication, struct mf_error *why)
+{
+	atomic_store(&dawdler_entered, true);
+	while (atomic_load(&dawdler_holds))
+		sched_yield();
+	atomic_store(&dawdler_left, true);
+	if (atomic_load(&dawdler_fails) > 0 && atomic_fetch_sub(&dawdler_fails, 1) > 0)
+		return mf_error_set(why, MF_ERR_IO, "not now");
+	assert_int_equal(publication->lsn, atomic_fetch_add(&dawdler_events, 1) + 1);
+	return MF_OK;
+}
+
+void dawdler_ended(void)
+{
+	atomic_store(&dawdler_gone, true);
+}
+
+static bool find_dawdler(void *user, const struct mf_subscriber_info *info)
+{
+	if (strcmp(info->name, "dawdler") == 0)
+		*(struct mf_subscriber_info *)user = *info;
+	return true;
+}
+
+static void a_plugin_has_a_follower_that_begins_with_the_runtime_and_ends_before_it(void **unused)
+{
+	(void)unused;
+	struct mf_subscriber_info info = {0};
+	write_config(", {\"name\": \"dawdler\"}");
+	atomic_store(&dawdler_fails, 2);
+	for (int round = 1; round <= 2; round++) {
+		atomic_store(&dawdler_gone, false);
+		open_runtime("async");
+		commit_many("d", 10);
+		while (atomic_load(&dawdler_events) < 10 * round)
+			sched_yield();
+		mf_bus_subscribers(mf_runtime_bus(runtime), find_dawdler, &info);
+		assert_int_equal(info.failures, round == 1 ? 2 : 0);
+		assert_false(atomic_load(&dawdler_gone));
+		close_runtime();
+		assert_true(atomic_load(&dawdler_gone));
+	}
+	atomic_store(&dawdler_events, 0);
+}
+
+static void p14_a_plugin_whose_follower_does_not_return_is_named_and_kept(void **unused)
+{
+	(void)unused;
+	struct mf_error why;
+	enum mf_status status;
+	write_config(", {\"name\": \"dawdler\"}");
+	atomic_store(&dawdler_holds, true);
+	atomic_store(&dawdler_gone, false);
+	atomic_store(&dawdler_entered, false);
+	atomic_store(&dawdler_left, false);
+	open_runtime("async");
+	commit_many("d", 10);
+	while (!atomic_load(&dawdler_entered))
+		sched_yield();
+	while ((status = mf_runtime_close(runtime, 100, &why)) == MF_ERR_TIMEOUT)
+		;
+	runtime = NULL;
+	assert_int_equal(status, MF_ERR_PLUGIN);
+	assert_non_null(strstr(why.message, "'dawdler' is still at work"));
+	assert_false(atomic_load(&dawdler_gone)); /* what its handler uses is still there */
+	atomic_store(&dawdler_holds, false);
+	while (!atomic_load(&dawdler_left))
+		sched_yield();
+	atomic_store(&dawdler_events, 0);
+}
+
 static void snapshot_d(void)
 {
 	int64_t lsn;
@@ -468,6 +550,8 @@ int main(void)
 		T(one_on_the_loop_is_woken_by_the_descriptor),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
+		T(a_plugin_has_a_follower_that_begins_with_the_runtime_and_ends_before_it),
+		T(p14_a_plugin_whose_follower_does_not_return_is_named_and_kept),
 		T(compaction_leaves_what_a_follower_has_still_to_read),
 		T(p2_after_kill_9_it_goes_on_from_a_checkpoint_that_is_not_ahead_of_what_it_did),
 		T(a_reader_cannot_follow),
