@@ -1,4 +1,4 @@
-/* The snapshots of the store without a disk. */
+/* The snapshots of the store without a disk, and compaction. */
 #include "persist/memory_store.h"
 
 #include <string.h>
@@ -187,7 +187,7 @@ enum mf_status mf_memory_snapshots(struct mf_store *base, const char *doc_id, mf
 
 /* ---- those that are not needed any more ---- */
 
-enum mf_status mf_memory_drop_snapshots(struct mf_memory_doc *document, const struct mf_keep_rule *rule)
+static enum mf_status drop_unkept(struct mf_memory_doc *document, const struct mf_keep_rule *rule)
 {
 	size_t left = 0;
 	struct mf_snapshot_row *rows = mf_calloc(document->snapshot_count + 1, sizeof(*rows));
@@ -217,7 +217,39 @@ enum mf_status mf_memory_prune(struct mf_store *base, const char *doc_id, uint32
 	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
 	if (document) {
 		const struct mf_keep_rule rule = {.newest = keep, .from_lsn = INT64_MAX, .events_from = document->compacted_upto ? document->compacted_upto : INT64_MAX};
-		status = mf_memory_drop_snapshots(document, &rule) == MF_OK ? MF_OK : mf_memory_no_memory(error);
+		status = drop_unkept(document, &rule) == MF_OK ? MF_OK : mf_memory_no_memory(error);
 	}
 	return mf_memory_leave(store, status);
+}
+
+static enum mf_status compact_locked(struct mf_memory *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
+{
+	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
+	size_t keep = document ? mf_memory_snapshot_place(document, upto_lsn) : 0;
+	if (!document || keep == document->snapshot_count || document->snapshots[keep]->snapshot.upto_lsn != upto_lsn)
+		return mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", doc_id, (long long)upto_lsn);
+	const struct mf_keep_rule rule = {.from_lsn = upto_lsn, .events_from = INT64_MAX};
+	if (drop_unkept(document, &rule) != MF_OK)
+		return mf_memory_no_memory(error);
+	size_t gone = mf_memory_first_after(document->events, document->count, upto_lsn);
+	for (size_t i = 0; i < gone; i++) {
+		struct mf_event *event = &document->events[i]->event;
+		store->bytes -= (int64_t)(event->payload_len + event->meta_len);
+		store->log[event->lsn - 1] = NULL;
+		mf_free(document->events[i]);
+	}
+	document->count -= gone;
+	memmove(document->events, document->events + gone, document->count * sizeof(*document->events));
+	document->compacted_upto = upto_lsn;
+	store->compacted += gone;
+	return MF_OK;
+}
+
+enum mf_status mf_memory_compact(struct mf_store *base, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
+{
+	struct mf_memory *store = mf_memory_of(base);
+	enum mf_status status = mf_memory_enter(store, error);
+	if (status != MF_OK)
+		return status;
+	return mf_memory_leave(store, compact_locked(store, doc_id, upto_lsn, error));
 }

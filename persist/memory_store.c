@@ -13,7 +13,6 @@
 #include "persist/event_page.h"
 #include "persist/fork_guard.h"
 #include "persist/record.h"
-#include "persist/snapshot_keep.h"
 
 enum mf_status mf_memory_no_memory(struct mf_error *error)
 {
@@ -240,7 +239,7 @@ static enum mf_status memory_maintain(struct mf_store *base, struct mf_error *er
 
 /* ---- reading ---- */
 
-static size_t first_after(struct mf_memory_event *const *events, size_t count, int64_t lsn)
+size_t mf_memory_first_after(struct mf_memory_event *const *events, size_t count, int64_t lsn)
 {
 	size_t low = 0, high = count;
 	while (low < high) {
@@ -260,7 +259,7 @@ static enum mf_status load_locked(const struct mf_memory *store, const char *doc
 		return MF_OK;
 	struct mf_memory_event *const *events = document ? document->events : store->log;
 	size_t count = document ? document->count : store->last;
-	size_t at = document ? first_after(events, count, from_lsn) : (size_t)from_lsn;
+	size_t at = document ? mf_memory_first_after(events, count, from_lsn) : (size_t)from_lsn;
 	for (; at < count && page->count < limit && page->len < MF_EVENT_PAGE_BYTES; at++) {
 		if (!events[at])
 			continue;
@@ -357,38 +356,6 @@ static enum mf_status memory_documents(struct mf_store *base, mf_document_visit 
 
 /* ---- the rest ---- */
 
-static enum mf_status compact_locked(struct mf_memory *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
-{
-	struct mf_memory_doc *document = mf_strmap_get(&store->documents, doc_id);
-	size_t keep = document ? mf_memory_snapshot_place(document, upto_lsn) : 0;
-	if (!document || keep == document->snapshot_count || document->snapshots[keep]->snapshot.upto_lsn != upto_lsn)
-		return mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", doc_id, (long long)upto_lsn);
-	const struct mf_keep_rule rule = {.from_lsn = upto_lsn, .events_from = INT64_MAX};
-	if (mf_memory_drop_snapshots(document, &rule) != MF_OK)
-		return mf_memory_no_memory(error);
-	size_t gone = first_after(document->events, document->count, upto_lsn);
-	for (size_t i = 0; i < gone; i++) {
-		struct mf_event *event = &document->events[i]->event;
-		store->bytes -= (int64_t)(event->payload_len + event->meta_len);
-		store->log[event->lsn - 1] = NULL;
-		mf_free(document->events[i]);
-	}
-	document->count -= gone;
-	memmove(document->events, document->events + gone, document->count * sizeof(*document->events));
-	document->compacted_upto = upto_lsn;
-	store->compacted += gone;
-	return MF_OK;
-}
-
-static enum mf_status memory_compact(struct mf_store *base, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
-{
-	struct mf_memory *store = mf_memory_of(base);
-	enum mf_status status = mf_memory_enter(store, error);
-	if (status != MF_OK)
-		return status;
-	return mf_memory_leave(store, compact_locked(store, doc_id, upto_lsn, error));
-}
-
 static enum mf_status memory_vacuum(struct mf_store *base, struct mf_error *error)
 {
 	(void)base;
@@ -479,7 +446,7 @@ static const struct mf_store_ops memory_ops = {
 	.latest_snapshot = mf_memory_latest,
 	.snapshot_chunk = mf_memory_chunk,
 	.snapshot_finish = mf_memory_finish,
-	.compact = memory_compact,
+	.compact = mf_memory_compact,
 	.documents = memory_documents,
 	.snapshots = mf_memory_snapshots,
 	.verify = memory_verify,

@@ -70,14 +70,14 @@ enum mf_status mf_memory_enter(struct mf_memory *store, struct mf_error *error);
 enum mf_status mf_memory_leave(struct mf_memory *store, enum mf_status status);          /* gives it back; every call ends here */
 struct mf_memory_doc *mf_memory_doc_for(struct mf_memory *store, const char *doc_id);    /* made if it is not there; NULL: no memory */
 bool mf_memory_grow(void *array_pointer, size_t *capacity, size_t need);                 /* an array of pointers */
+size_t mf_memory_first_after(struct mf_memory_event *const *events, size_t count, int64_t lsn); /* the index of the first event above lsn */
 /* Those with events, by doc_id; the caller frees the array. */
 enum mf_status mf_memory_list_documents(struct mf_memory *store, struct mf_document_info **out, size_t *out_count);
 
 /* ---- memory_snapshots.c ---- */
 size_t mf_memory_snapshot_place(const struct mf_memory_doc *document, int64_t upto_lsn); /* of the first with at least upto_lsn */
 void mf_memory_drop_taking(struct mf_memory_doc *document);
-struct mf_keep_rule;
-enum mf_status mf_memory_drop_snapshots(struct mf_memory_doc *document, const struct mf_keep_rule *rule); /* all that need not be kept */
+enum mf_status mf_memory_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 enum mf_status mf_memory_prune(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
 enum mf_status mf_memory_chunk(struct mf_store *store, const char *doc_id, int64_t upto_lsn, uint32_t index, const void *bytes, size_t len, struct mf_error *error);
 enum mf_status mf_memory_finish(struct mf_store *store, const struct mf_snapshot *snapshot, struct mf_error *error);

@@ -98,7 +98,13 @@ void mf_snapshot_bases_put(struct mf_snapshot_bases *bases, const struct mf_snap
 {
 	struct last *last = bases->members_max > 1 ? new_last(snapshot, state) : NULL;
 	pthread_mutex_lock(&bases->mutex);
-	struct last *before = take_out(bases, snapshot->doc_id);
+	struct last *before = mf_strmap_get(&bases->documents, snapshot->doc_id);
+	if (before && mf_state_lsn(before->state) > snapshot->upto_lsn) { /* of an older state, by hand: the newest one stays */
+		pthread_mutex_unlock(&bases->mutex);
+		free_last(last);
+		return;
+	}
+	before = take_out(bases, snapshot->doc_id);
 	if (last && before && snapshot->base_lsn) {
 		last->whole_len = before->whole_len;
 		last->members = before->members + 1;
