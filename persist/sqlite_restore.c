@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <moduforge/backup.h>
@@ -247,10 +248,32 @@ static enum mf_status cut(const struct restore *restore, struct mf_sqlite *store
 
 /* ---- the store ---- */
 
-static void ignore(void *user, const struct mf_damage *damage)
+struct findings {
+	int64_t count, lsn; /* lsn of the first */
+	char first[256];
+};
+
+static void note(void *user, const struct mf_damage *damage)
 {
-	(void)user;
-	(void)damage;
+	struct findings *findings = user;
+	if (findings->count++ > 0)
+		return;
+	findings->lsn = damage->lsn;
+	snprintf(findings->first, sizeof(findings->first), "%.*s", (int)strcspn(damage->message, ";"), damage->message);
+}
+
+/* The bytes are those that were backed up: the store was damaged before. */
+static enum mf_status check(struct mf_sqlite *store, struct mf_error *error)
+{
+	struct findings findings = {0};
+	enum mf_status status = mf_sqlite_verify(&store->base, note, &findings, error);
+	if (findings.count == 0)
+		return status;
+	mf_error_set(error, MF_ERR_CORRUPTED, "the store was damaged when it was backed up (findings: %lld): %s; use an older backup, or restore this one up to an LSN below the damage",
+		     (long long)findings.count, findings.first);
+	if (error)
+		error->lsn = findings.lsn;
+	return MF_ERR_CORRUPTED;
 }
 
 static enum mf_status count(struct restore *restore, struct mf_sqlite *store, struct mf_error *error)
@@ -266,7 +289,7 @@ static enum mf_status settle(struct restore *restore, struct mf_sqlite *store, s
 	store->watermark_note[0] = '\0'; /* that its epoch is ahead was our doing */
 	enum mf_status status = cut(restore, store, error);
 	if (status == MF_OK)
-		status = mf_sqlite_verify(&store->base, ignore, NULL, error);
+		status = check(store, error);
 	return status == MF_OK ? count(restore, store, error) : status;
 }
 
