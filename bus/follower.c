@@ -65,13 +65,19 @@ void mf_follow_unref(struct mf_follow *follow)
 }
 
 /* ---- queries ---- */
+/* When its checkpoint is to be saved: INT64_MAX: not now. */
+static int64_t save_at(const struct mf_follow *follow)
+{
+	return follow->save_at_us > 0 && !follow->gathering ? follow->save_at_us : INT64_MAX;
+}
+
 bool mf_follow_ready(const struct mf_follow *follow, int64_t now_us)
 {
 	if (follow->stop)
 		return !follow->ended;
 	if (!follow->feed->source)
 		return false;
-	if (follow->save_at_us > 0 && follow->save_at_us <= now_us)
+	if (save_at(follow) <= now_us)
 		return true;
 	if (now_us < follow->retry_at_us)
 		return false;
@@ -82,7 +88,7 @@ int64_t mf_follow_due(const struct mf_follow *follow)
 {
 	if (!follow->feed->source)
 		return INT64_MAX;
-	int64_t due = follow->save_at_us > 0 ? follow->save_at_us : INT64_MAX;
+	int64_t due = save_at(follow);
 	return follow->retry_at_us > 0 && follow->retry_at_us < due ? follow->retry_at_us : due;
 }
 
@@ -100,7 +106,7 @@ int64_t mf_follow_needs_above(const struct mf_follow *follow)
 		return INT64_MAX;
 	if (!follow->begun) /* only one that begins now is known to need nothing older */
 		return follow->options.from == MF_FOLLOW_FROM_NOW && !follow->options.keep_checkpoint && !follow->options.place ? follow->newest : 0;
-	return follow->options.keep_checkpoint ? follow->checkpoint_lsn : follow->lsn;
+	return follow->options.keep_checkpoint ? follow->checkpoint_lsn : follow->settled_lsn;
 }
 
 void mf_follow_info(const struct mf_follow *follow, struct mf_subscriber_info *out, char last_error[MF_ERROR_MESSAGE_SIZE])
@@ -188,7 +194,7 @@ static void succeeded(struct mf_follow *follow)
 static void note_saved(struct mf_follow *follow, enum mf_status status)
 {
 	if (status == MF_OK)
-		follow->checkpoint_lsn = follow->lsn;
+		follow->checkpoint_lsn = follow->settled_lsn;
 	follow->unsaved = status == MF_OK ? 0 : 1; /* not tried again before its time */
 	follow->save_at_us = status == MF_OK ? 0 : mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000 + 1000;
 }
@@ -202,7 +208,7 @@ void mf_follow_save(struct mf_follow *follow)
 		return;
 	struct mf_error error = {0};
 	char sentence[MF_ERROR_MESSAGE_SIZE];
-	enum mf_status status = source->save_checkpoint(source->user, follow->name, follow->epoch, follow->lsn, &error);
+	enum mf_status status = source->save_checkpoint(source->user, follow->name, follow->epoch, follow->settled_lsn, &error);
 	mf_feed_leave(follow->feed);
 	note_saved(follow, status);
 	if (status == MF_OK)
@@ -213,7 +219,7 @@ void mf_follow_save(struct mf_follow *follow)
 
 static bool save_is_due(const struct mf_follow *follow)
 {
-	return follow->save_at_us > 0 && (follow->unsaved >= follow->options.checkpoint_events || follow->save_at_us <= mf_feed_now());
+	return save_at(follow) != INT64_MAX && (follow->unsaved >= follow->options.checkpoint_events || save_at(follow) <= mf_feed_now());
 }
 
 /* ---- calling ---- */
@@ -242,8 +248,11 @@ enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publicat
 static void advance(struct mf_follow *follow, int64_t lsn, int64_t epoch)
 {
 	succeeded(follow);
-	follow->epoch = epoch;
 	follow->lsn = lsn;
+	if (!follow->gathering) {
+		follow->epoch = epoch;
+		follow->settled_lsn = lsn;
+	}
 	follow->unsaved++;
 	if (follow->save_at_us == 0 && follow->options.keep_checkpoint)
 		follow->save_at_us = mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000;
@@ -264,11 +273,13 @@ static enum mf_status decode(const struct mf_follow *follow, const struct mf_eve
 
 static bool another_follows(const struct mf_follow *follow)
 {
+	if (!follow->options.gathers)
+		return false;
 	const struct mf_event *present = event_at_hand(follow, 0), *next = event_at_hand(follow, 1);
 	return next && next->lsn == present->lsn + 1 && (follow->options.topics & (uint32_t)mf_topic_of_action(next->action));
 }
 
-static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_event *event, struct mf_error *error)
+static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_event *event, bool is_last, struct mf_error *error)
 {
 	struct mf_transaction *transaction = NULL;
 	struct mf_error why = {0};
@@ -279,7 +290,7 @@ static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_ev
 		.epoch = event->epoch,
 		.ts_us = event->ts_us,
 		.event = event,
-		.more = another_follows(follow),
+		.more = !is_last && another_follows(follow),
 	};
 	if (!follow->options.undecoded) {
 		publication.status = decode(follow, event, &transaction, &why);
@@ -289,6 +300,7 @@ static enum mf_status deliver_event(struct mf_follow *follow, const struct mf_ev
 		publication.transaction = transaction;
 	}
 	enum mf_status status = mf_follow_call(follow, &publication, error);
+	follow->gathering = publication.more;
 	mf_transaction_free(transaction);
 	return status;
 }
@@ -379,7 +391,8 @@ static enum mf_follow_result deliver(struct mf_follow *follow, size_t max_events
 		if (event->lsn > follow->lsn + 1)
 			return tell_gap(follow, event->lsn - 1, event->epoch);
 		if (follow->options.topics & (uint32_t)mf_topic_of_action(event->action)) {
-			if (deliver_event(follow, event, &error) != MF_OK)
+			bool is_last = follow->options.on == MF_FOLLOW_ON_LOOP && *out_delivered + 1 == max_events;
+			if (deliver_event(follow, event, is_last, &error) != MF_OK)
 				return follow->feed->source ? failed(follow, &error) : MF_FOLLOW_NOTHING;
 			++*out_delivered;
 		}

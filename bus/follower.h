@@ -9,7 +9,7 @@
  * 1. lsn is that of the last event that was handled, or passed over because of its topic. It moves after the handler
  *    has returned MF_OK, and never back but at the beginning.
  * 2. What is at hand follows on lsn.
- * 3. The checkpoint that is saved is lsn at that moment.
+ * 3. The checkpoint that is saved is settled_lsn at that moment: lsn, but for a handler that gathers.
  * 4. After stop is set no call of the handler begins.
  *
  * Fields: those of the driver belong to it alone, and others may look at them only while it is asleep. Those marked (m) are
@@ -40,13 +40,15 @@ struct mf_follow {
 	unsigned failed_in_row;
 	char *notice; /* that it was set back, still to be delivered; NULL: none */
 	int64_t set_back_from;
-	int64_t epoch;      /* of the event at lsn */
+	int64_t epoch;      /* of the event at settled_lsn */
+	bool gathering;     /* the handler may have kept the last event for the next call */
 	int64_t save_at_us; /* when a checkpoint is due; 0: nothing to save */
 	uint64_t unsaved;   /* events since the last one */
 
 	/* Written by the driver, read by anybody. */
 	atomic_bool begun;
-	_Atomic int64_t lsn, retry_at_us /* 0: not failing */, checkpoint_lsn;
+	_Atomic int64_t lsn, settled_lsn; /* settled: what is up to there is not kept for a later call */
+	_Atomic int64_t retry_at_us /* 0: not failing */, checkpoint_lsn;
 	_Atomic uint64_t delivered, failures;
 
 	atomic_bool stop; /* asked to, or by itself */

@@ -87,7 +87,7 @@ static enum mf_status set_back(struct mf_follow *follow, const struct place *pla
 static void begin_at(struct mf_follow *follow, const struct place *place, int64_t lsn, int64_t epoch, char *notice)
 {
 	bool set_back = lsn < place->lsn;
-	follow->lsn = lsn;
+	follow->lsn = follow->settled_lsn = lsn;
 	follow->epoch = set_back || place->epoch == 0 ? epoch : place->epoch;
 	follow->notice = notice;
 	follow->set_back_from = lsn + 1;

@@ -223,6 +223,7 @@ static enum mf_status init(void *user, struct mf_registrar *registrar, struct mf
 	follow.topics = MF_TOPICS_FOLLOW;
 	follow.synced_only = instance->synced_only;
 	follow.place = place;
+	follow.gathers = true;
 	return mf_register_event_follower(registrar, &follow, handle, instance, error);
 }
 

@@ -44,7 +44,7 @@ static void done(void *user, const struct mf_commit_result *result)
 	struct app *app = pending->app;
 	if (result->status != MF_OK)
 		return; /* the ticket says so too */
-	struct mf_publication publication = {.topic = MF_TR_APPLY, .doc_id = DOC, .lsn = result->lsn, .epoch = result->epoch, .ts_us = result->ts_us,
+	struct mf_publication publication = {.topic = MF_TR_APPLY, .doc_id = DOC, .lsn = result->lsn, .epoch = result->epoch, .ts_us = result->ts_us, .event = result->event,
 		.transaction = pending->transaction, .old_state = app->state, .new_state = pending->new_state};
 	app->state = mf_state_ref(pending->new_state);
 	mf_bus_publish(app->bus, &publication);

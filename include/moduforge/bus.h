@@ -47,7 +47,7 @@ struct mf_publication {
 	const char *message;   /* likewise */
 	const struct mf_event *event; /* events: as stored; NULL when the publisher does not have it */
 	int64_t from_lsn; /* follow.h: MF_NOTICE_GAP, MF_NOTICE_SET_BACK */
-	bool more;        /* follow.h: the next event is at hand and comes at once, so what is written may be gathered */
+	bool more;        /* follow.h, to a follower that gathers: the next event is at hand and comes at once */
 };
 /* A synchronous follower cannot refuse; a status other than MF_OK is counted against it. */
 typedef enum mf_status mf_follower(void *user, const struct mf_publication *publication);

@@ -56,6 +56,8 @@ struct mf_follow_options {
 	enum mf_follow_on on;
 	bool synced_only;      /* only events known to be on the device */
 	bool undecoded;        /* transaction is always NULL: for who needs the event only */
+	bool gathers;          /* the handler may keep what it was given with publication->more set, and work on it with the one that has
+	                        * it not: a checkpoint, and compaction, count only up to such a one. Else more is never set */
 	bool keep_checkpoint;  /* in the store, under name; where there is one it decides where to begin */
 	enum mf_follow_from from;
 	int64_t start_epoch, start_lsn;

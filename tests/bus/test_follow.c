@@ -565,6 +565,96 @@ static void a_follower_may_keep_its_place_itself(void **state)
 	seen_deinit(&seen);
 }
 
+static int64_t gathered, written; /* of the handler below */
+
+static enum mf_status gather(void *user, const struct mf_publication *publication, struct mf_error *error)
+{
+	struct seen *seen = user;
+	assert_true(fake_source_saved(&kit.fake) <= written);
+	gathered = publication->lsn;
+	if (!publication->more)
+		written = gathered;
+	return seen_handle(seen, publication, error);
+}
+
+static void p2_what_a_handler_has_gathered_only_is_not_counted(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	gathered = written = 0;
+	options.keep_checkpoint = options.gathers = true;
+	options.checkpoint_events = 1;
+	fake_source_add_many(&kit.fake, kit.bus, 1000);
+	OK(mf_bus_follow(kit.bus, &options, gather, &seen, &seen.id, &kit.error));
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(written, 1000);
+	assert_true(kit.fake.saves < 100);
+	fake_source_add_many(&kit.fake, kit.bus, 100);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 1100);
+	seen_deinit(&seen);
+}
+
+static void a_publication_without_its_event_is_read_from_the_store(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	follow(&seen, &options);
+	for (int64_t lsn = 1; lsn <= 20; lsn++) {
+		struct mf_publication publication = {.topic = MF_TR_APPLY, .doc_id = "d", .lsn = lsn};
+		if (lsn % 3 == 0)
+			fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+		else
+			assert_int_equal(fake_source_add(&kit.fake, NULL, MF_ACTION_APPLY), lsn);
+		if (lsn % 3 != 0)
+			mf_bus_publish(kit.bus, &publication);
+	}
+	SEEN_WAIT(&seen, seen.count == 20);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static enum mf_status wrong_place(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user, (void)error;
+	*out_epoch = 1;
+	*out_lsn = -5;
+	return MF_OK;
+}
+
+static void places_that_cannot_be_are_refused_or_set_back(void **state)
+{
+	(void)state;
+	struct seen seen, ahead;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("wrong");
+	seen_init(&seen);
+	seen_init(&ahead);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	options.place = wrong_place;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	(void)info_of(seen.id, last_error);
+	assert_non_null(strstr(last_error, "LSN -5"));
+	unfollow(&seen);
+	options = named("ahead");
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_lsn = 99;
+	ahead.last = 5;
+	follow(&ahead, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	SEEN_WAIT(&ahead, ahead.count == 5);
+	unfollow(&ahead);
+	assert_non_null(strstr(kit.log, "it had seen LSN 99"));
+	seen_deinit(&seen);
+	seen_deinit(&ahead);
+}
+
 /* ---- ending ---- */
 static void leave(struct seen *seen, const struct mf_publication *publication)
 {
@@ -894,6 +984,9 @@ int main(void)
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
 		T(a_follower_may_keep_its_place_itself),
+		T(p2_what_a_handler_has_gathered_only_is_not_counted),
+		T(a_publication_without_its_event_is_read_from_the_store),
+		T(places_that_cannot_be_are_refused_or_set_back),
 		T(a_follower_may_unsubscribe_itself),
 		T(unsubscribing_waits_for_the_call_under_way_or_says_that_it_has_not_ended),
 		T(stopping_all_saves_and_leaves_them_to_be_seen),

@@ -5,6 +5,7 @@ import random
 import signal
 import stat
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -37,6 +38,14 @@ def _log(work, config):
 
 def _feed(first, count):
     return [tr(update(n=n), key=f"k{n}", actor="ann\u00e4", meta={"n": n}) for n in range(first, first + count)]
+
+
+def _write_all(pipe, content):
+    try:
+        pipe.write(content)
+        pipe.close()
+    except BrokenPipeError:
+        pass
 
 
 def _is_the_log(work, config):
@@ -137,6 +146,34 @@ def p2_each_event_is_in_the_file_once_across_kill_9(work):
         assert written == _log(work, config)[: len(written)] if written else True
     run(work / "store", feed, "--acks", "none", code=None, config=config)
     assert _is_the_log(work, config) == total
+
+
+def p2_compaction_takes_nothing_that_the_file_has_not_across_kill_9(work):
+    """Snapshots and compaction all along: what is not written yet when the process is killed must still be there."""
+    config = _configure(work, subscriber={"snapshot_every_n_events": 0, "keep_snapshots": 1})
+    chance = random.Random(SEED)
+    total, lines = 3000, []
+    for line in _feed(1, total):
+        lines.append(line)
+        if chance.random() < 0.03:
+            lines += [{"doc": "d", "op": "snapshot"}, {"doc": "d", "op": "compact"}]
+    feed = encode(lines)
+    for _ in range(ROUNDS):
+        process = popen("run", "--data", work / "store", "--acks", "none", config=config, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        stop_at = time.monotonic() + chance.uniform(0.05, 0.4)
+        feeder = threading.Thread(target=_write_all, args=(process.stdin, feed))
+        feeder.start()
+        time.sleep(max(0, stop_at - time.monotonic()))  # the moment of the kill, not a synchronisation
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        feeder.join()
+    run(work / "store", feed, "--acks", "none", code=None, config=config)
+    written = [json.loads(line) for line in _lines(work)]
+    assert [line["lsn"] for line in written] == list(range(1, total + 1)), [line for line in written if "notice" in line]
+    assert [line["key"] for line in written] == [f"k{n}" for n in range(1, total + 1)]
+    assert mf("verify", "--data", work / "store", config=config).returncode == 0
+    documents = objects(mf("docs", "--json", "--data", work / "store", config=config))
+    assert documents[0]["events"] < total, documents  # something was compacted
 
 
 def what_the_store_has_lost_is_marked_and_nothing_is_taken_out(work):
