@@ -1,8 +1,10 @@
 #include "persist/sqlite_log.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <moduforge/value.h>
 
@@ -11,9 +13,16 @@
 #define FRAME_HEADER 24
 #define GATHER_MAX (16 * (FRAME_HEADER + 4096)) /* whole frames, of pages of the usual size */
 
+/* Those of the VFS below for the database, but for one. */
+struct db_methods {
+	sqlite3_io_methods base; /* first */
+	const sqlite3_io_methods *real;
+};
+
 struct mf_log_vfs {
 	sqlite3_vfs base; /* first */
 	sqlite3_vfs *below;
+	struct db_methods db;
 	char name[48];
 };
 
@@ -147,6 +156,33 @@ bool mf_log_is_one(const struct sqlite3_file *file)
 	return file->pMethods == &methods;
 }
 
+/* ---- the database's index of the log, which SQLite maps into memory ---- */
+
+/* SQLite writes one byte of each page of it, so that the file has room; where blocks are smaller than pages, and the disk
+ * is full, a write to the others would end the process with SIGBUS. Asked for beforehand, it is an error like any other. */
+static int db_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
+{
+	const struct db_methods *own = (const struct db_methods *)file->pMethods;
+	int rc = own->real->xShmMap(file, region, size, extend, out);
+#ifdef MADV_POPULATE_WRITE
+	if (rc == SQLITE_OK && *out && madvise((void *)*out, (size_t)size, MADV_POPULATE_WRITE) != 0 && errno == EFAULT) {
+		*out = NULL;
+		errno = ENOSPC;
+		return SQLITE_IOERR_SHMSIZE;
+	}
+#endif
+	return rc;
+}
+
+static void guard_shm(struct mf_log_vfs *vfs, sqlite3_file *file)
+{
+	if (!file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
+		return;
+	vfs->db = (struct db_methods){.base = *file->pMethods, .real = file->pMethods};
+	vfs->db.base.xShmMap = db_shm_map;
+	file->pMethods = &vfs->db.base;
+}
+
 /* ---- the VFS ---- */
 
 static sqlite3_vfs *below(sqlite3_vfs *base)
@@ -164,8 +200,12 @@ static int vfs_last_error(sqlite3_vfs *base, int size, char *out) { return below
 
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
-	if (!(flags & SQLITE_OPEN_WAL))
-		return below(base)->xOpen(below(base), name, file, flags, out_flags);
+	if (!(flags & SQLITE_OPEN_WAL)) {
+		int opened = below(base)->xOpen(below(base), name, file, flags, out_flags);
+		if (opened == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB))
+			guard_shm((struct mf_log_vfs *)base, file);
+		return opened;
+	}
 	struct log_file *log = of(file);
 	file->pMethods = NULL;
 	sqlite3_file *real = mf_calloc(1, (size_t)below(base)->szOsFile + GATHER_MAX);

@@ -2,7 +2,8 @@
  *
  * SQLite writes each page of a commit in two calls, its frame's 24 bytes and the page, and on the machines we measured
  * these calls cost more than the rest of a commit. Here they are gathered and written in one. It is done in a VFS of the
- * connection's own, which wraps the log's file and passes everything else to the VFS below.
+ * connection's own, which wraps the log's file and passes everything else to the VFS below; but that a full disk may not end
+ * the process where SQLite maps its index of the log into memory.
  *
  * Invariants
  * 1. A commit's frames are written before SQLite tells any reader of them, and before COMMIT returns: the page that

@@ -54,9 +54,10 @@ static int shell(const char *format, ...)
 
 static bool mount_disk(const char *kind)
 {
+	int block = strcmp(kind, "ext4 of small blocks") == 0 ? 1024 : 4096;
 	if (strcmp(kind, "tmpfs") == 0)
 		return mount("tmpfs", disk, "tmpfs", 0, "size=6m") == 0;
-	return shell("{ truncate -s 8m '%s' && mkfs.ext4 -q -F -m 0 -b 4096 -O ^has_journal '%s' && mount -o loop '%s' '%s'; } >/dev/null 2>&1", image, image, image, disk) == 0;
+	return shell("{ truncate -s 8m '%s' && mkfs.ext4 -q -F -m 0 -b %d -O ^has_journal '%s' && mount -o loop '%s' '%s'; } >/dev/null 2>&1", image, block, image, image, disk) == 0;
 }
 
 static void name_paths(void)
@@ -428,7 +429,7 @@ static void a_kill_while_the_disk_is_full_loses_nothing(void **state)
 }
 
 #define ON(kind, name) {#name " (" kind ")", name, setup, teardown, (void *)(uintptr_t)(kind)}
-#define ON_EACH(name) ON("tmpfs", name), ON("ext4", name)
+#define ON_EACH(name) ON("tmpfs", name), ON("ext4", name), ON("ext4 of small blocks", name)
 
 int main(int argc, char **argv)
 {
