@@ -7,7 +7,9 @@
  *     4  array   step types of the entries below (pack_stack.h)
  *     5  array   the document: 1 uint nodes in all, then 3 items for each node that is new or changed
  *                  str id
- *                  nil (as before) or [str type, map attributes, map marks]
+ *                  nil (as before) or [str type, map attributes, map marks, splices]; splices: 4 items for each
+ *                  attribute that is not in the map, but a string that was there before with code points replaced:
+ *                  str key, uint first one, uint how many, str instead
  *                  nil (as before) or array of children in order: str id, or [uint from, uint count] = that run of
  *                  the children that the node had before; runs ascend and do not overlap
  *     6  array   undo: [uint popped, uint kept, array of entries pushed, the oldest first]
@@ -20,12 +22,19 @@
 #include "model/mem.h"
 #include "model/node.h"
 #include "model/pack_stack.h"
+#include "model/splice.h"
 #include "model/state.h"
 
 /* One piece of a list of children: the new child, or (NULL) a run of the old ones. */
 struct piece {
 	const struct mf_node *child;
 	size_t from, count;
+};
+
+struct spliced {
+	const char *key;
+	size_t key_len;
+	struct mf_splice splice;
 };
 
 struct change {
@@ -41,7 +50,10 @@ struct delta {
 	size_t change_count, change_capacity;
 	struct piece *pieces; /* of the list at hand */
 	size_t piece_count, piece_capacity;
+	struct spliced *spliced; /* attributes of the node at hand */
+	size_t spliced_count, spliced_capacity;
 	const struct change *at;
+	enum mf_status status; /* of a visit */
 };
 
 static enum mf_status grow(void **items, size_t count, size_t *capacity, size_t item_size)
@@ -148,6 +160,81 @@ static enum mf_status write_children(struct delta *delta)
 	return status;
 }
 
+/* ---- attributes ---- */
+
+static bool collect_attr(void *user, const char *key, size_t key_len, const struct mf_value *value)
+{
+	struct delta *delta = user;
+	struct spliced spliced = {.key = key, .key_len = key_len};
+	bool found = false;
+	delta->status = mf_splice_find(mf_attrs_get(delta->at->old->attrs, key, key_len), value, &spliced.splice, &found);
+	if (delta->status != MF_OK || !found)
+		return delta->status == MF_OK;
+	delta->status = grow((void **)&delta->spliced, delta->spliced_count, &delta->spliced_capacity, sizeof(*delta->spliced));
+	if (delta->status == MF_OK)
+		delta->spliced[delta->spliced_count++] = spliced;
+	else
+		mf_free(spliced.splice.insert);
+	return delta->status == MF_OK;
+}
+
+struct attr_writer {
+	struct delta *delta;
+	size_t next; /* of spliced, which are in the order of the attributes */
+};
+
+static bool write_attr(void *user, const char *key, size_t key_len, const struct mf_value *value)
+{
+	struct attr_writer *writer = user;
+	struct delta *delta = writer->delta;
+	if (writer->next < delta->spliced_count && delta->spliced[writer->next].key == key) {
+		writer->next++;
+		return true;
+	}
+	delta->status = mf_pack_str(delta->stack.out, key, key_len);
+	if (delta->status == MF_OK)
+		delta->status = mf_pack_value(delta->stack.out, value);
+	return delta->status == MF_OK;
+}
+
+static enum mf_status write_attrs(struct delta *delta)
+{
+	const struct mf_node *node = delta->at->node;
+	struct attr_writer writer = {delta, 0};
+	delta->status = MF_OK;
+	if (delta->at->old)
+		mf_attrs_visit(node->attrs, collect_attr, delta);
+	if (delta->status == MF_OK)
+		delta->status = mf_pack_map(delta->stack.out, (uint32_t)(mf_tree_count(node->attrs) - delta->spliced_count));
+	if (delta->status == MF_OK)
+		mf_attrs_visit(node->attrs, write_attr, &writer);
+	return delta->status;
+}
+
+static enum mf_status write_splice(struct mf_buffer *out, const struct spliced *spliced)
+{
+	enum mf_status status = mf_pack_str(out, spliced->key, spliced->key_len);
+	if (status == MF_OK)
+		status = mf_pack_uint(out, spliced->splice.pos);
+	if (status == MF_OK)
+		status = mf_pack_uint(out, spliced->splice.del);
+	return status == MF_OK ? mf_pack_str(out, spliced->splice.insert, spliced->splice.insert_len) : status;
+}
+
+static enum mf_status write_splices(struct delta *delta)
+{
+	enum mf_status status = mf_pack_array(delta->stack.out, (uint32_t)(4 * delta->spliced_count));
+	for (size_t i = 0; status == MF_OK && i < delta->spliced_count; i++)
+		status = write_splice(delta->stack.out, &delta->spliced[i]);
+	return status;
+}
+
+static void forget_splices(struct delta *delta)
+{
+	while (delta->spliced_count > 0)
+		mf_free(delta->spliced[--delta->spliced_count].splice.insert);
+}
+
 /* ---- the document ---- */
 
 static enum mf_status write_content(struct delta *delta)
@@ -156,12 +243,17 @@ static enum mf_status write_content(struct delta *delta)
 	const struct mf_node *node = delta->at->node;
 	if (delta->at->old && same_content(delta->at->old, node))
 		return mf_pack_nil(out);
-	enum mf_status status = mf_pack_array(out, 3);
+	enum mf_status status = mf_pack_array(out, 4);
 	if (status == MF_OK)
 		status = mf_pack_str(out, node->type->bytes, node->type->len);
 	if (status == MF_OK)
-		status = mf_pack_members(out, node->attrs);
-	return status == MF_OK ? mf_pack_members(out, node->marks) : status;
+		status = write_attrs(delta);
+	if (status == MF_OK)
+		status = mf_pack_members(out, node->marks);
+	if (status == MF_OK)
+		status = write_splices(delta);
+	forget_splices(delta);
+	return status;
 }
 
 static enum mf_status write_change(struct delta *delta)
@@ -287,6 +379,7 @@ enum mf_status mf_pack_delta(struct mf_buffer *out, const struct mf_state *base,
 	mf_free((void *)redo.pushed);
 	mf_free(delta.changes);
 	mf_free(delta.pieces);
+	mf_free(delta.spliced);
 	mf_stack_writer_deinit(&delta.stack);
 	if (status == MF_OK)
 		*out_fits = !delta.too_long;

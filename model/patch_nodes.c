@@ -133,22 +133,82 @@ static enum mf_status read_members(struct mf_value_reader *values, struct mf_unp
 	return status;
 }
 
-static enum mf_status read_content(struct mf_patch_nodes *nodes, struct mf_unpack *in, struct mf_patch_node *node)
+/* Code points [pos, pos + del) of the string before are replaced. */
+static enum mf_status splice(const struct mf_value *before, uint64_t pos, uint64_t del, const struct mf_bytes *bytes, struct mf_value **out)
 {
-	bool as_before;
-	uint32_t items;
-	enum mf_status status = mf_unpack_nil(in, &as_before);
-	if (status != MF_OK || as_before)
+	if (!before || mf_value_kind(before) != MF_VALUE_STRING)
+		return MF_ERR_CORRUPTED;
+	size_t length = mf_value_string_code_points(before);
+	if (pos > length || del > length - pos)
+		return MF_ERR_CORRUPTED;
+	struct mf_value *insert;
+	enum mf_status status = mf_unpack_status(mf_value_new_string(bytes->bytes, bytes->len, &insert, NULL));
+	if (status != MF_OK)
 		return status;
-	drop_content(node);
-	node->has_content = true;
-	status = mf_unpack_array(in, &items);
+	status = mf_unpack_status(mf_value_string_splice(before, (size_t)pos, (size_t)del, insert, out, NULL, NULL));
+	mf_value_unref(insert);
+	return status;
+}
+
+static enum mf_status read_splice(struct mf_unpack *in, const struct mf_tree *before, struct mf_tree **attrs)
+{
+	struct mf_bytes key, insert;
+	uint64_t pos, del;
+	struct mf_value *value;
+	enum mf_status status = mf_unpack_str(in, &key.bytes, &key.len);
 	if (status == MF_OK)
-		status = items == 3 ? read_str(in, &node->type) : MF_ERR_CORRUPTED;
+		status = mf_unpack_uint(in, &pos);
+	if (status == MF_OK)
+		status = mf_unpack_uint(in, &del);
+	if (status == MF_OK)
+		status = mf_unpack_str(in, &insert.bytes, &insert.len);
+	if (status == MF_OK && mf_attrs_get(*attrs, key.bytes, key.len))
+		status = MF_ERR_CORRUPTED;
+	if (status == MF_OK)
+		status = splice(mf_attrs_get(before, key.bytes, key.len), pos, del, &insert, &value);
+	if (status != MF_OK)
+		return status;
+	status = mf_attrs_put(attrs, key.bytes, key.len, value, NULL);
+	mf_value_unref(value);
+	return status;
+}
+
+static enum mf_status read_splices(struct mf_unpack *in, const struct mf_tree *before, struct mf_tree **attrs)
+{
+	uint32_t items;
+	enum mf_status status = mf_unpack_array(in, &items);
+	if (status == MF_OK && items % 4 != 0)
+		status = MF_ERR_CORRUPTED;
+	for (uint32_t i = 0; status == MF_OK && i < items / 4; i++)
+		status = read_splice(in, before, attrs);
+	return status;
+}
+
+static enum mf_status read_parts(struct mf_patch_nodes *nodes, struct mf_unpack *in, const struct mf_tree *before, struct mf_patch_node *node)
+{
+	uint32_t items;
+	enum mf_status status = mf_unpack_array(in, &items);
+	if (status == MF_OK)
+		status = items == 4 ? read_str(in, &node->type) : MF_ERR_CORRUPTED;
 	if (status == MF_OK)
 		status = read_members(&nodes->values, in, mf_check_attr, &node->attrs);
 	if (status == MF_OK)
 		status = read_members(&nodes->values, in, mf_check_mark, &node->marks);
+	return status == MF_OK ? read_splices(in, before, &node->attrs) : status;
+}
+
+static enum mf_status read_content(struct mf_patch_nodes *nodes, struct mf_unpack *in, struct mf_patch_node *node)
+{
+	bool as_before;
+	enum mf_status status = mf_unpack_nil(in, &as_before);
+	if (status != MF_OK || as_before)
+		return status;
+	const struct mf_node *base = node->has_content ? NULL : mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
+	struct mf_tree *before = node->has_content ? mf_tree_ref(node->attrs) : base ? mf_tree_ref(base->attrs) : NULL;
+	drop_content(node);
+	node->has_content = true;
+	status = read_parts(nodes, in, before, node);
+	mf_tree_unref(&mf_attr_ops, before);
 	return status;
 }
 

@@ -135,6 +135,51 @@ static void a_difference_is_as_large_as_the_change_not_as_the_document(void **un
 	}
 }
 
+/* LSN 1: a node with this text, and another attribute. */
+static struct mf_state *text_state(const char *text)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	small_steps_add(transaction, small_registry, "test_insert", "{\"parent\":\"root\",\"node\":{\"id\":\"t\",\"type\":\"item\",\"attrs\":{\"a\":1,\"text\":\"%s\",\"z\":true}}}", text);
+	return small_steps_commit(small_state_new(LIMIT), transaction, 1);
+}
+
+static size_t check_text(const struct mf_state *base, const char *text)
+{
+	struct mf_transaction *transaction = small_transaction_new();
+	small_steps_add(transaction, small_registry, "test_insert", "{\"parent\":\"root\",\"node\":{\"id\":\"other\",\"type\":\"item\"}}");
+	small_steps_add(transaction, small_registry, "test_set", "{\"id\":\"t\",\"key\":\"text\",\"value\":\"%s\"}", text);
+	struct mf_state *state = small_steps_commit(mf_state_ref(base), transaction, 2);
+	size_t len = check(base, state);
+	mf_state_unref(state);
+	return len;
+}
+
+static void a_long_text_is_told_by_what_was_typed(void **unused)
+{
+	(void)unused;
+	enum { LEN = 200 };
+	static char old[3 * LEN + 1], now[6 * LEN + 200];
+	for (size_t i = 0; i < LEN; i++)
+		memcpy(old + 3 * i, "\u20ac", 3); /* three bytes each */
+	struct mf_state *base = text_state(old), *state;
+	size_t undo = 3 * LEN; /* the inverse holds the old text as it is */
+	for (size_t at = 0; at <= LEN; at += LEN / 2) {
+		snprintf(now, sizeof(now), "%.*styped \xe2\x82\xad%s", (int)(3 * at), old, old + 3 * at); /* a euro and a kip begin alike */
+		assert_true(check_text(base, now) < undo + 300);
+	}
+	snprintf(now, sizeof(now), "%.*s%s", 3 * 50, old, old + 3 * 100);
+	assert_true(check_text(base, now) < undo + 300);
+	assert_true(check_text(base, "") < undo + 300);
+	assert_true(check_text(base, "quite another, and not a short one at all: it is told as it is") < undo + 300);
+	state = after(base, "test_set", "{\"id\":\"t\",\"key\":\"a\",\"value\":2}"); /* the text is as it was */
+	assert_true(check(base, state) < 300);
+	mf_state_unref(state);
+	state = after(base, "test_set", "{\"id\":\"t\",\"key\":\"text\",\"value\":7}");
+	check(base, state);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
 static void a_node_that_goes_and_comes_back_is_told_whole(void **unused)
 {
 	(void)unused;
@@ -299,13 +344,16 @@ static void a_missing_step_type_is_never_passed_over(void **unused)
 
 static void rich_pair(struct mf_state **out_base, struct mf_state **out_state)
 {
-	struct mf_state *base = small_undo(small_set_number(wide_state(6), 1, 2), 3);
+	struct mf_state *base = wide_state(6), *text = after(base, "test_set", "{\"id\":\"root\",\"key\":\"text\",\"value\":\"a text that is long enough to be spliced\"}");
+	mf_state_unref(base);
+	base = small_undo(small_set_number(text, 1, 3), 4);
 	struct mf_transaction *transaction = small_transaction_new();
 	add(transaction, "test_remove", "{\"id\":\"c2\"}");
 	add(transaction, "test_set", "{\"id\":\"c1\",\"key\":\"k\",\"value\":[1,{\"a\":null}]}");
+	add(transaction, "test_set", "{\"id\":\"root\",\"key\":\"text\",\"value\":\"a text that is long enough to be spliced, and was\"}");
 	add(transaction, "test_insert", "{\"parent\":\"root\",\"index\":1,\"node\":{\"id\":\"n\",\"type\":\"item\",\"marks\":[{\"type\":\"m\"}],\"children\":[{\"id\":\"o\",\"type\":\"item\"}]}}");
 	*out_base = base;
-	*out_state = small_undo(small_set_number(small_steps_commit(mf_state_ref(base), transaction, 4), 7, 5), 6);
+	*out_state = small_undo(small_set_number(small_steps_commit(mf_state_ref(base), transaction, 5), 7, 6), 7);
 }
 
 static void every_prefix_of_a_difference_is_corrupted(void **unused)
@@ -367,7 +415,7 @@ static void flipped_bits_give_an_error_or_a_sound_state(void **unused)
 
 #define HEAD "\x97\x01\x01\x02\x90"                  /* from LSN 1 to 2, no step types */
 #define STACKS "\x93\x00\x01\x90\x93\x00\x00\x90"
-#define ITEM "\x93\xa4item\x80\x80"
+#define ITEM "\x94\xa4item\x80\x80\x90"
 #define HOSTILE(text) assert_hostile(text, sizeof(text) - 1)
 
 static enum mf_status apply_bytes(const char *text, size_t len)
@@ -410,9 +458,12 @@ static void differences_that_make_no_tree_are_corrupted(void **unused)
 	HOSTILE(HEAD "\x97\x08\xa1x\xc0\x90\xa4root\xc0\x92\x92\x00\x03\xa1x" STACKS);       /* a new node without content */
 	HOSTILE(HEAD "\x97\x08\xa1x" ITEM "\xc0\xa4root\xc0\x92\x92\x00\x03\xa1x" STACKS);   /* a new node without a list */
 	HOSTILE(HEAD "\x94\x07\xa4root" ITEM "\xc0" STACKS);                                 /* the root is of type doc */
-	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa0\x80\x80\xc0" STACKS);                         /* a type without a name */
-	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa4item\x82\xa1k\x01\xa1k\x01\x80\xc0" STACKS);   /* an attribute twice */
-	HOSTILE(HEAD "\x94\x07\xa2""c0\x93\xa4item\x80\x81\xa1m\x01\xc0" STACKS);            /* a mark that is a number */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x94\xa0\x80\x80\x90\xc0" STACKS);                         /* a type without a name */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x94\xa4item\x82\xa1k\x01\xa1k\x01\x80\x90\xc0" STACKS);   /* an attribute twice */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x94\xa4item\x80\x81\xa1m\x01\x90\xc0" STACKS);            /* a mark that is a number */
+	HOSTILE(HEAD "\x94\x07\xa2""c0\x94\xa4item\x80\x80\x94\xa1k\x00\x00\xa1x\xc0" STACKS); /* a splice of what was not there */
+	HOSTILE(HEAD "\x94\x07\xa2""g0\x94\xa4item\x80\x80\x94\xa1k\x00\x00\xa1x\xc0" STACKS); /* ... and of a number */
+	HOSTILE(HEAD "\x94\x07\xa2""g0\x94\xa4item\x80\x80\x93\xa1k\x00\x00\xc0" STACKS);
 	HOSTILE(HEAD "\x93\x07\xa2""c0\xc0" STACKS);
 	HOSTILE(HEAD "\xdd\xff\xff\xff\xff\x07" STACKS);
 	HOSTILE(HEAD "\x91\x07\x93\x00\x01\xdd\xff\xff\xff\xff");
@@ -457,6 +508,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_difference_is_as_large_as_the_change_not_as_the_document),
+		cmocka_unit_test(a_long_text_is_told_by_what_was_typed),
 		cmocka_unit_test(a_node_that_goes_and_comes_back_is_told_whole),
 		cmocka_unit_test(stacks_are_told_by_what_was_popped_and_pushed),
 		cmocka_unit_test(a_difference_longer_than_wanted_is_given_up),
