@@ -24,7 +24,8 @@
 MF_MUST_CHECK enum mf_status mf_pack_delta(struct mf_buffer *out, const struct mf_state *base, const struct mf_state *state, size_t max_len, bool *out_fits);
 
 struct mf_patch;
-/* base: borrowed until the patch is freed; how: too. */
+/* base: borrowed until the patch is freed; how: too. The history limit cuts the stacks of the result; base has all that
+ * were packed, or what lies below them is lost where differences take entries away. */
 MF_MUST_CHECK enum mf_status mf_patch_new(const struct mf_state *base, struct mf_state_reading *how, struct mf_patch **out);
 void mf_patch_free(struct mf_patch *patch); /* NULL is fine */
 /* The next difference; it must begin at the LSN that the patch has come to. After a failure only free is left. */

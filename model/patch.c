@@ -42,8 +42,8 @@ void mf_patch_free(struct mf_patch *patch)
 
 /* ---- the stacks ---- */
 
-/* A stack may hold less than its difference knows of: the history limit of today, or an entry that could not be read,
- * has cut it. What is left is its upper part, and stays that. */
+/* A stack may hold less than its difference knows of: an entry that could not be read has cut it. What is left is its
+ * upper part, and stays that. (The history limit of today cuts at the end only: what is popped shows what lies deeper.) */
 static void pop(struct mf_stack *stack, uint64_t popped, uint64_t kept)
 {
 	while (popped-- > 0 && stack->depth > 0)
@@ -65,7 +65,7 @@ static enum mf_status push(struct mf_patch *patch, struct mf_stack *stack)
 	if (status != MF_OK || !how->registry)
 		return status;
 	if (entry) {
-		mf_stack_push_take(stack, how->history_limit, entry);
+		mf_stack_push_take(stack, SIZE_MAX, entry);
 		return MF_OK;
 	}
 	how->dropped += 1 + stack->depth;
@@ -181,6 +181,16 @@ enum mf_status mf_patch_add(struct mf_patch *patch, struct mf_unpack *in, struct
 	return mf_error_set(error, status, "the packed difference is damaged: its %s, near byte %zu", patch->part, (size_t)(patch->stack.in.at - in->at));
 }
 
+static struct mf_stack cut(const struct mf_stack *stack, size_t limit)
+{
+	struct mf_stack upper = mf_stack_ref(stack);
+	if (upper.depth > limit)
+		upper.depth = limit;
+	if (upper.depth == 0)
+		mf_stack_unref(&upper);
+	return upper;
+}
+
 enum mf_status mf_patch_finish(struct mf_patch *patch, struct mf_state **out, struct mf_error *error)
 {
 	struct mf_doc *doc;
@@ -190,8 +200,8 @@ enum mf_status mf_patch_finish(struct mf_patch *patch, struct mf_state **out, st
 		status = mf_state_new_take(doc, patch->lsn, patch->stack.how->history_limit, &state);
 	if (status != MF_OK)
 		return mf_error_set(error, status, status == MF_ERR_NO_MEMORY ? "out of memory while applying packed differences" : "the packed differences make no document");
-	state->undo = mf_stack_ref(&patch->undo);
-	state->redo = mf_stack_ref(&patch->redo);
+	state->undo = cut(&patch->undo, state->history_limit);
+	state->redo = cut(&patch->redo, state->history_limit);
 	*out = state;
 	return MF_OK;
 }

@@ -223,7 +223,10 @@ static enum mf_status load_chain(struct chain *chain, struct mf_state **out)
 	struct mf_unpack body;
 	void *memory = NULL;
 	struct mf_state *base = NULL;
+	size_t limit = chain->how->stacks.history_limit;
+	chain->how->stacks.history_limit = SIZE_MAX; /* of the result, not of what leads there */
 	enum mf_status status = open_whole(chain, &body, &memory, &base);
+	chain->how->stacks.history_limit = limit;
 	mf_free(memory);
 	if (status == MF_OK)
 		status = patch_base(chain, base, out);

@@ -103,6 +103,8 @@ def _undo_after_everything(work, **options):
     for answers in (30, 80):
         _feed_and_kill(data, lines, config, answers)
     _all_there(data, lines, config)
+    incremental = sum(snapshot.get("base_lsn", 0) > 0 for snapshot in ask("snapshots", data))
+    assert (incremental > 0) == (options["full_snapshot_every"] > 1), incremental
     mf("compact", "--data", data, config=config)
     assert _first_event(data) > EVENTS - BACK, "the events that are to be undone must be gone"
     assert digest(data) == digests[EVENTS]
@@ -182,6 +184,22 @@ def what_a_snapshot_under_a_lower_limit_dropped_stays_dropped(work):
     assert run(data, [{"doc": "d", "op": "redo"}] * 7, config=high)[-1]["status"] == "ok"
     assert digest(data) == digests[20]
     assert ask("verify", data)[-1]["status"] == "ok"
+
+
+def a_chain_of_snapshots_is_read_under_another_limit_than_it_was_made(work):
+    bulk = tr(*[insert(f"n{n}", attrs={"x": "y" * 100}) for n in range(200)], key="bulk")  # so that a difference is worth it
+    lines = [bulk, *[tr(update(n=n), key=f"k{n}") for n in range(19)]]
+    digests, data = _reference(work, lines), work / "s"
+    low, high = _configs(work)
+    undo, snapshot = {"doc": "d", "op": "undo"}, {"doc": "d", "op": "snapshot"}
+    run(data, [*lines, snapshot, *[undo] * 8, snapshot], config=high)
+    assert [s["base_lsn"] for s in ask("snapshots", data)] == [20, 0]
+    assert digest(data) == digests[12]
+    shutil.copytree(data, work / "t")
+    assert run(data, [{"doc": "d", "op": "redo"}], config=low)[0]["status"] == "ok"
+    assert digest(data) == digests[13]
+    assert _undo_until_empty(work / "t", low) == 5
+    assert digest(work / "t") == digests[7]
 
 
 if __name__ == "__main__":

@@ -289,6 +289,36 @@ static struct mf_step_registry *with_newer_remove(void)
 	return registry;
 }
 
+static void p13_the_history_limit_cuts_the_result_and_not_what_leads_there(void **unused)
+{
+	(void)unused;
+	struct mf_state *base = small_state_new(LIMIT), *made = NULL;
+	for (int i = 1; i <= 8; i++)
+		base = small_set_number(base, i, i);
+	struct mf_state *state = mf_state_ref(base);
+	for (int64_t lsn = 9; lsn <= 13; lsn++)
+		state = small_undo(state, lsn);
+	struct mf_buffer delta = difference(base, state);
+	struct mf_state_reading low = {.registry = small_registry, .history_limit = 2};
+	struct mf_error error = {0};
+	if (patched(base, &delta, &low, &made, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	assert_int_equal(mf_state_undo_depth(made), 2);
+	assert_int_equal(mf_state_redo_depth(made), 2);
+	assert_int_equal(low.dropped, 0);
+	made = small_undo(small_undo(made, 14), 15);
+	assert_int_equal(small_number_in(made), 1);
+	assert_int_equal(mf_state_undo_depth(made), 0);
+	mf_state_unref(made);
+	low.history_limit = 0;
+	assert_int_equal(patched(base, &delta, &low, &made, &error), MF_OK);
+	assert_int_equal(mf_state_undo_depth(made) + mf_state_redo_depth(made), 0);
+	mf_state_unref(made);
+	mf_buffer_deinit(&delta);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
 static void p5_the_stacks_end_above_what_cannot_be_read(void **unused)
 {
 	(void)unused;
@@ -514,6 +544,7 @@ int main(void)
 		cmocka_unit_test(a_difference_longer_than_wanted_is_given_up),
 		cmocka_unit_test(states_that_do_not_follow_have_no_difference),
 		cmocka_unit_test(a_difference_fits_its_base_only),
+		cmocka_unit_test(p13_the_history_limit_cuts_the_result_and_not_what_leads_there),
 		cmocka_unit_test(p5_the_stacks_end_above_what_cannot_be_read),
 		cmocka_unit_test(a_missing_step_type_is_never_passed_over),
 		cmocka_unit_test(every_prefix_of_a_difference_is_corrupted),

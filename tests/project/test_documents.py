@@ -40,7 +40,7 @@ def variable_faults():
     code = "".join(p.read_text() for folder in ("tests", "tools", "bus", "host") for p in (ROOT / folder).rglob("*") if p.suffix in (".c", ".py"))
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = path.read_text()
-        for name in sorted(set(re.findall(r"`(MF_(?:SEED|COUNT|SECONDS|ROUNDS|EVENTS|PLUGIN_PATH))`", text))):
+        for name in sorted(set(re.findall(r"`(MF_(?:SEED|COUNT|SECONDS|ROUNDS?|EVENTS|PLUGIN_PATH))`", text))):
             if f'"{name}"' not in code:
                 yield f"{path.relative_to(ROOT)}: nothing reads {name}"
 
