@@ -318,7 +318,12 @@ static enum mf_follow_result tell_gap(struct mf_follow *follow, int64_t upto, in
 		return MF_FOLLOW_ENDED;
 	}
 	const struct mf_publication notice = {
-		.topic = MF_NOTICE_GAP, .from_lsn = follow->lsn + 1, .lsn = upto, .epoch = epoch, .status = MF_ERR_NOT_FOUND, .message = sentence,
+		.topic = MF_NOTICE_GAP,
+		.from_lsn = follow->lsn + 1,
+		.lsn = upto,
+		.epoch = epoch,
+		.status = MF_ERR_NOT_FOUND,
+		.message = sentence,
 	};
 	if (mf_follow_call(follow, &notice, &error) != MF_OK)
 		return failed(follow, &error);
@@ -330,7 +335,12 @@ static enum mf_follow_result tell_set_back(struct mf_follow *follow)
 {
 	struct mf_error error = {0};
 	const struct mf_publication notice = {
-		.topic = MF_NOTICE_SET_BACK, .from_lsn = follow->set_back_from, .lsn = follow->lsn, .epoch = follow->epoch, .status = MF_ERR_NOT_FOUND, .message = follow->notice,
+		.topic = MF_NOTICE_SET_BACK,
+		.from_lsn = follow->set_back_from,
+		.lsn = follow->lsn,
+		.epoch = follow->epoch,
+		.status = MF_ERR_NOT_FOUND,
+		.message = follow->notice,
 	};
 	if (mf_follow_call(follow, &notice, &error) != MF_OK)
 		return failed(follow, &error);

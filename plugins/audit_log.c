@@ -31,7 +31,7 @@ struct instance {
 	bool synced_only, sync, read_only;
 	int fd;
 	int64_t end;
-	int64_t epoch, lsn;    /* of the last line in the file or gathered */
+	int64_t epoch, lsn;     /* of the last line in the file or gathered */
 	struct mf_buffer lines; /* gathered */
 };
 

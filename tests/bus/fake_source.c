@@ -19,8 +19,17 @@ static void make_event(const struct fake_source *fake, int64_t lsn, char key[KEY
 {
 	snprintf(key, KEY_SIZE, "key-%lld", (long long)lsn);
 	*out = (struct mf_event){
-		.lsn = lsn, .epoch = fake->epoch_of[lsn], .tr_id = (uint64_t)lsn, .ts_us = lsn * 10, .action = fake->action_of[lsn], .doc_id = "d",
-		.idempotency_key = key, .meta = "{}", .meta_len = 2, .payload = (const unsigned char *)payload, .payload_len = fake->payload_len,
+		.lsn = lsn,
+		.epoch = fake->epoch_of[lsn],
+		.tr_id = (uint64_t)lsn,
+		.ts_us = lsn * 10,
+		.action = fake->action_of[lsn],
+		.doc_id = "d",
+		.idempotency_key = key,
+		.meta = "{}",
+		.meta_len = 2,
+		.payload = (const unsigned char *)payload,
+		.payload_len = fake->payload_len,
 	};
 }
 
@@ -217,8 +226,18 @@ void fake_source_init(struct fake_source *fake)
 	fake->saved_lsn = -1;
 	fake->payload_len = 40;
 	fake->source = (struct mf_event_source){
-		.size = sizeof(fake->source), .user = fake, .read = read_events, .free_events = free_events, .decode = decode, .committed_lsn = committed_lsn,
-		.synced_lsn = synced_lsn, .epoch = epoch, .epoch_end = epoch_end, .load_checkpoint = load_checkpoint, .save_checkpoint = save_checkpoint, .listen = listen,
+		.size = sizeof(fake->source),
+		.user = fake,
+		.read = read_events,
+		.free_events = free_events,
+		.decode = decode,
+		.committed_lsn = committed_lsn,
+		.synced_lsn = synced_lsn,
+		.epoch = epoch,
+		.epoch_end = epoch_end,
+		.load_checkpoint = load_checkpoint,
+		.save_checkpoint = save_checkpoint,
+		.listen = listen,
 	};
 	fake->committer = (struct mf_committer){.size = sizeof(fake->committer), .name = "fake", .user = fake, .release = release, .commit = commit, .event_source = give_source};
 }

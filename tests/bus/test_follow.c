@@ -769,13 +769,13 @@ static void wrong_options_are_refused_with_a_sentence(void **state)
 	uint64_t id = 77;
 	struct seen seen;
 	seen_init(&seen);
-#define REFUSED(expected, change, words) \
-	do { \
-		struct mf_follow_options options = named("f"); \
-		options.change; \
+#define REFUSED(expected, change, words)                                                                           \
+	do {                                                                                                       \
+		struct mf_follow_options options = named("f");                                                     \
+		options.change;                                                                                    \
 		assert_int_equal(mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error), expected); \
-		if (!strstr(kit.error.message, words)) \
-			fail_msg("no '%s' in: %s", words, kit.error.message); \
+		if (!strstr(kit.error.message, words))                                                             \
+			fail_msg("no '%s' in: %s", words, kit.error.message);                                      \
 	} while (0)
 	REFUSED(MF_ERR_INVALID, name = NULL, "name");
 	REFUSED(MF_ERR_INVALID, name = "\xff", "UTF-8");
@@ -887,7 +887,8 @@ static void dawdle(struct seen *seen, const struct mf_publication *publication)
 static void from_full_to_catching_up_to_live_nothing_is_missing_and_nothing_twice(void **state)
 {
 	(void)state;
-	enum { THREADS = 4, FOLLOWERS = 4 };
+	enum { THREADS = 4,
+	       FOLLOWERS = 4 };
 	struct seen seen[FOLLOWERS];
 	pthread_t threads[THREADS];
 	struct crowd crowd = {.each = rounds_of("MF_COUNT", 1000) % 5000, .seed = (unsigned)rounds_of("MF_SEED", 1)};

@@ -29,8 +29,15 @@ static void destroy(void *instance)
 MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void)
 {
 	static const struct mf_plugin plugin = {
-		.magic = MF_PLUGIN_MAGIC, .size = sizeof(plugin), .abi_major = MF_ABI_MAJOR, .abi_minor = MF_ABI_MINOR,
-		.name = "dawdler", .version = "1.0.0", .summary = "Does what the test says.", .init = init, .destroy = destroy,
+		.magic = MF_PLUGIN_MAGIC,
+		.size = sizeof(plugin),
+		.abi_major = MF_ABI_MAJOR,
+		.abi_minor = MF_ABI_MINOR,
+		.name = "dawdler",
+		.version = "1.0.0",
+		.summary = "Does what the test says.",
+		.init = init,
+		.destroy = destroy,
 	};
 	return &plugin;
 }

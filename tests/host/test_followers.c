@@ -18,11 +18,11 @@
 #include <moduforge/runtime.h>
 #include <moduforge/value.h>
 
-#define OK(call) \
-	do { \
-		mf_error_clear(&error); \
-		enum mf_status ok_status_ = (call); \
-		if (ok_status_ != MF_OK) \
+#define OK(call)                                                                                  \
+	do {                                                                                      \
+		mf_error_clear(&error);                                                           \
+		enum mf_status ok_status_ = (call);                                               \
+		if (ok_status_ != MF_OK)                                                          \
 			fail_msg("%s: %s: %s", #call, mf_status_name(ok_status_), error.message); \
 	} while (0)
 
@@ -232,6 +232,23 @@ static void it_goes_on_from_its_checkpoint_after_a_restart(void **unused)
 		close_runtime();
 		assert_int_equal(atomic_load(&seen.count), 200 * (round + 1)); /* closing waits for it */
 	}
+}
+
+static void closed_while_it_catches_up_it_goes_on_where_it_was(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0};
+	open_runtime("async");
+	commit_many("d", 1000);
+	enum mf_status status;
+	for (int round = 0; atomic_load(&seen.count) < 1000 && round < 1000; round++) {
+		follow(&seen, "f", MF_FOLLOW_ON_THREAD, true);
+		while ((status = mf_runtime_close(runtime, 0, &error)) == MF_ERR_TIMEOUT) /* no time to see everything */
+			;
+		assert_int_equal(status, MF_OK);
+		open_runtime("async");
+	}
+	assert_int_equal(atomic_load(&seen.count), 1000); /* each once: its handler sees to that */
 }
 
 static void one_on_the_loop_is_woken_by_the_descriptor(void **unused)
@@ -526,8 +543,7 @@ static void an_event_without_its_steps_keeps_its_bytes(void **unused)
 	(void)unused;
 	struct mf_buffer json = {0};
 	struct mf_value *value;
-	const struct mf_event event = {.lsn = 3, .epoch = 2, .doc_id = "d\"1", .idempotency_key = "k", .meta = "{\"a\":1}", .meta_len = 7, .payload = (const unsigned char *)"\x01\xfe", .payload_len = 2,
-				       .ts_us = -1, .action = MF_ACTION_REDO, .source_lsn = 1};
+	const struct mf_event event = {.lsn = 3, .epoch = 2, .doc_id = "d\"1", .idempotency_key = "k", .meta = "{\"a\":1}", .meta_len = 7, .payload = (const unsigned char *)"\x01\xfe", .payload_len = 2, .ts_us = -1, .action = MF_ACTION_REDO, .source_lsn = 1};
 	OK(mf_buffer_append(&json, ">", 1));
 	OK(mf_event_to_json(&event, NULL, &json, &error));
 	OK(mf_value_parse_json((const char *)json.bytes + 1, json.len - 1, &value, &error));
@@ -547,6 +563,7 @@ int main(void)
 		T(what_eight_threads_commit_is_seen_in_order_and_never_before_readers_see_it),
 		T(f9_a_handler_commits_transactions_of_its_own_after_the_event),
 		T(it_goes_on_from_its_checkpoint_after_a_restart),
+		T(closed_while_it_catches_up_it_goes_on_where_it_was),
 		T(one_on_the_loop_is_woken_by_the_descriptor),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
