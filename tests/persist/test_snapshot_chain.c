@@ -119,7 +119,7 @@ static void a_chain_gives_the_state_with_its_stacks(void **unused)
 		for (int i = 0; i <= LINKS; i++) {
 			const struct mf_state *expected = chain.states[i];
 			const struct mf_snapshot *snapshot = &chain.snapshots[i];
-			struct mf_state *state;
+			struct mf_state *state = NULL;
 			struct mf_digest digest = small_steps_digest(expected);
 			assert_int_equal(snapshot->version, i ? 2 : 1);
 			assert_int_equal(snapshot->base_lsn, i);
