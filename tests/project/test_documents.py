@@ -26,11 +26,17 @@ def c_faults():
 TEST = re.compile(r"^(?:static void|\s*def) ([fp])(\d+)_[a-z]\w*\(", re.MULTILINE)
 
 
+# The faults that must be shown to be absent, whatever else is. (p11 is that of a store without a database below it.)
+KNOWN_FAULTS = {f"f{n}" for n in range(1, 23)} | {f"p{n}" for n in range(1, 19) if n != 11}
+
+
 def list_faults():
     """Every listed number has a test, and every number of a test is listed."""
     sources = [p for p in (ROOT / "tests").rglob("*") if p.suffix in (".c", ".py")]
     tested = {kind + number.lstrip("0") for p in sources for kind, number in TEST.findall(p.read_text())}
     listed = set(re.findall(r"^\| ([fp]\d+) \|", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE))
+    for name in sorted(KNOWN_FAULTS - listed):
+        yield f"{name} is not listed in docs/testing.md"
     for name in sorted(listed ^ tested):
         yield f"{name} is {'listed in docs/testing.md and has no test' if name in listed else 'tested and not in docs/testing.md'}"
 
