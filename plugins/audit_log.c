@@ -33,6 +33,7 @@ struct instance {
 	int64_t end;
 	int64_t epoch, lsn;     /* of the last line in the file or gathered */
 	struct mf_buffer lines; /* gathered */
+	struct mf_logger logger;
 };
 
 static const struct mf_option options[] = {
@@ -219,6 +220,7 @@ static enum mf_status init(void *user, struct mf_registrar *registrar, struct mf
 	struct instance *instance = user;
 	struct mf_follow_options follow;
 	instance->read_only = mf_registrar_read_only(registrar); /* then it never begins */
+	instance->logger = mf_registrar_logger(registrar);
 	mf_follow_options_init(&follow);
 	follow.topics = MF_TOPICS_FOLLOW;
 	follow.synced_only = instance->synced_only;
@@ -250,13 +252,17 @@ static enum mf_status start(void *user, struct mf_error *error)
 static enum mf_status stop(void *user, struct mf_error *error)
 {
 	struct instance *instance = user;
+	(void)error;
 	if (instance->fd < 0)
 		return MF_OK;
-	enum mf_status status = flush(instance, error);
+	struct mf_error why = {0};
+	enum mf_status status = flush(instance, &why);
 	if (close(instance->fd) != 0 && status == MF_OK)
-		status = failed(instance, "close", error);
+		status = failed(instance, "close", &why);
 	instance->fd = -1;
-	return status;
+	if (status != MF_OK) /* what is not in the file is gathered again at the next start: the host may close */
+		mf_logf(&instance->logger, MF_LOG_WARNING, "audit_log: %s", why.message);
+	return MF_OK;
 }
 
 static void destroy(void *user)

@@ -176,6 +176,16 @@ def p2_compaction_takes_nothing_that_the_file_has_not_across_kill_9(work):
     assert documents[0]["events"] < total, documents  # something was compacted
 
 
+def p1_a_full_disk_stops_the_file_and_nothing_else(work):
+    config = _configure(work, path="/dev/full")
+    result = mf("run", "--data", work / "store", stdin=_feed(1, 200), config=config)
+    assert result.returncode == 0 and [answer["status"] for answer in objects(result)] == ["ok"] * 200, result
+    assert b"plugin audit_log: its follower failed" in result.stderr and b"No space left on device" in result.stderr, result.stderr
+    config = _configure(work)  # room again, elsewhere: everything comes
+    run(work / "store", _feed(201, 10), config=config)
+    assert _is_the_log(work, config) == 210
+
+
 def what_the_store_has_lost_is_marked_and_nothing_is_taken_out(work):
     config = _configure(work)
     run(work / "store", _feed(1, 10), config=config)
