@@ -31,7 +31,7 @@ enum mf_status mf_snapshot_bases_new(const struct mf_persist_options *options, s
 	if (!bases)
 		return MF_ERR_NO_MEMORY;
 	(void)env->random(env->user, &seed, sizeof(seed)); /* a fixed seed is still right, only guessable */
-	bases->members_max = options->full_snapshot_every;
+	bases->members_max = options->full_snapshot_every < MF_SNAPSHOT_CHAIN_MAX ? options->full_snapshot_every : MF_SNAPSHOT_CHAIN_MAX;
 	mf_strmap_init(&bases->documents, seed);
 	pthread_mutex_init(&bases->mutex, NULL);
 	*out = bases;

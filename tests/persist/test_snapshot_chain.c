@@ -398,6 +398,13 @@ static void every_so_many_snapshots_are_whole(void **unused)
 	put(bases, &chain.snapshots[0], chain.states[0]);
 	assert_false(has_base(bases, 2, 1));
 	mf_snapshot_bases_free(bases);
+	options.full_snapshot_every = UINT32_MAX; /* no longer than what is read */
+	assert_int_equal(mf_snapshot_bases_new(&options, &bases), MF_OK);
+	for (int i = 0; i < MF_SNAPSHOT_CHAIN_MAX; i++) {
+		put(bases, &chain.snapshots[i > 0], chain.states[i > 0]);
+		assert_int_equal(has_base(bases, 9, 1 + (i > 0)), i + 1 < MF_SNAPSHOT_CHAIN_MAX);
+	}
+	mf_snapshot_bases_free(bases);
 	free_chain(&chain);
 	mf_persist_options_init(&options);
 }
