@@ -65,22 +65,23 @@ static enum mf_status missing(struct chain *chain, int64_t lsn, const char *what
 }
 
 struct search {
-	int64_t upto_lsn;
+	int64_t upto_lsn, base_lsn;
 	bool found;
 };
 
 static bool look_for(void *user, const struct mf_snapshot_info *info)
 {
 	struct search *search = user;
-	search->found |= info->upto_lsn == search->upto_lsn;
+	search->found |= info->upto_lsn == search->upto_lsn && info->base_lsn == search->base_lsn;
 	return !search->found;
 }
 
-/* A base that is missing: damage, unless the newest link is not stored any more either, because there are newer ones. */
+/* A base that is missing: damage, unless the newest link is not stored any more either: there are newer ones, or compaction
+ * has made it a whole one. */
 static enum mf_status missing_base(struct chain *chain, int64_t lsn)
 {
 	const struct mf_snapshot *newest = &chain->links[0].snapshot;
-	struct search search = {.upto_lsn = newest->upto_lsn};
+	struct search search = {.upto_lsn = newest->upto_lsn, .base_lsn = newest->base_lsn};
 	enum mf_status status = chain->store->ops->snapshots(chain->store, newest->doc_id, look_for, &search, chain->error);
 	if (status != MF_OK)
 		return status;

@@ -435,6 +435,39 @@ static void a_base_that_was_deleted_meanwhile_is_no_damage(void **unused)
 	tear_down(&ladder);
 }
 
+static enum mf_status latest_and_compact(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
+{
+	struct ladder *ladder = racing;
+	int64_t upto;
+	if (ladder && at_most == 50) { /* the base is asked for: compaction makes 60 a whole one, and the base goes */
+		racing = NULL;
+		assert_int_equal(mf_compact_document(store, DOC, small_registry, &ladder->options, &upto, NULL), MF_OK);
+		assert_int_equal(upto, 60);
+	}
+	return latest(store, doc_id, at_most, out, error);
+}
+
+static void a_base_that_compaction_made_needless_meanwhile_is_no_damage(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_snapshot snapshot;
+	struct mf_state *state;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 2);
+	assert_snapshots(&ladder, "60<50 50 ");
+	assert_int_equal(mf_store_latest_snapshot(&ladder.fake->base, DOC, INT64_MAX, &snapshot, NULL), MF_OK);
+	racing = &ladder;
+	latest = ladder.fake->ops.latest_snapshot;
+	ladder.fake->ops.latest_snapshot = latest_and_compact;
+	assert_int_equal(mf_snapshot_load(&ladder.fake->base, &snapshot, small_registry, 100, &state, NULL), MF_ERR_BUSY);
+	assert_null(racing);
+	assert_snapshots(&ladder, "60 ");
+	mf_snapshot_deinit(&snapshot);
+	assert_int_equal(recovers_from(&ladder, 60).damaged_snapshots, 0);
+	tear_down(&ladder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +482,7 @@ int main(void)
 		cmocka_unit_test(compaction_with_a_damaged_chain_deletes_nothing),
 		cmocka_unit_test(only_the_newest_are_kept),
 		cmocka_unit_test(a_base_that_was_deleted_meanwhile_is_no_damage),
+		cmocka_unit_test(a_base_that_compaction_made_needless_meanwhile_is_no_damage),
 	};
 	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
 }
