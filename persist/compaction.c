@@ -79,12 +79,25 @@ static enum mf_status read_back(const struct job *job, int64_t lsn, struct mf_st
 	return status;
 }
 
+/* What no plugin here brings would not be in the whole one. Takes state when it fails. */
+static enum mf_status check_fields(const struct job *job, struct mf_state *state, int64_t lsn, struct mf_error *error)
+{
+	int64_t dropped = (int64_t)mf_state_fields_note(state).dropped;
+	if (dropped == 0)
+		return MF_OK;
+	mf_state_unref(state);
+	return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "document '%.100s': the snapshot at LSN %lld holds %lld state field(s) that no plugin here brings; load the plugin, or compact when there are newer snapshots",
+			    job->doc_id, (long long)lsn, (long long)dropped);
+}
+
 /* What it builds on is to go: so it is stored as a whole one, in its own place, in one transaction. */
 static enum mf_status make_whole(const struct job *job, int64_t lsn, struct mf_error *error)
 {
 	struct mf_state *state;
 	struct mf_snapshot whole;
 	enum mf_status status = read_back(job, lsn, &state, error);
+	if (status == MF_OK)
+		status = check_fields(job, state, lsn, error);
 	if (status != MF_OK)
 		return mf_error_prefix(error, status, "nothing was deleted");
 	status = mf_snapshot_encode(job->doc_id, state, job->options, &whole, error);

@@ -325,6 +325,35 @@ static void p5_a_new_field_begins_anew_where_the_events_are_gone(void **unused)
 	assert_int_equal(small_fields_alive(), 0);
 }
 
+/* The snapshot that compaction makes whole would lose its value for good. */
+static void compaction_rewrites_no_snapshot_whose_field_no_plugin_brings(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = write_history(fake, new_state(all), 0, 10), *base, *back;
+	struct mf_error error = {0};
+	int64_t upto = 0;
+	base = take_difference(fake, NULL, state);
+	state = write_history(fake, state, 10, 20);
+	base = take_difference(fake, base, state);
+	struct mf_state *then = mf_state_ref(state);
+	state = write_history(fake, state, 20, 30);
+	base = take_difference(fake, base, state);
+	assert_int_equal(mf_compact_document(&fake->base, DOC, honest, &options, &upto, &error), MF_ERR_UNKNOWN_STEP);
+	assert_non_null(strstr(error.message, "nothing was deleted"));
+	assert_non_null(strstr(error.message, "1 state field(s)"));
+	assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, &error), MF_OK);
+	assert_int_equal(upto, 20);
+	assert_int_equal(recover(fake, all, 20, &back, NULL, NULL), MF_OK);
+	small_assert_same_fields(back, then, small_all_fields);
+	mf_state_unref(back);
+	mf_state_unref(then);
+	mf_state_unref(base);
+	mf_state_unref(state);
+	fake_store_free(fake);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
 /* ---- what a plugin may do wrong ---- */
 static void a_field_that_is_not_deterministic_stops_compaction(void **unused)
 {
@@ -496,6 +525,7 @@ int main(void)
 		cmocka_unit_test(p5_a_new_field_sees_the_whole_history),
 		cmocka_unit_test(p5_a_value_in_another_version_is_made_anew_from_the_history),
 		cmocka_unit_test(p5_a_new_field_begins_anew_where_the_events_are_gone),
+		cmocka_unit_test(compaction_rewrites_no_snapshot_whose_field_no_plugin_brings),
 		cmocka_unit_test(a_field_that_is_not_deterministic_stops_compaction),
 		cmocka_unit_test(a_field_that_refuses_a_stored_event_ends_the_recovery_with_document_and_lsn),
 		cmocka_unit_test(a_field_whose_init_fails_ends_the_recovery_with_the_document),
