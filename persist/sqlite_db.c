@@ -75,6 +75,7 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_TOOBIG:
 	case SQLITE_MISUSE: return MF_ERR_INVALID;
 	case SQLITE_INTERRUPT: return MF_ERR_STATE;
+	case SQLITE_READONLY: return extended == SQLITE_READONLY_ROLLBACK ? MF_ERR_NOT_FOUND : MF_ERR_IO; /* its creation was interrupted; see sqlite_open.c */
 	case SQLITE_IOERR: return io_status(extended, system_errno);
 	default: return mf_sql_out_of_space(system_errno) ? MF_ERR_STORAGE_FULL : MF_ERR_IO;
 	}

@@ -339,7 +339,8 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
 		return gone(store, &presence, error);
-	if (status == MF_OK && identity == MF_SQLITE_EMPTY)
+	/* NOT_FOUND: a rollback journal, which only a creation writes that was killed before the log came into use. */
+	if (status == MF_ERR_NOT_FOUND || (status == MF_OK && identity == MF_SQLITE_EMPTY))
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s yet", store->dir);
 	if (status == MF_OK)
 		status = mf_sqlite_prepare_reads(store, error);

@@ -153,6 +153,26 @@ static void an_interrupted_creation_is_finished_by_the_next_opening(void **state
 	free(other);
 }
 
+/* Killed while SQLite turns the new file into one with a log: a journal is left, which only a writer may roll back. */
+static void a_creation_that_left_a_journal_is_no_store_yet(void **state)
+{
+	(void)state;
+	static const unsigned char journal[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, [22] = 2, [26] = 0x10};
+	struct mf_error error;
+	struct mf_sqlite_options read = reading();
+	kit_sql(kit_dir, "CREATE TABLE t (x); DROP TABLE t; VACUUM");
+	char *path = kit_path(kit_dir, "store.db-journal");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, journal, sizeof(journal)), sizeof(journal));
+	close(fd);
+	free(path);
+	assert_int_equal(kit_open_fails(&read, &error), MF_ERR_NOT_FOUND);
+	assert_non_null(strstr(error.message, "there is no store in"));
+	kit_close(kit_open(kit_dir));
+	kit_close(kit_open_reader(kit_dir));
+}
+
 /* ---- what is not a store ---- */
 
 static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
@@ -881,6 +901,7 @@ int main(void)
 		T(f1_reopening_goes_on_with_numbers_and_keys),
 		T(nobody_else_can_read_what_is_stored),
 		T(an_interrupted_creation_is_finished_by_the_next_opening),
+		T(a_creation_that_left_a_journal_is_no_store_yet),
 		T(a_foreign_or_newer_database_is_refused_and_left_alone),
 		T(a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written),
 		T(an_epoch_ends_where_the_next_one_begins),
