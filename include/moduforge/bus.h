@@ -32,9 +32,12 @@ enum mf_topic {
 	MF_NOTICE_SNAPSHOT = 1 << 4, /* lsn field: its upto_lsn */
 	MF_NOTICE_TR_FAILED = 1 << 5, /* status and message say why */
 	MF_NOTICE_CLOSE = 1 << 6,
+	/* To followers at their own pace only (follow.h): */
+	MF_NOTICE_GAP = 1 << 7,      /* the events from_lsn to lsn are not in the store any more; message */
+	MF_NOTICE_SET_BACK = 1 << 8, /* the store has lost from_lsn and what came behind it: goes on after lsn; message */
 };
 #define MF_TOPICS_EVENTS (MF_TR_APPLY | MF_TR_UNDO | MF_TR_REDO)
-#define MF_TOPICS_ALL 0x7f
+#define MF_TOPICS_ALL 0x7f /* of synchronous followers */
 
 /* Borrowed for the call; take references to keep states. */
 struct mf_publication {

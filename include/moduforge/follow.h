@@ -28,9 +28,7 @@
 extern "C" {
 #endif
 
-/* Notices to these followers only, beside MF_TOPICS_EVENTS; they have no event and no transaction. */
-#define MF_NOTICE_GAP ((enum mf_topic)(1 << 7))      /* the events from_lsn to lsn are not in the store any more; message */
-#define MF_NOTICE_SET_BACK ((enum mf_topic)(1 << 8)) /* the store has lost from_lsn and what came behind it: goes on after lsn; message */
+/* What they may ask for. The two notices have no event and no transaction. */
 #define MF_TOPICS_FOLLOW (MF_TOPICS_EVENTS | MF_NOTICE_GAP | MF_NOTICE_SET_BACK)
 
 /* The publication has the stored event and the transaction made from it, no states. Where the event cannot be decoded (a
