@@ -17,6 +17,7 @@ struct mf_sql {
 	struct mf_log_vfs *vfs; /* NULL when it only reads */
 	sqlite3_file *log;
 	int64_t log_pages;
+	int index_regions; /* of the log's index, that have room on the device: the number of the last one */
 	enum mf_sql_mode mode;
 	bool committing;
 	struct mf_stmt *begin, *commit, *rollback; /* made at first use */
@@ -383,9 +384,39 @@ enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
 	return status == MF_OK ? mf_sql_exec(sql, "BEGIN", error) : status;
 }
 
+/* The log's index (store.db-shm) has a region of 32 KiB for the first 4062 frames and for each 4096 after them
+ * (https://www.sqlite.org/walformat.html). SQLite makes the next one in the middle of a COMMIT whose frames are written
+ * already: without room the outcome would be unknown. So there is always one more than the log needs. */
+#define INDEX_REGION 32768
+#define INDEX_FRAMES 4096
+#define INDEX_HEADER_FRAMES 34 /* whose place the header takes in the first one */
+
+static enum mf_status reserve_index(struct mf_sql *sql, struct mf_error *error)
+{
+	int region = (int)((sql->log_pages + INDEX_HEADER_FRAMES) / INDEX_FRAMES) + 1;
+	sqlite3_file *file = NULL;
+	void volatile *unused;
+	if (!sql->log || region <= sql->index_regions)
+		return MF_OK;
+	int rc = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	if (rc != SQLITE_OK || !file || !file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
+		return MF_OK; /* then it is made when it is needed */
+	errno = 0;
+	rc = file->pMethods->xShmMap(file, region, INDEX_REGION, 1, &unused);
+	int code = errno;
+	if (rc != SQLITE_OK) {
+		enum mf_status status = status_of(rc, code);
+		return mf_error_set(error, status, "%.220s-shm: it could not be made larger: %s (SQLite %d%s%s)%s", file_of(sql), sqlite3_errstr(rc), rc, code ? ", " : "", code ? strerror(code) : "", advice_for(status));
+	}
+	sql->index_regions = region;
+	return MF_OK;
+}
+
 enum mf_status mf_sql_begin(struct mf_sql *sql, struct mf_error *error)
 {
 	enum mf_status status = prepare_rollback(sql, error);
+	if (status == MF_OK)
+		status = reserve_index(sql, error);
 	if (sql->log)
 		mf_log_forget_failure(sql->log);
 	return status != MF_OK ? status : run_cached(sql, &sql->begin, sql->mode == MF_SQL_READ ? "BEGIN" : "BEGIN IMMEDIATE", error);

@@ -143,6 +143,40 @@ static void p9_a_full_disk_refuses_and_resumes_without_a_restart(void **state)
 	kit_close(store);
 }
 
+/* The index of the log grows by 32 KiB when the log has 4062 pages, and then every 4096. */
+static void p9_a_disk_too_full_for_the_index_of_the_log_refuses_and_resumes(void **state)
+{
+	(void)state;
+	struct mf_store *store = open_shim(1000000);
+	struct mf_error error;
+	enum mf_status status = MF_OK;
+	int64_t lsn = 0;
+	char key[32];
+	kit_append_many(store, "d", "before", 10);
+	lsn = 10;
+	vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_SHM, .at = 1, .times = 1000, .rc = SQLITE_IOERR_SHMSIZE, .system_errno = ENOSPC});
+	for (int i = 0; i < 5000 && status == MF_OK; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		status = try_append(store, "d", key, &error);
+		lsn += status == MF_OK;
+	}
+	if (status != MF_ERR_STORAGE_FULL || !strstr(error.message, "store.db-shm"))
+		fail_msg("%s: %s", mf_status_name(status), error.message);
+	assert_int_equal(try_append(store, "e", "still full", &error), MF_ERR_STORAGE_FULL);
+	vfs_shim_reset(); /* which also refused what readers map, and a disk would not */
+	assert_int_equal(kit_count(store, NULL, 0), lsn);
+	for (int i = 0; i < 1500; i++) { /* on into the new region */
+		snprintf(key, sizeof(key), "after%d", i);
+		assert_int_equal(kit_append(store, "d", key), ++lsn);
+	}
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+	store = kit_open(kit_dir);
+	assert_int_equal(kit_count(store, NULL, 0), lsn);
+	kit_close(store);
+}
+
 static void a_batch_larger_than_the_cache_is_still_all_or_nothing(void **state)
 {
 	(void)state;
@@ -549,6 +583,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells),
 		T(p9_a_full_disk_refuses_and_resumes_without_a_restart),
+		T(p9_a_disk_too_full_for_the_index_of_the_log_refuses_and_resumes),
 		T(a_batch_larger_than_the_cache_is_still_all_or_nothing),
 		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
 		T(a_failed_sync_is_final),
