@@ -19,6 +19,7 @@
  * when it shows ATTEMPTS times. */
 #include "persist/recovery.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "model/field.h"
@@ -340,8 +341,10 @@ enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struc
 	struct mf_error reason = {0};
 	enum mf_status status = climb(&replay, &from, &reason);
 	if (status != MF_OK && (replay.broken || replay.too_much) && replay.report.stale_snapshots > 0) {
+		struct mf_error passed_over = replay.report.passed_over;
 		from.take_stale = true;
 		status = climb(&replay, &from, NULL) == MF_OK ? MF_OK : status;
+		replay.report.passed_over = passed_over;
 	}
 	if (status != MF_OK) {
 		if (error)
@@ -366,6 +369,7 @@ void mf_replay_fill_report(const struct mf_replay_report *from, const struct mf_
 		.fields_anew = from->fields_anew,
 		.fields_left_out = from->fields_left_out,
 	};
+	snprintf(out->passed_over, sizeof(out->passed_over), "%.255s", from->passed_over.message);
 }
 
 enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, const struct mf_step_registry *registry, const struct mf_recovery_options *options,

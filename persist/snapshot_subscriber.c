@@ -19,23 +19,6 @@ static uint64_t generation(void *user)
 
 /* ---- recovery, snapshots, compaction ---- */
 
-static void warn_of_passed_over(const struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_replay_report *report)
-{
-	const struct mf_logger *logger = &subscriber->options.logger;
-	if (report->damaged_snapshots > 0)
-		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld snapshot(s) that could not be used were passed over; run 'mf verify' (%.250s)", doc_id,
-			(long long)report->damaged_snapshots, report->passed_over.message);
-	if (report->stale_snapshots > 0)
-		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld snapshot(s) were made with other versions than are here; %lld entries of its undo history could not be read",
-			doc_id, (long long)report->stale_snapshots, (long long)report->dropped_entries);
-	if (report->fields_anew > 0)
-		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': %lld state field(s) begin anew from the snapshot at LSN %lld: it has no value that can be read, and the events before it are gone",
-			doc_id, (long long)report->fields_anew, (long long)report->snapshot_lsn);
-	if (report->fields_left_out > 0)
-		mf_logf(logger, MF_LOG_WARNING, "document '%.100s': the snapshot at LSN %lld holds %lld state field(s) that no plugin here brings: they are left out", doc_id,
-			(long long)report->snapshot_lsn, (long long)report->fields_left_out);
-}
-
 /* A recovery that took longer than one should gets its snapshot at once, in the background. */
 static void count_recovery(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state, const struct mf_replay_report *report, int64_t elapsed_us)
 {
@@ -64,15 +47,16 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 		return status;
 	int64_t elapsed = subscriber->env->monotonic_us(subscriber->env->user) - begun;
 	MF_PROBE4(recovery, doc_id, mf_state_lsn(*out), report.events, elapsed);
-	warn_of_passed_over(subscriber, doc_id, &report);
+	struct mf_recovery_report told;
+	mf_replay_fill_report(&report, *out, &told);
+	told.elapsed_us = elapsed;
+	mf_recovery_warn(&told, doc_id, &subscriber->options.logger);
 	if (at_lsn == INT64_MAX)
 		mf_recorder_recovery(subscriber->recorder, elapsed);
 	if (at_lsn == INT64_MAX && mf_state_lsn(*out) > 0)
 		count_recovery(subscriber, doc_id, *out, &report, elapsed);
-	if (out_report) {
-		mf_replay_fill_report(&report, *out, out_report);
-		out_report->elapsed_us = elapsed;
-	}
+	if (out_report)
+		*out_report = told;
 	return MF_OK;
 }
 

@@ -197,11 +197,7 @@ static enum mf_status read_recover(void *user, const char *doc_id, int64_t at_ls
 	enum mf_status status = mf_recover_state(instance->store, doc_id, instance->registry, &recovery, out, &report, error);
 	if (status != MF_OK)
 		return status;
-	if (report.damaged_snapshots > 0)
-		mf_logf(&instance->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) that could not be used were passed over; run 'mf verify'", doc_id, (long long)report.damaged_snapshots);
-	if (report.stale_snapshots > 0)
-		mf_logf(&instance->options.logger, MF_LOG_WARNING, "document '%.200s': %lld snapshot(s) were made with other versions than are here; %lld entries of its undo history could not be read", doc_id,
-			(long long)report.stale_snapshots, (long long)report.dropped_entries);
+	mf_recovery_warn(&report, doc_id, &instance->options.logger);
 	if (out_report)
 		*out_report = report;
 	return MF_OK;

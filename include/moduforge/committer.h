@@ -65,6 +65,7 @@ struct mf_recovery_report {
 	int64_t dropped_entries; /* of the undo and redo stacks, for that */
 	int64_t fields_anew;     /* state fields that the snapshot used has no value for, and its events are gone: begun from its document */
 	int64_t fields_left_out; /* state fields in the snapshot used that nothing here brings */
+	char passed_over[256];   /* why the newest damaged or stale snapshot could not be used as it is; "": there was none */
 };
 
 struct mf_committer {

@@ -83,6 +83,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_recover_state(struct mf_store *store, con
 						     const struct mf_recovery_options *options, struct mf_state **out, struct mf_recovery_report *out_report,
 						     struct mf_error *error);
 
+/* Tells the logger, at level warning, what of a report a person should hear: snapshots that were passed over and why,
+ * undo entries and state fields that could not be read. */
+MF_API void mf_recovery_warn(const struct mf_recovery_report *report, const char *doc_id, const struct mf_logger *logger);
+
 /* Does the registry have every step type that the documents' events after their newest snapshots need? MF_ERR_UNKNOWN_STEP
  * lists the missing ones with counts and first LSN. Reads those events (type ids only). */
 MF_API MF_MUST_CHECK enum mf_status mf_preflight(struct mf_store *store, const struct mf_step_registry *registry, struct mf_error *error);

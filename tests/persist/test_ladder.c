@@ -166,13 +166,14 @@ static void p4_the_next_older_snapshot_is_used_and_what_was_passed_over_is_count
 	set_up(&ladder, 10);
 	write_ladder(&ladder, 4);
 	assert_snapshots(&ladder, "80<70 70<60 60<50 50 ");
-	assert_int_equal(recovers_from(&ladder, 80).damaged_snapshots, 0);
+	assert_string_equal(recovers_from(&ladder, 80).passed_over, "");
 	spoil(&ladder, 0, 80);
 	assert_int_equal(recovers_from(&ladder, 70).damaged_snapshots, 1);
 	spoil(&ladder, 1, 70);
 	struct mf_recovery_report report = recovers_from(&ladder, 60);
 	assert_int_equal(report.damaged_snapshots, 2);
 	assert_int_equal(report.stale_snapshots, 0);
+	assert_non_null(strstr(report.passed_over, "snapshot at LSN 80: its checksum does not fit"));
 	ladder.fake->spoiled_lsn = 75; /* then an event, which nothing can replace */
 	struct mf_error error = {0};
 	assert_int_equal(fails(&ladder, small_registry, 0, &error), MF_ERR_CORRUPTED);
@@ -312,6 +313,7 @@ static void p5_a_stale_snapshot_is_used_where_the_events_are_gone(void **unused)
 	assert_int_equal(report.snapshot_lsn, 67);
 	assert_int_equal(report.stale_snapshots, 1);
 	assert_int_equal(report.dropped_entries, NODES);
+	assert_non_null(strstr(report.passed_over, "test_remove"));
 	assert_int_equal(mf_state_undo_depth(state), 27); /* what lies above the inserts */
 	for (int i = 0; i < 27; i++)
 		state = small_undo(state, 68 + i);
