@@ -65,7 +65,8 @@ struct job {
 	const struct mf_persist_options *options;
 };
 
-/* The state of the snapshot at exactly this LSN. */
+/* The state of the snapshot at exactly this LSN, with all of its history, whatever the limit of today: what builds on it
+ * may take entries away, and then shows what lies below. */
 static enum mf_status read_back(const struct job *job, int64_t lsn, struct mf_state **out, struct mf_error *error)
 {
 	struct mf_snapshot snapshot = {0};
@@ -73,7 +74,7 @@ static enum mf_status read_back(const struct job *job, int64_t lsn, struct mf_st
 	if (status != MF_OK)
 		return status;
 	bool right = snapshot.upto_lsn == lsn;
-	status = right ? mf_snapshot_load(job->store, &snapshot, job->registry, job->options->history_limit, out, error)
+	status = right ? mf_snapshot_load(job->store, &snapshot, job->registry, SIZE_MAX, out, error)
 		       : mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld is listed but cannot be read", job->doc_id, (long long)lsn);
 	mf_snapshot_deinit(&snapshot);
 	return status;

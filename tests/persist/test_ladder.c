@@ -46,6 +46,13 @@ static void commit(struct ladder *ladder, struct mf_transaction *transaction)
 	ladder->state = small_steps_commit(ladder->state, transaction, lsn);
 }
 
+static void commit_undo(struct ladder *ladder)
+{
+	struct mf_transaction *transaction;
+	assert_int_equal(mf_state_make_undo(ladder->state, &transaction, NULL), MF_OK);
+	commit(ladder, transaction);
+}
+
 /* insert: its inverse is test_remove; set: test_set. */
 static void write_events(struct ladder *ladder, int count, bool insert)
 {
@@ -368,6 +375,31 @@ static void compaction_makes_the_oldest_kept_snapshot_whole(void **unused)
 	tear_down(&ladder);
 }
 
+/* A limit that was lowered cuts what a state keeps, not what is stored: the undos after 60 show what lies deeper. */
+static void compaction_cuts_no_history_that_later_snapshots_need(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_state *state;
+	const struct mf_recovery_options low = {.history_limit = 10};
+	int64_t upto;
+	set_up(&ladder, 2);
+	write_ladder(&ladder, 2);
+	for (int i = 0; i < 8; i++)
+		commit_undo(&ladder);
+	take_snapshot(&ladder);
+	assert_snapshots(&ladder, "71<60 60<50 50 ");
+	ladder.options.history_limit = 10;
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL), MF_OK);
+	assert_int_equal(upto, 60);
+	assert_snapshots(&ladder, "71<60 60 ");
+	assert_int_equal(mf_recover_state(&ladder.fake->base, DOC, small_registry, &low, &state, NULL, NULL), MF_OK);
+	assert_int_equal(mf_state_lsn(state), 71);
+	assert_int_equal(mf_state_undo_depth(state), 10);
+	mf_state_unref(state);
+	tear_down(&ladder);
+}
+
 static void compaction_with_a_damaged_chain_deletes_nothing(void **unused)
 {
 	(void)unused;
@@ -481,6 +513,7 @@ int main(void)
 		cmocka_unit_test(p5_a_stale_snapshot_is_used_where_the_events_are_gone),
 		cmocka_unit_test(a_missing_step_type_never_costs_the_history),
 		cmocka_unit_test(compaction_makes_the_oldest_kept_snapshot_whole),
+		cmocka_unit_test(compaction_cuts_no_history_that_later_snapshots_need),
 		cmocka_unit_test(compaction_with_a_damaged_chain_deletes_nothing),
 		cmocka_unit_test(only_the_newest_are_kept),
 		cmocka_unit_test(a_base_that_was_deleted_meanwhile_is_no_damage),
