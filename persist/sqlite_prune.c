@@ -49,6 +49,16 @@ static enum mf_status list_rows(struct mf_sqlite *store, struct listing *listing
 	return status;
 }
 
+/* The snapshot that the events that are left follow on is found by this number. */
+static enum mf_status read_compacted(struct listing *listing, struct mf_stmt *stmt, struct mf_error *error)
+{
+	int64_t upto = mf_stmt_int(stmt, 0);
+	if (mf_stmt_int(stmt, 4) != mf_sqlite_compaction_checksum(listing->doc_id, upto, mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3)))
+		return mf_sqlite_corrupted(error, listing->doc_id, upto, "the record of the document's compaction does not fit its checksum");
+	listing->compacted_upto = upto;
+	return MF_OK;
+}
+
 static enum mf_status list(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	struct listing *listing = user;
@@ -56,12 +66,14 @@ static enum mf_status list(struct mf_sqlite *store, void *user, struct mf_error 
 	bool row = false;
 	enum mf_status status = list_rows(store, listing, error);
 	if (status == MF_OK)
-		status = mf_sql_prepare(store->writer, "SELECT compacted_upto FROM compactions WHERE doc_id = ?1", &stmt, error);
+		status = mf_sql_prepare(store->writer, "SELECT compacted_upto, chain_lsn, deleted, done, checksum FROM compactions WHERE doc_id = ?1", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_text(stmt, 1, listing->doc_id, strlen(listing->doc_id));
 	status = mf_stmt_step(stmt, &row, error);
-	listing->compacted_upto = status == MF_OK && row ? mf_stmt_int(stmt, 0) : INT64_MAX;
+	listing->compacted_upto = INT64_MAX;
+	if (status == MF_OK && row)
+		status = read_compacted(listing, stmt, error);
 	mf_stmt_free(stmt);
 	return status;
 }

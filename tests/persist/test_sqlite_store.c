@@ -725,6 +725,27 @@ static void a_reader_that_stays_delays_the_checkpoint_and_no_commit(void **state
 	kit_close(store);
 }
 
+/* Which snapshot the events that are left follow on is not known then. */
+static void a_damaged_record_of_a_compaction_costs_no_snapshot(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_snapshot snapshot;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 10);
+	for (int lsn = 2; lsn <= 6; lsn += 2)
+		kit_write_snapshot(store, "d", lsn, 10);
+	KIT_OK(mf_store_compact(store, "d", 2, &error), &error);
+	kit_close(store);
+	kit_sql(kit_dir, "UPDATE compactions SET compacted_upto = compacted_upto + 64");
+	store = kit_open(kit_dir);
+	assert_int_equal(mf_store_prune_snapshots(store, "d", 1, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "compaction"));
+	KIT_OK(mf_store_latest_snapshot(store, "d", 2, &snapshot, &error), &error);
+	mf_snapshot_deinit(&snapshot);
+	kit_close(store);
+}
+
 static void p10_compaction_frees_space_and_vacuum_gives_it_back(void **state)
 {
 	(void)state;
@@ -925,6 +946,7 @@ int main(void)
 		T(the_watermark_follows_each_sync),
 		T(maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew),
 		T(a_reader_that_stays_delays_the_checkpoint_and_no_commit),
+		T(a_damaged_record_of_a_compaction_costs_no_snapshot),
 		T(p10_compaction_frees_space_and_vacuum_gives_it_back),
 		T(every_allocation_may_fail_while_opening),
 		T(every_call_to_the_environment_may_fail_while_opening),
