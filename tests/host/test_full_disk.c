@@ -4,6 +4,7 @@
  * it the tests are skipped, and say so. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -133,11 +134,14 @@ static struct {
 
 static void hear(void *user, enum mf_log_level level, const char *message)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* any thread calls */
 	(void)user;
+	pthread_mutex_lock(&lock);
 	heard.errors += level == MF_LOG_ERROR;
 	heard.infos += level == MF_LOG_INFO && strstr(message, "has room again");
 	if (level == MF_LOG_ERROR)
 		snprintf(heard.last, sizeof(heard.last), "%s", message);
+	pthread_mutex_unlock(&lock);
 }
 
 static enum mf_status try_open(const char *mode, bool read_only, struct mf_runtime **out, struct mf_error *error)
