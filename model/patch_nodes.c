@@ -197,14 +197,21 @@ static enum mf_status read_parts(struct mf_patch_nodes *nodes, struct mf_unpack 
 	return status == MF_OK ? read_splices(in, before, &node->attrs) : status;
 }
 
+static const struct mf_tree *attrs_before(const struct mf_patch_nodes *nodes, const struct mf_patch_node *node)
+{
+	if (node->has_content)
+		return node->attrs;
+	const struct mf_node *base = mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
+	return base ? base->attrs : NULL;
+}
+
 static enum mf_status read_content(struct mf_patch_nodes *nodes, struct mf_unpack *in, struct mf_patch_node *node)
 {
 	bool as_before;
 	enum mf_status status = mf_unpack_nil(in, &as_before);
 	if (status != MF_OK || as_before)
 		return status;
-	const struct mf_node *base = node->has_content ? NULL : mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
-	struct mf_tree *before = node->has_content ? mf_tree_ref(node->attrs) : base ? mf_tree_ref(base->attrs) : NULL;
+	struct mf_tree *before = mf_tree_ref(attrs_before(nodes, node));
 	drop_content(node);
 	node->has_content = true;
 	status = read_parts(nodes, in, before, node);
@@ -234,8 +241,10 @@ static enum mf_status reserve(struct list *list, size_t more)
 
 static size_t count_before(const struct mf_patch_nodes *nodes, const struct mf_patch_node *node)
 {
-	const struct mf_node *base = node->has_list ? NULL : mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
-	return node->has_list ? node->child_count : base ? mf_seq_count(base->children) : 0;
+	if (node->has_list)
+		return node->child_count;
+	const struct mf_node *base = mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
+	return base ? mf_seq_count(base->children) : 0;
 }
 
 /* There are so many. */

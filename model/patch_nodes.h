@@ -8,8 +8,8 @@
 #include "model/pack_read.h"
 
 struct mf_patch_node {
-	struct mf_str *id;            /* NULL: a free slot */
-	bool has_content, has_list;   /* else as in the base */
+	struct mf_str *id;          /* NULL: a free slot */
+	bool has_content, has_list; /* else as in the base */
 	struct mf_str *type;
 	struct mf_tree *attrs, *marks;
 	struct mf_str **children;
@@ -17,7 +17,7 @@ struct mf_patch_node {
 };
 
 struct mf_patch_nodes {
-	const struct mf_doc *base; /* borrowed */
+	const struct mf_doc *base;   /* borrowed */
 	struct mf_patch_node *slots; /* open addressing, at most half full */
 	size_t slot_count, count;
 	uint64_t node_count; /* that the last difference promises */

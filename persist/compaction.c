@@ -20,8 +20,8 @@
 /* ---- which one is S? ---- */
 
 struct oldest_kept {
-	uint32_t left;        /* to be kept, not seen yet */
-	int64_t needed_above; /* ... and it may not be newer than this */
+	uint32_t left;         /* to be kept, not seen yet */
+	int64_t needed_above;  /* ... and it may not be newer than this */
 	int64_t lsn, base_lsn; /* lsn 0: not found yet */
 };
 

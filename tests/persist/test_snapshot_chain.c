@@ -381,7 +381,7 @@ static void every_so_many_snapshots_are_whole(void **unused)
 	put(bases, &chain.snapshots[1], chain.states[1]);
 	assert_true(has_base(bases, 9, 2));
 	put(bases, &chain.snapshots[2], chain.states[2]);
-	assert_false(has_base(bases, 9, 3)); /* three in the chain */
+	assert_false(has_base(bases, 9, 3));              /* three in the chain */
 	put(bases, &chain.snapshots[0], chain.states[0]); /* of an older state: the newest stays what it is */
 	assert_false(has_base(bases, 9, 1));
 	mf_snapshot_bases_forget(bases, "nobody");
