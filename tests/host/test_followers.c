@@ -1,4 +1,5 @@
 /* test_followers.c - followers at their own pace with the real plugins, through the public API only. */
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -269,6 +270,39 @@ static void one_on_the_loop_is_woken_by_the_descriptor(void **unused)
 	}
 	OK(mf_runtime_unfollow(runtime, id, MF_WAIT_FOREVER, &error));
 	assert_int_equal(mf_runtime_unfollow(runtime, id, 0, &error), MF_ERR_NOT_FOUND);
+}
+
+/* Threads by name: one that has been joined may still be listed for a moment. */
+static int count_threads(const char *name)
+{
+	int count = 0;
+	DIR *tasks = opendir("/proc/self/task");
+	assert_non_null(tasks);
+	for (struct dirent *entry; (entry = readdir(tasks));) {
+		char path[300], comm[32] = "";
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		FILE *file = fopen(path, "r");
+		if (file && fgets(comm, sizeof(comm), file))
+			count += strncmp(comm, name, strlen(name)) == 0;
+		if (file)
+			fclose(file);
+	}
+	closedir(tasks);
+	return count;
+}
+
+static void a_follower_has_one_thread_and_one_on_the_loop_has_none(void **unused)
+{
+	(void)unused;
+	struct seen seen = {0}, looped = {0};
+	open_runtime("async");
+	follow(&looped, "looped", MF_FOLLOW_ON_LOOP, false);
+	uint64_t id = follow(&seen, "solo", MF_FOLLOW_ON_THREAD, false);
+	commit_many("d", 10);
+	await();
+	assert_int_equal(count_threads("mf:solo"), 1);
+	assert_int_equal(count_threads("mf:looped"), 0);
+	OK(mf_runtime_unfollow(runtime, id, MF_WAIT_FOREVER, &error));
 }
 
 static void one_that_wants_synced_events_gets_them_when_the_window_ends(void **unused)
@@ -568,6 +602,7 @@ int main(void)
 		T(it_goes_on_from_its_checkpoint_after_a_restart),
 		T(closed_while_it_catches_up_it_goes_on_where_it_was),
 		T(one_on_the_loop_is_woken_by_the_descriptor),
+		T(a_follower_has_one_thread_and_one_on_the_loop_has_none),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
 		T(a_plugin_has_a_follower_that_begins_with_the_runtime_and_ends_before_it),
