@@ -417,6 +417,45 @@ static void compaction_with_a_damaged_chain_deletes_nothing(void **unused)
 	tear_down(&ladder);
 }
 
+static void every_failed_allocation_in_a_compaction_loses_nothing(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	int64_t upto = 0;
+	set_up(&ladder, 2);
+	write_ladder(&ladder, 3);
+	for (long n = 1; status != MF_OK; n++) {
+		mf_mem_fail_at(n, false);
+		status = mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+		assert_int_equal(upto, status == MF_OK ? 60 : 0);
+		assert_int_equal(recovers_from(&ladder, 70).damaged_snapshots, 0);
+	}
+	assert_snapshots(&ladder, "70<60 60 ");
+	spoil(&ladder, 0, 70);
+	recovers_from(&ladder, 60);
+	tear_down(&ladder);
+}
+
+static void every_failed_allocation_in_a_snapshot_loses_nothing(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 2);
+	for (long n = 1; status != MF_OK; n++) {
+		mf_mem_fail_at(n, false);
+		status = mf_snapshotter_take(ladder.snapshotter, DOC, ladder.state, NULL);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+		assert_int_equal(recovers_from(&ladder, status == MF_OK ? 63 : 60).damaged_snapshots, 0);
+	}
+	tear_down(&ladder);
+}
+
 static void only_the_newest_are_kept(void **unused)
 {
 	(void)unused;
@@ -515,6 +554,8 @@ int main(void)
 		cmocka_unit_test(compaction_makes_the_oldest_kept_snapshot_whole),
 		cmocka_unit_test(compaction_cuts_no_history_that_later_snapshots_need),
 		cmocka_unit_test(compaction_with_a_damaged_chain_deletes_nothing),
+		cmocka_unit_test(every_failed_allocation_in_a_compaction_loses_nothing),
+		cmocka_unit_test(every_failed_allocation_in_a_snapshot_loses_nothing),
 		cmocka_unit_test(only_the_newest_are_kept),
 		cmocka_unit_test(a_base_that_was_deleted_meanwhile_is_no_damage),
 		cmocka_unit_test(a_base_that_compaction_made_needless_meanwhile_is_no_damage),

@@ -3,6 +3,7 @@
 #include "store_kit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "model/transaction.h"
 #include "persist/recovery.h"
 #include "small_steps.h"
+#include <moduforge/backup.h>
 #include <moduforge/value.h>
 
 #define THREADS 8
@@ -179,10 +181,97 @@ static void f06_each_snapshot_taken_while_eight_threads_write_is_a_replay_to_its
 	mf_step_registry_free(registry);
 }
 
+/* ---- everything at once ---- */
+
+static atomic_bool ended;
+static const char *backup_path;
+
+static void doc_name(int i, char out[16])
+{
+	snprintf(out, 16, "doc-%d", i % THREADS);
+}
+
+static void *compact_all(void *user)
+{
+	enum mf_status *status = user;
+	char doc_id[16];
+	int64_t upto;
+	for (int i = 0; *status == MF_OK && !atomic_load(&ended); i++) {
+		doc_name(i, doc_id);
+		*status = committer->compact(committer->user, doc_id, &upto, NULL);
+		committer->forget(committer->user, doc_id); /* as when a document is let go: the next snapshot is a whole one */
+	}
+	return NULL;
+}
+
+static void *recover_all(void *user)
+{
+	enum mf_status *status = user;
+	char doc_id[16];
+	for (int i = 0; *status == MF_OK && !atomic_load(&ended); i++) {
+		struct mf_state *state;
+		struct mf_recovery_report report;
+		doc_name(i, doc_id);
+		*status = committer->recover(committer->user, doc_id, INT64_MAX, &state, &report, NULL);
+		if (*status == MF_OK && report.damaged_snapshots + report.stale_snapshots > 0)
+			*status = MF_ERR_CORRUPTED;
+		if (*status == MF_OK || *status == MF_ERR_CORRUPTED)
+			mf_state_unref(state);
+	}
+	return NULL;
+}
+
+static void *back_up_all(void *user)
+{
+	enum mf_status *status = user;
+	while (*status == MF_OK && !atomic_load(&ended)) {
+		*status = mf_store_backup(committer->store(committer->user), backup_path, NULL, NULL, NULL, NULL);
+		if (*status == MF_OK && remove(backup_path) != 0)
+			*status = MF_ERR_IO;
+	}
+	return NULL;
+}
+
+static void f06_compaction_pruning_backup_and_recovery_go_on_beside_eight_writers(void **unused)
+{
+	(void)unused;
+	struct mf_persist_options options;
+	struct mf_error error = {0};
+	void *(*const workers[])(void *user) = {compact_all, recover_all, back_up_all};
+	pthread_t threads[3];
+	enum mf_status told[3] = {MF_OK, MF_OK, MF_OK};
+	char *path = kit_path(kit_dir, "copy");
+	backup_path = path;
+	registry = small_steps_registry();
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 5;
+	options.keep_snapshots = 2;
+	options.full_snapshot_every = 4;
+	KIT_OK(mf_snapshot_subscriber_new(kit_open(kit_dir), &options, registry, &subscriber, &error), &error);
+	committer = mf_snapshot_subscriber_committer(subscriber);
+	atomic_store(&ended, false);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, workers[i], &told[i]), 0);
+	run_writers();
+	atomic_store(&ended, true);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(told[i], MF_OK);
+	}
+	KIT_OK(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, &error), &error);
+	struct mf_store *store = kit_open_reader(kit_dir);
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+	free(path);
+	mf_step_registry_free(registry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(f06_each_snapshot_taken_while_eight_threads_write_is_a_replay_to_its_lsn, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(f06_compaction_pruning_backup_and_recovery_go_on_beside_eight_writers, kit_set_up, kit_tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
