@@ -112,7 +112,14 @@ enum mf_status mf_sqlite_snapshot_chunk(struct mf_store *base, const char *doc_i
 	if (status != MF_OK)
 		return status;
 	struct chunk chunk = {{.doc_id = doc_id, .upto_lsn = upto_lsn}, index, bytes, len};
-	return mf_sqlite_transact(store, write_chunk, &chunk, error);
+	/* Where the disk is full, commits need the room more than a part of a snapshot does. */
+	if (index == 0)
+		status = mf_sqlite_sweep_chunks(store, doc_id, upto_lsn, error);
+	if (status == MF_OK)
+		status = mf_sqlite_transact(store, write_chunk, &chunk, error);
+	if (status == MF_ERR_STORAGE_FULL)
+		(void)mf_sqlite_sweep_chunks(store, doc_id, upto_lsn, NULL);
+	return status;
 }
 
 struct finish {

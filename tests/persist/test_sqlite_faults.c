@@ -143,6 +143,30 @@ static void p9_a_full_disk_refuses_and_resumes_without_a_restart(void **state)
 	kit_close(store);
 }
 
+#define CHUNKS_ARE(count) "CREATE TEMP TABLE t (n CHECK (n = " #count ")); INSERT INTO t SELECT count(*) FROM snapshot_chunks"
+
+/* Each try is of a later LSN: what is left of one would be in the way of commits, and more with every try. */
+static void p9_a_full_disk_keeps_no_part_of_a_snapshot(void **state)
+{
+	(void)state;
+	struct mf_store *store = open_shim(0);
+	struct mf_error error;
+	struct shim_plan full = {.file = SHIM_LOG, .call = SHIM_WRITE, .at = 1500, .times = 1, .rc = SQLITE_FULL, .system_errno = ENOSPC};
+	kit_append_many(store, "d", "k", 10);
+	for (int lsn = 1; lsn <= 8; lsn++) {
+		full.times = lsn < 5 ? 1 : 1000000; /* the second kind is full for the sweep too: the next try begins with it */
+		vfs_shim_plan(&full);
+		assert_int_equal(kit_try_snapshot(store, "d", lsn, 0, 5000000, &error), MF_ERR_STORAGE_FULL);
+		vfs_shim_reset();
+		kit_sql(kit_dir, lsn < 5 ? CHUNKS_ARE(0) : CHUNKS_ARE(2));
+	}
+	kit_write_snapshot(store, "d", 9, 5000000);
+	kit_sql(kit_dir, CHUNKS_ARE(5));
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+}
+
 /* The index of the log grows by 32 KiB when the log has 4062 pages, and then every 4096. */
 static void p9_a_disk_too_full_for_the_index_of_the_log_refuses_and_resumes(void **state)
 {
@@ -583,6 +607,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(p8_a_failed_write_is_an_unknown_outcome_and_the_key_tells),
 		T(p9_a_full_disk_refuses_and_resumes_without_a_restart),
+		T(p9_a_full_disk_keeps_no_part_of_a_snapshot),
 		T(p9_a_disk_too_full_for_the_index_of_the_log_refuses_and_resumes),
 		T(a_batch_larger_than_the_cache_is_still_all_or_nothing),
 		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
