@@ -275,22 +275,37 @@ static enum mf_status apply_events(struct replay *replay, struct mf_error *error
 
 /* ---- is it all? ---- */
 
-/* A state at an old LSN: were its events compacted away? */
-static enum mf_status check_old(const struct replay *replay, struct mf_error *error)
+struct next_event {
+	int64_t lsn, prev_lsn; /* lsn 0: there is none */
+};
+
+static enum mf_status find_next(const struct replay *replay, int64_t after_lsn, struct next_event *out, struct mf_error *error)
 {
-	struct mf_event_list first = {0};
-	int64_t snapshot_lsn = 0;
-	if (mf_state_lsn(replay->state) > 0)
-		return MF_OK;
-	enum mf_status status = replay->store->ops->load_since(replay->store, replay->doc_id, 0, 1, &first, error);
+	struct mf_event_list list = {0};
+	enum mf_status status = replay->store->ops->load_since(replay->store, replay->doc_id, after_lsn, 1, &list, error);
 	if (status != MF_OK)
 		return status;
-	bool compacted = first.count > 0 && first.events[0].prev_lsn != 0;
-	if (first.count == 0)
-		status = mf_newest_snapshot_lsn(replay->store, replay->doc_id, INT64_MAX, &snapshot_lsn, error);
-	mf_event_list_deinit(&first);
-	if (status != MF_OK || (!compacted && snapshot_lsn == 0))
+	*out = list.count > 0 ? (struct next_event){list.events[0].lsn, list.events[0].prev_lsn} : (struct next_event){0};
+	mf_event_list_deinit(&list);
+	return MF_OK;
+}
+
+/* A state at an old LSN: the event after it follows on it. Else one between is missing, or, if there is none before it
+ * either, compacted away: its snapshots go after the events, and not at all while it is interrupted. */
+static enum mf_status check_old(struct replay *replay, int64_t last_lsn, struct mf_error *error)
+{
+	struct next_event next, first = {0};
+	int64_t lsn = mf_state_lsn(replay->state);
+	if (lsn == replay->options->at_lsn)
+		return MF_OK;
+	enum mf_status status = find_next(replay, lsn, &next, error);
+	if (status != MF_OK || (next.lsn ? next.prev_lsn == lsn : last_lsn <= lsn))
 		return status;
+	status = find_next(replay, 0, &first, error);
+	if (status != MF_OK)
+		return status;
+	if (first.lsn && first.lsn <= lsn)
+		return broken_chain(replay, next.lsn ? next.lsn : last_lsn, lsn, next.lsn ? next.prev_lsn : last_lsn, error);
 	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%.100s': the events up to LSN %lld were compacted away; its older states cannot be rebuilt any more", replay->doc_id,
 			    (long long)replay->options->at_lsn);
 }
@@ -301,7 +316,7 @@ static enum mf_status check_complete(struct replay *replay, int64_t last_lsn, st
 	if (lsn < replay->newest_damaged)
 		return broken_chain(replay, replay->newest_damaged, lsn, replay->newest_damaged, error);
 	if (replay->options->at_lsn != INT64_MAX)
-		return check_old(replay, error);
+		return check_old(replay, last_lsn, error);
 	if (lsn < last_lsn && last_lsn <= replay->options->committed)
 		return broken_chain(replay, last_lsn, lsn, last_lsn, error);
 	return MF_OK;

@@ -489,6 +489,46 @@ static void a_state_older_than_compaction_is_not_found(void **unused)
 	fake_store_free(fake);
 }
 
+/* Compaction under way, or interrupted: the events are gone, an older snapshot is still there. */
+static void a_state_between_a_snapshot_and_compacted_events_is_not_found(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *old = write_history(fake, small_state_new(100), 10), *state = write_history(fake, mf_state_ref(old), 10);
+	struct mf_error error = {0};
+	struct mf_recovery_report report;
+	int64_t from = mf_state_lsn(old), upto = mf_state_lsn(state);
+	take_snapshot(fake, state);
+	assert_int_equal(mf_store_compact(&fake->base, DOC, upto, NULL), MF_OK);
+	take_snapshot(fake, old);
+	for (int i = 0; i < 2; i++) { /* no event is left, then one */
+		assert_int_equal(fails(fake, from + 1, &error), MF_ERR_NOT_FOUND);
+		assert_int_equal(fails(fake, upto - 1, &error), MF_ERR_NOT_FOUND);
+		assert_recovers(fake, old, from, &report);
+		state = insert(fake, DOC, state);
+		assert_recovers(fake, state, 0, &report);
+	}
+	mf_state_unref(old);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
+static void a_missing_event_is_missed_at_its_own_lsn_too(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = write_history(fake, small_state_new(100), 10);
+	struct mf_error error = {0};
+	int64_t hidden = mf_state_lsn(state) - 2;
+	fake->hidden_lsn = hidden;
+	assert_int_equal(fails(fake, hidden, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.expected, hidden);
+	fake->hidden_lsn = mf_state_lsn(state); /* the newest */
+	assert_int_equal(fails(fake, mf_state_lsn(state), &error), MF_ERR_CORRUPTED);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
 static void compaction_with_any_doubt_deletes_nothing(void **unused)
 {
 	(void)unused;
@@ -675,6 +715,8 @@ int main(void)
 		cmocka_unit_test(f14_a_clock_that_steps_back_changes_neither_recovery_nor_compaction),
 		cmocka_unit_test(f06_compaction_keeps_what_every_kept_snapshot_needs),
 		cmocka_unit_test(a_state_older_than_compaction_is_not_found),
+		cmocka_unit_test(a_state_between_a_snapshot_and_compacted_events_is_not_found),
+		cmocka_unit_test(a_missing_event_is_missed_at_its_own_lsn_too),
 		cmocka_unit_test(compaction_with_any_doubt_deletes_nothing),
 		cmocka_unit_test(a_snapshot_that_differs_from_the_events_is_found_out),
 		cmocka_unit_test(recovery_beside_compaction_sees_no_damage),
