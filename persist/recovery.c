@@ -16,7 +16,7 @@
  *
  * Compaction may delete, between two pages, the events that a replay from an old snapshot still wants. That looks
  * like a break, and is none when begun anew from the snapshot that compaction kept; so a break is believed only
- * when it shows ATTEMPTS times. */
+ * when it shows ATTEMPTS times from the same snapshot, or OUTRUN times beside a writer that is faster each time. */
 #include "persist/recovery.h"
 
 #include <stdio.h>
@@ -31,6 +31,7 @@
 
 #define LADDER_MAX 8
 #define ATTEMPTS 3
+#define OUTRUN 30
 #define DEFAULT_BATCH 1000
 #define DEFAULT_HISTORY 1000
 #define DEFAULT_FALLBACK 1000000
@@ -338,13 +339,17 @@ static enum mf_status run(struct replay *replay, struct mf_error *error)
 /* The state, or how it went: until it succeeds, fails otherwise than by a break, or has broken often enough. */
 static enum mf_status climb(struct replay *replay, const struct replay *from, struct mf_error *error)
 {
-	for (int attempt = 1;; attempt++) {
+	int64_t snapshot_lsn = -1;
+	for (int all = 1, same = 1;; all++, same++) {
 		*replay = *from;
 		enum mf_status status = run(replay, error);
 		if (status == MF_OK)
 			return MF_OK;
 		mf_state_unref(replay->state);
-		if (!replay->broken || attempt == ATTEMPTS)
+		if (replay->report.snapshot_lsn != snapshot_lsn)
+			same = 1;
+		snapshot_lsn = replay->report.snapshot_lsn;
+		if (!replay->broken || same == ATTEMPTS || all == OUTRUN)
 			return status;
 	}
 }

@@ -541,6 +541,45 @@ static void a_base_that_compaction_made_needless_meanwhile_is_no_damage(void **u
 	tear_down(&ladder);
 }
 
+static int outruns;
+
+/* Each time that the newest is read a newer one comes, and the events between are gone. */
+static enum mf_status latest_and_outrun(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
+{
+	struct ladder *ladder = racing;
+	int64_t upto;
+	enum mf_status status = latest(store, doc_id, at_most, out, error);
+	if (at_most == INT64_MAX && outruns > 0) {
+		outruns--;
+		write_ladder(ladder, 1);
+		assert_int_equal(mf_compact_document(store, DOC, small_registry, &ladder->options, &upto, NULL), MF_OK);
+	}
+	return status;
+}
+
+static void a_writer_that_is_faster_many_times_is_no_damage(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 1);
+	write_ladder(&ladder, 2);
+	racing = &ladder;
+	latest = ladder.fake->ops.latest_snapshot;
+	ladder.fake->ops.latest_snapshot = latest_and_outrun;
+	outruns = 12;
+	struct mf_state *state;
+	struct mf_recovery_report report;
+	struct mf_error error = {0};
+	if (recover_with(&ladder, small_registry, 0, &state, &report, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	racing = NULL;
+	assert_int_equal(outruns, 0);
+	assert_int_equal(report.damaged_snapshots, 0);
+	assert_int_equal(mf_state_lsn(state), mf_state_lsn(ladder.state));
+	mf_state_unref(state);
+	tear_down(&ladder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +598,7 @@ int main(void)
 		cmocka_unit_test(only_the_newest_are_kept),
 		cmocka_unit_test(a_base_that_was_deleted_meanwhile_is_no_damage),
 		cmocka_unit_test(a_base_that_compaction_made_needless_meanwhile_is_no_damage),
+		cmocka_unit_test(a_writer_that_is_faster_many_times_is_no_damage),
 	};
 	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
 }
