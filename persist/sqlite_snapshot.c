@@ -225,6 +225,11 @@ enum mf_status mf_sqlite_snapshot_finish(struct mf_store *base, const struct mf_
 
 /* ---- reading ---- */
 
+static enum mf_status out_of_memory(struct mf_error *error)
+{
+	return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading a snapshot");
+}
+
 static enum mf_status read_row(struct mf_stmt *row, struct mf_snapshot *out, int64_t *out_chunks, int64_t *out_take, const void **out_inline, struct mf_error *error)
 {
 	size_t inline_len;
@@ -236,7 +241,7 @@ static enum mf_status read_row(struct mf_stmt *row, struct mf_snapshot *out, int
 	const void *inline_bytes = mf_stmt_blob(row, 3, &inline_len);
 	int64_t version = mf_stmt_int(row, 4), state_len = mf_stmt_int(row, 5), chunks = mf_stmt_int(row, 6), take = mf_stmt_int(row, 7);
 	if (mf_stmt_no_memory(row))
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading a snapshot");
+		return out_of_memory(error);
 	snapshot.version = (int32_t)version;
 	snapshot.state_len = (size_t)state_len;
 	snapshot.base_lsn = mf_stmt_int(row, 9);
@@ -250,38 +255,34 @@ static enum mf_status read_row(struct mf_stmt *row, struct mf_snapshot *out, int
 	return MF_OK;
 }
 
-/* Appends the next chunk; *at moves on. */
-static enum mf_status take_chunk(struct mf_stmt *stmt, const struct mf_snapshot *snapshot, int64_t take, int64_t index, unsigned char *bytes, size_t *at, struct mf_error *error)
+static enum mf_status take_chunk(struct mf_stmt *stmt, const struct mf_snapshot *snapshot, int64_t take, int64_t index, struct mf_buffer *bytes, struct mf_error *error)
 {
 	size_t len;
 	const void *chunk = mf_stmt_blob(stmt, 1, &len);
 	if (mf_stmt_no_memory(stmt))
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading a snapshot");
-	if (mf_stmt_int(stmt, 0) != index || len > snapshot->state_len - *at ||
+		return out_of_memory(error);
+	if (mf_stmt_int(stmt, 0) != index || len > snapshot->state_len - bytes->len ||
 	    mf_stmt_int(stmt, 2) != chunk_checksum(snapshot->doc_id, snapshot->upto_lsn, take, index, chunk, len))
 		return mf_sqlite_corrupted(error, snapshot->doc_id, snapshot->upto_lsn, "a chunk of the snapshot does not fit its checksum");
-	if (len > 0)
-		memcpy(bytes + *at, chunk, len);
-	*at += len;
-	return MF_OK;
+	return mf_buffer_append(bytes, chunk, len) == MF_OK ? MF_OK : out_of_memory(error);
 }
 
-static enum mf_status read_chunks(struct mf_stmt *stmt, const struct mf_snapshot *snapshot, int64_t take, unsigned char *bytes, struct mf_error *error)
+/* Memory grows with what is there, not with what the row says. */
+static enum mf_status read_chunks(struct mf_stmt *stmt, const struct mf_snapshot *snapshot, int64_t take, struct mf_buffer *bytes, struct mf_error *error)
 {
 	mf_stmt_bind_text(stmt, 1, snapshot->doc_id, strlen(snapshot->doc_id));
 	mf_stmt_bind_int(stmt, 2, snapshot->upto_lsn);
 	mf_stmt_bind_int(stmt, 3, take);
-	size_t at = 0;
 	enum mf_status status = MF_OK;
 	for (int64_t index = 0; status == MF_OK; index++) {
 		bool row;
 		status = mf_stmt_step(stmt, &row, error);
 		if (status != MF_OK || !row)
 			break;
-		status = take_chunk(stmt, snapshot, take, index, bytes, &at, error);
+		status = take_chunk(stmt, snapshot, take, index, bytes, error);
 	}
 	mf_stmt_reset(stmt);
-	if (status == MF_OK && at != snapshot->state_len)
+	if (status == MF_OK && bytes->len != snapshot->state_len)
 		return mf_sqlite_corrupted(error, snapshot->doc_id, snapshot->upto_lsn, "chunks of the snapshot are missing");
 	return status;
 }
@@ -289,27 +290,25 @@ static enum mf_status read_chunks(struct mf_stmt *stmt, const struct mf_snapshot
 enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chunks_of, struct mf_snapshot *out, struct mf_error *error)
 {
 	struct mf_snapshot snapshot = {0};
+	struct mf_buffer bytes = {0};
 	int64_t chunks = 0, take = 0;
 	const void *inline_bytes = NULL;
 	enum mf_status status = read_row(row, &snapshot, &chunks, &take, &inline_bytes, error);
 	if (status != MF_OK)
 		return status;
-	size_t id_len = strlen(snapshot.doc_id) + 1; /* NOLINT(clang-analyzer-core.NonNullParamChecker): MF_OK means that there is an id */
-	unsigned char *memory = mf_malloc(snapshot.state_len + id_len);
-	if (!memory)
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for a snapshot of %zu bytes", snapshot.state_len);
-	memcpy(memory + snapshot.state_len, snapshot.doc_id, id_len);
 	if (chunks > 0)
-		status = read_chunks(chunks_of, &snapshot, take, memory, error);
-	else if (snapshot.state_len > 0)
-		memcpy(memory, inline_bytes, snapshot.state_len);
+		status = read_chunks(chunks_of, &snapshot, take, &bytes, error);
+	else if (mf_buffer_append(&bytes, inline_bytes, snapshot.state_len) != MF_OK)
+		status = out_of_memory(error);
+	if (status == MF_OK && mf_buffer_append(&bytes, snapshot.doc_id, strlen(snapshot.doc_id) + 1) != MF_OK) /* NOLINT(clang-analyzer-core.NonNullParamChecker): MF_OK means that there is an id */
+		status = out_of_memory(error);
 	if (status != MF_OK) {
-		mf_free(memory);
+		mf_buffer_deinit(&bytes);
 		return status;
 	}
-	snapshot.doc_id = (const char *)memory + snapshot.state_len;
-	snapshot.state_blob = memory;
-	snapshot.memory = memory;
+	snapshot.doc_id = (const char *)bytes.bytes + snapshot.state_len;
+	snapshot.state_blob = bytes.bytes;
+	snapshot.memory = bytes.bytes;
 	*out = snapshot;
 	return MF_OK;
 }

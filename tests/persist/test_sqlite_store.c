@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "model/mem.h"
+#include "persist/checksum.h"
 #include "persist/env.h"
 #include "persist/watermark.h"
 #include "vfs_shim.h"
@@ -913,6 +914,28 @@ static void a_watermark_that_cannot_be_written_fails_no_sync(void **state)
 	kit_close(store);
 }
 
+/* Whoever can write the file can fit the checksum to what he writes. */
+static void a_row_that_promises_more_than_its_chunks_costs_no_memory(void **state)
+{
+	(void)state;
+	struct mf_error error = {0};
+	struct mf_snapshot snapshot;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	kit_write_snapshot(store, "d", 3, 1200000);
+	kit_close(store);
+	const int64_t promise = (int64_t)1 << 44;
+	const int64_t numbers[] = {3, 5, 1, promise, 2, 1}; /* LSN, time, version, length, chunks, take */
+	char sql[200];
+	snprintf(sql, sizeof(sql), "UPDATE snapshots SET state_len = %lld, checksum = %u", (long long)promise, mf_row_checksum(numbers, 6, "d", NULL, 0));
+	kit_sql(kit_dir, sql);
+	store = kit_open(kit_dir);
+	assert_int_equal(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 3);
+	assert_non_null(strstr(error.message, "chunks of the snapshot are missing"));
+	kit_close(store);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
@@ -927,6 +950,7 @@ int main(void)
 		T(a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written),
 		T(an_epoch_ends_where_the_next_one_begins),
 		T(a_damaged_checkpoint_is_found),
+		T(a_row_that_promises_more_than_its_chunks_costs_no_memory),
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
 		T(p7_a_second_writer_is_locked_out),
 		T(a_reader_beside_the_writer_sees_what_is_written_and_cannot_write),
