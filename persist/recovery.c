@@ -1,8 +1,8 @@
 /* recovery.c - a document's state from its newest valid snapshot and every later event.
  *
  * The ladder: the newest snapshot is read once; one that is damaged, builds on one that is, or is stale (it needs a
- * step type or a state field that is not here in that version) is passed over for the next older one, LADDER_MAX
- * times, and then for nothing. What a lower rung lacks shows in the chain: each event names the LSN of the document's
+ * step type or a state field that is not here in that version) is passed over for the next older one, and the oldest for
+ * nothing. What a lower rung lacks shows in the chain: each event names the LSN of the document's
  * event before it, which must be the state's. How much may be replayed for that is limited.
  *
  * Where the events are gone, or are too many, a stale snapshot is better than none: its document is as good as ever.
@@ -29,7 +29,7 @@
 #include "persist/snapshot_codec.h"
 #include <moduforge/field.h>
 
-#define LADDER_MAX 8
+#define OVERTAKEN 8
 #define ATTEMPTS 3
 #define OUTRUN 30
 #define DEFAULT_BATCH 1000
@@ -135,7 +135,7 @@ static void use_snapshot(struct replay *replay, const struct rung *rung)
 static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 {
 	int64_t at_most = replay->options->at_lsn < replay->options->snapshot_at_most ? replay->options->at_lsn : replay->options->snapshot_at_most;
-	for (int rung = 0; rung < LADDER_MAX && at_most > 0; rung++) {
+	for (int overtaken = 0; overtaken < OVERTAKEN && at_most > 0;) {
 		struct mf_error reason = {0};
 		struct rung taken;
 		enum mf_status status = try_snapshot(replay, at_most, &taken, &reason);
@@ -145,7 +145,8 @@ static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 		}
 		if (status == MF_ERR_NOT_FOUND)
 			break;
-		if (status == MF_ERR_BUSY) /* a writer was faster: there is a newer one */
+		overtaken += status == MF_ERR_BUSY; /* a writer was faster: there is a newer one */
+		if (status == MF_ERR_BUSY)
 			continue;
 		if (status != MF_ERR_CORRUPTED && status != MF_ERR_UNKNOWN_STEP) {
 			if (error)

@@ -158,7 +158,7 @@ static enum mf_status fake_latest_snapshot(struct mf_store *store, const char *d
 		mf_snapshot_deinit(&snapshot);
 		return mf_error_set(error, MF_ERR_CORRUPTED, "injected damage in a snapshot");
 	}
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(fake->spoiled_snapshots) / sizeof(fake->spoiled_snapshots[0]); i++)
 		if (fake->spoiled_snapshots[i] == snapshot.upto_lsn)
 			((unsigned char *)snapshot.state_blob)[snapshot.state_len / 2] ^= 1;
 	*out = snapshot;

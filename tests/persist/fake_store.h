@@ -29,7 +29,7 @@ struct fake_store {
 	/* Damage as a reader sees it. */
 	int64_t hidden_lsn;             /* load_since omits this event */
 	int64_t spoiled_lsn;            /* ... spoils the payload of this one */
-	int64_t spoiled_snapshots[4];   /* latest_snapshot spoils these */
+	int64_t spoiled_snapshots[12];  /* latest_snapshot spoils these */
 	int64_t refused_snapshot;       /* ... finds this one damaged itself */
 	enum mf_status read_error;      /* every read fails, while set */
 	size_t largest_page;

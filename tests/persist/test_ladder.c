@@ -225,6 +225,23 @@ static void a_damaged_snapshot_whose_events_are_gone_is_named(void **unused)
 	tear_down(&ladder);
 }
 
+static void p4_the_last_good_snapshot_is_found_below_many_damaged_ones(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	struct mf_error error = {0};
+	int64_t upto;
+	set_up(&ladder, 13);
+	ladder.options.full_snapshot_every = 1;
+	write_ladder(&ladder, 13);
+	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
+	assert_int_equal(upto, 50); /* so there is no replay from nothing */
+	for (int i = 0; i < 12; i++)
+		spoil(&ladder, i, 60 + 10 * i);
+	assert_int_equal(recovers_from(&ladder, 50).damaged_snapshots, 12);
+	tear_down(&ladder);
+}
+
 /* ---- the limit ---- */
 
 static void p4_falling_back_has_a_limit(void **unused)
@@ -586,6 +603,7 @@ int main(void)
 		cmocka_unit_test(p4_the_next_older_snapshot_is_used_and_what_was_passed_over_is_counted),
 		cmocka_unit_test(p4_what_builds_on_a_damaged_snapshot_goes_with_it),
 		cmocka_unit_test(a_damaged_snapshot_whose_events_are_gone_is_named),
+		cmocka_unit_test(p4_the_last_good_snapshot_is_found_below_many_damaged_ones),
 		cmocka_unit_test(p4_falling_back_has_a_limit),
 		cmocka_unit_test(p5_a_stale_snapshot_is_passed_over_while_the_events_are_there),
 		cmocka_unit_test(p5_a_stale_snapshot_is_used_where_the_events_are_gone),
