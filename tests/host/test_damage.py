@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What is damaged is named: an event that was deleted, bits that flipped in an index, a log that was cut.
 
-usage: test_damage.py MF CONFIG        MF_COUNT sets the number of flipped bits (default 60), MF_SEED which
+usage: test_damage.py MF CONFIG        MF_ROUNDS sets the number of flipped bits (default 60), MF_SEED which
 """
 import random
 import sqlite3
 
 from cli import *
 
-COUNT = int(os.environ.get("MF_COUNT", "60"))
+ROUNDS = int(os.environ.get("MF_ROUNDS", "60"))
 SEED = int(os.environ.get("MF_SEED", str(random.randrange(1 << 30))))
 DOCS = ["a", "b", "c"]
 
@@ -87,7 +87,7 @@ def bits_that_flip_in_an_index_are_named_or_change_nothing(work):
     pages = [page for name in ["ix_events_doc_lsn", "sqlite_autoindex_events_1", "ix_snapshots_doc_created", "sqlite_autoindex_snapshots_1"] for page in _pages(data, name)]
     assert len(pages) >= 8
     named = 0
-    for trial in range(COUNT):
+    for trial in range(ROUNDS):
         copy = work / "copy"
         shutil.copytree(data, copy)
         offset, size = rng.choice(pages)
@@ -103,7 +103,7 @@ def bits_that_flip_in_an_index_are_named_or_change_nothing(work):
             assert result.returncode == 1 and found[-1]["status"] == "damaged" and found[0]["message"], (SEED, trial, bit, result)
             named += 1
         shutil.rmtree(copy)
-    assert named >= COUNT // 4, named
+    assert named >= ROUNDS // 4, named
 
 
 # ---- the log ----
@@ -137,7 +137,7 @@ def bits_that_flip_in_the_log_are_named(work):
     rng = random.Random(SEED)
     _killed_writer(work / "s")
     good = _recovered(work / "s")[0]
-    for trial in range(max(COUNT // 6, 3)):
+    for trial in range(max(ROUNDS // 6, 3)):
         copy = work / "copy"
         shutil.copytree(work / "s", copy)
         (copy / "store.db-shm").unlink()  # as after a restart of the machine: SQLite looks at the log anew
