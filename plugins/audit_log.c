@@ -81,6 +81,11 @@ static const char *read_number(const char *text, const char *before, int64_t *ou
 	return errno == 0 && *out >= 0 && *end == ',' ? end : NULL;
 }
 
+static enum mf_status none_of_ours(const struct instance *instance, int64_t start, struct mf_error *error)
+{
+	return mf_error_set(error, MF_ERR_CORRUPTED, "the last line of %.200s, at byte %lld, is none of an audit log: move the file away, or name another path", instance->path, (long long)start);
+}
+
 static enum mf_status read_last_line(struct instance *instance, struct mf_error *error)
 {
 	int64_t start = 0;
@@ -93,8 +98,22 @@ static enum mf_status read_last_line(struct instance *instance, struct mf_error 
 		return failed(instance, "read", error);
 	head[len] = '\0';
 	if (!read_number(read_number(head, "{\"lsn\":", &instance->lsn), ",\"epoch\":", &instance->epoch))
-		return mf_error_set(error, MF_ERR_CORRUPTED, "the last line of %.200s, at byte %lld, is none of an audit log: move the file away, or name another path", instance->path, (long long)start);
+		return none_of_ours(instance, start, error);
 	return MF_OK;
+}
+
+/* What lies behind the whole lines: the beginning of one of ours, or blocks that a power loss left unwritten. Anything else was
+ * never written here, and is not to be cut off. */
+static enum mf_status check_torn_line(const struct instance *instance, struct mf_error *error)
+{
+	static const char head[] = "{\"lsn\":";
+	char torn[sizeof(head) - 1];
+	ssize_t len = pread(instance->fd, torn, sizeof(torn), (off_t)instance->end);
+	if (len < 0)
+		return failed(instance, "read", error);
+	if (len == 0 || torn[0] == '\0' || memcmp(torn, head, (size_t)len) == 0)
+		return MF_OK;
+	return none_of_ours(instance, instance->end, error);
 }
 
 static enum mf_status find_end(struct instance *instance, struct mf_error *error)
@@ -103,11 +122,15 @@ static enum mf_status find_end(struct instance *instance, struct mf_error *error
 	if (size < 0)
 		return failed(instance, "look at", error);
 	enum mf_status status = line_start(instance, size, &instance->end, error);
+	if (status == MF_OK && instance->end > 0)
+		status = read_last_line(instance, error);
+	if (status == MF_OK)
+		status = check_torn_line(instance, error);
 	if (status != MF_OK)
 		return status;
 	if (instance->end < size && ftruncate(instance->fd, (off_t)instance->end) != 0)
 		return failed(instance, "cut the torn last line off", error);
-	return instance->end > 0 ? read_last_line(instance, error) : MF_OK;
+	return MF_OK;
 }
 
 /* ---- writing ---- */
@@ -239,7 +262,7 @@ static enum mf_status start(void *user, struct mf_error *error)
 		return failed(instance, "open", error);
 	enum mf_status status = MF_OK;
 	if (flock(instance->fd, LOCK_EX | LOCK_NB) != 0)
-		status = mf_error_set(error, MF_ERR_LOCKED, "another process writes %.300s: name another path", instance->path);
+		status = errno == EWOULDBLOCK ? mf_error_set(error, MF_ERR_LOCKED, "another process writes %.300s: name another path", instance->path) : failed(instance, "lock", error);
 	if (status == MF_OK)
 		status = find_end(instance, error);
 	if (status != MF_OK) {

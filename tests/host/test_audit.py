@@ -106,11 +106,12 @@ def a_torn_last_line_is_cut_off_and_written_again(work):
 
 def a_file_that_is_none_of_ours_is_left_alone(work):
     config = _configure(work)
-    (work / "audit.jsonl").write_text("shopping list\n")
-    result = mf("run", "--data", work / "store", stdin=_feed(1, 1), config=config)
-    assert result.returncode != 0
-    assert b"audit.jsonl" in result.stderr and b"none of an audit log" in result.stderr, result.stderr
-    assert (work / "audit.jsonl").read_text() == "shopping list\n"
+    for content in ("shopping list\n", "shopping list\nmilk", '{"plugins": []}', "x", '{"lsn":1,"epoch":1,"doc":"d"}\nmilk'):
+        (work / "audit.jsonl").write_text(content)
+        result = mf("run", "--data", work / "store", stdin=_feed(1, 1), config=config)
+        assert result.returncode != 0, content
+        assert b"audit.jsonl" in result.stderr and b"none of an audit log" in result.stderr, result.stderr
+        assert (work / "audit.jsonl").read_text() == content
 
 
 def two_processes_do_not_write_one_file(work):
