@@ -22,7 +22,7 @@
 #define SEAL_LEN 10 /* newline, 8 digits, newline */
 #define READS 5
 
-/* ---- writing: one thread at a time ---- */
+/* ---- writing: under the metrics lock ---- */
 
 static enum mf_status open_file(struct mf_sqlite *store, struct mf_error *error)
 {
@@ -44,6 +44,25 @@ static size_t file_size_for(struct mf_sqlite *store, size_t len)
 	return store->metrics_size;
 }
 
+static enum mf_status write_file(struct mf_sqlite *store, const void *text, size_t len, struct mf_error *error)
+{
+	size_t size = file_size_for(store, len);
+	char *bytes = mf_malloc(size + 1);
+	if (!bytes)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to save the counters");
+	memcpy(bytes, text, len);
+	snprintf(bytes + len, SEAL_LEN + 1, "\n%08x\n", mf_crc32(0, text, len));
+	memset(bytes + len + SEAL_LEN, ' ', size - len - SEAL_LEN);
+	enum mf_status status = open_file(store, error);
+	if (status == MF_OK) {
+		int result = mf_env_write_all(store->env, store->metrics_fd, bytes, size, 0);
+		if (result < 0)
+			status = mf_sqlite_os_failed(error, result, "write", store->metrics_path);
+	}
+	mf_free(bytes);
+	return status;
+}
+
 enum mf_status mf_sqlite_save_metrics(struct mf_store *base, const void *text, size_t len, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
@@ -57,20 +76,9 @@ enum mf_status mf_sqlite_save_metrics(struct mf_store *base, const void *text, s
 		len = (size_t)(newline - (const char *)text);
 	if (len > METRICS_MAX - METRICS_BLOCK)
 		return mf_error_set(error, MF_ERR_INVALID, "counters of %zu bytes are too long to be saved", len);
-	size_t size = file_size_for(store, len);
-	char *bytes = mf_malloc(size + 1);
-	if (!bytes)
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to save the counters");
-	memcpy(bytes, text, len);
-	snprintf(bytes + len, SEAL_LEN + 1, "\n%08x\n", mf_crc32(0, text, len));
-	memset(bytes + len + SEAL_LEN, ' ', size - len - SEAL_LEN);
-	status = open_file(store, error);
-	if (status == MF_OK) {
-		int result = mf_env_write_all(store->env, store->metrics_fd, bytes, size, 0);
-		if (result < 0)
-			status = mf_sqlite_os_failed(error, result, "write", store->metrics_path);
-	}
-	mf_free(bytes);
+	pthread_mutex_lock(&store->metrics_lock);
+	status = write_file(store, text, len, error);
+	pthread_mutex_unlock(&store->metrics_lock);
 	return status;
 }
 

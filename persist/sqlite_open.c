@@ -378,7 +378,7 @@ static bool make_paths(struct mf_sqlite *store, const char *dir)
 
 static pthread_mutex_t *lock_of(struct mf_sqlite *store, size_t i)
 {
-	pthread_mutex_t *const locks[] = {&store->compact_lock, &store->write_lock, &store->sync_lock, &store->watermark_lock, &store->poison_lock, &store->read_lock, &store->count_lock};
+	pthread_mutex_t *const locks[] = {&store->compact_lock, &store->write_lock, &store->sync_lock, &store->watermark_lock, &store->poison_lock, &store->read_lock, &store->count_lock, &store->metrics_lock};
 	return i < sizeof(locks) / sizeof(locks[0]) ? locks[i] : NULL;
 }
 

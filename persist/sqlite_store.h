@@ -72,7 +72,8 @@ struct mf_sqlite {
 	pthread_mutex_t watermark_lock;
 	int watermark_fd;
 
-	int metrics_fd; /* -1: nothing was saved yet */
+	pthread_mutex_t metrics_lock; /* the thread that syncs saves, and so does the one that closes */
+	int metrics_fd;               /* -1: nothing was saved yet */
 	size_t metrics_size;
 
 	bool writer_stopped; /* reading only: the watermark tells of a failed sync that no opening has looked at since */

@@ -1,4 +1,5 @@
 /* Metrics: the histogram, the three reports, the counters read back, and what a store without a writer tells. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -483,6 +484,46 @@ static void who_reads_while_they_are_saved_sees_one_text_whole(void **state)
 	kit_close(saver.store);
 }
 
+static size_t open_files(void)
+{
+	size_t count = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static void *save_first(void *argument)
+{
+	struct saver *saver = argument;
+	while (!atomic_load(&saver->stop)) /* all at once */
+		continue;
+	return saver->store->ops->save_metrics(saver->store, "{}", 2, NULL) == MF_OK ? NULL : saver;
+}
+
+/* As the thread that syncs and the one that closes do. */
+static void two_that_save_at_once_leave_no_file_open(void **state)
+{
+	(void)state;
+	size_t before = open_files();
+	for (int round = 0; round < 30; round++) {
+		struct saver saver = {.store = kit_open(kit_dir)};
+		pthread_t threads[4];
+		void *failed;
+		for (size_t i = 0; i < 4; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, save_first, &saver), 0);
+		atomic_store(&saver.stop, true);
+		for (size_t i = 0; i < 4; i++) {
+			assert_int_equal(pthread_join(threads[i], &failed), 0);
+			assert_null(failed);
+		}
+		kit_close(saver.store);
+	}
+	assert_int_equal(open_files(), before);
+}
+
 static void a_store_in_memory_has_totals(void **state)
 {
 	(void)state;
@@ -524,6 +565,7 @@ int main(void)
 		T(damaged_counters_are_as_good_as_none),
 		T(counters_that_were_changed_or_cut_or_shorter_than_before_are_told_apart),
 		T(who_reads_while_they_are_saved_sees_one_text_whole),
+		T(two_that_save_at_once_leave_no_file_open),
 		T(a_store_in_memory_has_totals),
 	};
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
