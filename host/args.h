@@ -13,7 +13,7 @@ enum mf_exit { MF_EXIT_OK = 0, MF_EXIT_FAILED = 1, MF_EXIT_USAGE = 2, MF_EXIT_ST
 struct mf_args {
 	unsigned given; /* option bits */
 	const char *config, *data, *mode, *input, *acks, *doc, *format, *completion;
-	int64_t at_lsn, since, limit, interval_ms;
+	int64_t at_lsn, since, limit, interval_ms, keep;
 	const char *operands[MF_OPERANDS_MAX + 1]; /* the words after the command; NULL ends them */
 };
 

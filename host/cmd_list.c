@@ -162,18 +162,19 @@ static const struct mf_column compacted_columns[] = {
 	{0},
 };
 
-static enum mf_exit compact(struct mf_runtime *runtime, const char *doc_id)
+static enum mf_exit compact(struct mf_runtime *runtime, const struct mf_args *args, const char *doc_id)
 {
 	struct mf_error error = {0};
 	int64_t upto_lsn = 0;
-	enum mf_status status = mf_runtime_compact(runtime, doc_id, &upto_lsn, &error);
+	enum mf_status status = args->given & MF_ARG_KEEP ? mf_runtime_compact_keep(runtime, doc_id, (uint32_t)args->keep, &upto_lsn, &error)
+							  : mf_runtime_compact(runtime, doc_id, &upto_lsn, &error);
 	if (status != MF_OK)
 		return mf_fail(status, &error);
 	mf_listing_row(&listing, (const struct mf_cell[]){{.text = doc_id}, {.number = upto_lsn}});
 	return MF_EXIT_OK;
 }
 
-static enum mf_exit compact_all(struct mf_runtime *runtime)
+static enum mf_exit compact_all(struct mf_runtime *runtime, const struct mf_args *args)
 {
 	struct mf_error error = {0};
 	struct mf_buffer names = {0};
@@ -183,7 +184,7 @@ static enum mf_exit compact_all(struct mf_runtime *runtime)
 		code = mf_fail(status, &error);
 	/* Another document is tried after a failure, but not after one of the storage. */
 	for (const char *name = NULL; status == MF_OK && code < MF_EXIT_STORAGE && !out.error && (name = mf_doc_list_next(&names, name));) {
-		enum mf_exit failed = compact(runtime, name);
+		enum mf_exit failed = compact(runtime, args, name);
 		code = failed > code ? failed : code;
 	}
 	mf_buffer_deinit(&names);
@@ -223,7 +224,7 @@ enum mf_exit mf_cmd_compact(const struct mf_args *args)
 	mf_output_init(&out, STDOUT_FILENO);
 	mf_listing_init(&listing, args, &out, compacted_columns);
 	(void)!mf_bus_await_followers(mf_runtime_bus(runtime), FOLLOWERS_MS, NULL); /* what they have not seen stays */
-	code = args->doc ? compact(runtime, args->doc) : compact_all(runtime);
+	code = args->doc ? compact(runtime, args, args->doc) : compact_all(runtime, args);
 	if (args->given & MF_ARG_VACUUM && code < MF_EXIT_STORAGE)
 		code = vacuum(runtime, code);
 	mf_listing_end_quietly(&listing);

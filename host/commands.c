@@ -18,14 +18,16 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "compact",
-		.options = MF_ARG_DOC | MF_ARG_VACUUM | MF_ARGS_LISTING,
+		.options = MF_ARG_DOC | MF_ARG_KEEP | MF_ARG_VACUUM | MF_ARGS_LISTING,
 		.run = mf_cmd_compact,
 		.group = "Write",
 		.help = "Delete events that snapshots have made unnecessary",
-		.detail = "Only events up to the oldest of the newest keep_snapshots snapshots are deleted; with fewer snapshots nothing is. "
+		.detail = "Only events up to the oldest of the newest keep_snapshots snapshots are deleted; with fewer snapshots nothing is, unless --keep asks for fewer. "
 			  "Keys stay known, and undo stays as deep as it was. Without --doc all documents are compacted.\n"
 			  "The space that becomes free is used again by what is written next; with --vacuum the file shrinks, which rewrites what is left of it.",
-		.examples = {{"mf compact --data shop", "compact every document"}, {"mf compact --data shop --vacuum", "and make the file smaller"}},
+		.examples = {{"mf compact --data shop", "compact every document"},
+			     {"mf compact --data shop --keep 1", "to the newest snapshot of each"},
+			     {"mf compact --data shop --vacuum", "and make the file smaller"}},
 	},
 	{
 		.name = "docs",

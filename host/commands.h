@@ -26,7 +26,7 @@ struct mf_command {
 	const char *help;  /* one clause without a full stop */
 	const char *detail; /* paragraphs, each line of the string one; what a person wants to know who uses it first */
 	struct mf_operand operands[MF_OPERANDS_MAX + 1]; /* the last one has no name */
-	struct mf_example examples[3];                   /* likewise */
+	struct mf_example examples[4];                   /* likewise */
 };
 
 extern const struct mf_command mf_commands[]; /* in the order of the help; the last one has no name */

@@ -21,6 +21,8 @@ const struct mf_option mf_options[] = {
 	 .help = "at most N events"},
 	{.name = "--accept-loss", .bit = MF_ARG_ACCEPT_LOSS,
 	 .help = "if synced events were lost: record that, so that the store can be written again"},
+	{.name = "--keep", .value = "N", .bit = MF_ARG_KEEP, .kind = MF_WORD_NUMBER, .place = FIELD(keep), .least = 1, .most = 1000,
+	 .help = "keep the newest N snapshots (1 to 1000), instead of the configuration's keep_snapshots"},
 	{.name = "--vacuum", .bit = MF_ARG_VACUUM,
 	 .help = "then give unused space back to the file system"},
 	{.name = "--no-proof", .bit = MF_ARG_NO_PROOF,

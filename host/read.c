@@ -3,6 +3,8 @@
 
 #include "bus/plugin_set.h"
 
+#define KEEP_MAX 1000 /* as of the option keep_snapshots */
+
 /* ---- states ---- */
 enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_id, int64_t at_lsn, struct mf_state **out,
 				   struct mf_recovery_report *out_report, struct mf_error *error)
@@ -65,6 +67,23 @@ enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id
 	enum mf_status status = mf_runtime_check(runtime, true, error);
 	if (status == MF_OK)
 		status = runtime->committer->compact(runtime->committer->user, mf_runtime_doc_id(runtime, doc_id), &upto_lsn, error);
+	if (status == MF_OK && out_upto_lsn)
+		*out_upto_lsn = upto_lsn;
+	return status;
+}
+
+enum mf_status mf_runtime_compact_keep(struct mf_runtime *runtime, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error)
+{
+	int64_t upto_lsn = 0;
+	enum mf_status status = mf_runtime_check(runtime, true, error);
+	if (status != MF_OK)
+		return status;
+	if (keep < 1 || keep > KEEP_MAX)
+		return mf_error_set(error, MF_ERR_INVALID, "%lu snapshots are to be kept: ask for 1 to %d", (unsigned long)keep, KEEP_MAX);
+	const struct mf_committer *committer = runtime->committer;
+	if (!committer->compact_keep)
+		return mf_error_set(error, MF_ERR_STATE, "the committer %s keeps as many snapshots as it was configured to; use mf_runtime_compact", committer->name);
+	status = committer->compact_keep(committer->user, mf_runtime_doc_id(runtime, doc_id), keep, &upto_lsn, error);
 	if (status == MF_OK && out_upto_lsn)
 		*out_upto_lsn = upto_lsn;
 	return status;

@@ -106,13 +106,21 @@ static enum mf_status snapshot(void *user, const char *doc_id, const struct mf_s
 	return status;
 }
 
-static enum mf_status compact(void *user, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error)
+static enum mf_status compact_keep(void *user, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
+	struct mf_persist_options options = subscriber->options;
+	options.keep_snapshots = keep;
 	mf_snapshotter_lock(subscriber->snapshotter);
-	enum mf_status status = mf_compact_upto(subscriber->store, doc_id, subscriber->registry, &subscriber->options, mf_subscriber_needed_above(subscriber), out_upto_lsn, error);
+	enum mf_status status = mf_compact_upto(subscriber->store, doc_id, subscriber->registry, &options, mf_subscriber_needed_above(subscriber), out_upto_lsn, error);
 	mf_snapshotter_unlock(subscriber->snapshotter);
 	return status;
+}
+
+static enum mf_status compact(void *user, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error)
+{
+	const struct mf_snapshot_subscriber *subscriber = user;
+	return compact_keep(user, doc_id, subscriber->options.keep_snapshots, out_upto_lsn, error);
 }
 
 static struct mf_store *store_of(void *user)
@@ -256,6 +264,7 @@ static void fill_committer(struct mf_snapshot_subscriber *subscriber)
 		.forget = forget,
 		.metrics = mf_subscriber_metrics,
 		.event_source = mf_subscriber_source,
+		.compact_keep = compact_keep,
 	};
 }
 

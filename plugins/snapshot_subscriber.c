@@ -135,6 +135,12 @@ static const struct mf_event_source *write_event_source(void *user)
 	return inner->event_source(inner->user);
 }
 
+static enum mf_status write_compact_keep(void *user, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error)
+{
+	const struct mf_committer *inner = inner_of(user);
+	return inner->compact_keep(inner->user, doc_id, keep, out_upto_lsn, error);
+}
+
 static const struct mf_committer write_functions = {
 	.size = sizeof(struct mf_committer),
 	.name = "snapshot_subscriber",
@@ -152,6 +158,7 @@ static const struct mf_committer write_functions = {
 	.forget = write_forget,
 	.metrics = write_metrics,
 	.event_source = write_event_source,
+	.compact_keep = write_compact_keep,
 };
 
 /* ---- the committer of a host that only reads ---- */
@@ -221,6 +228,12 @@ static enum mf_status read_compact(void *user, const char *doc_id, int64_t *out_
 	return refuse(error);
 }
 
+static enum mf_status read_compact_keep(void *user, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error)
+{
+	(void)user, (void)doc_id, (void)keep, (void)out_upto_lsn;
+	return refuse(error);
+}
+
 static struct mf_store *read_store(void *user)
 {
 	const struct instance *instance = user;
@@ -259,6 +272,7 @@ static const struct mf_committer read_functions = {
 	.drain = read_drain,
 	.on_snapshot = read_on_snapshot,
 	.metrics = read_metrics,
+	.compact_keep = read_compact_keep,
 };
 
 /* ---- life ---- */

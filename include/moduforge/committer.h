@@ -96,6 +96,8 @@ struct mf_committer {
 	enum mf_status (*metrics)(void *user, struct mf_metrics *out, struct mf_error *error);
 	/* Where followers read what they missed; borrowed until the committer leaves the bus. NULL, or returns NULL: nowhere. */
 	const struct mf_event_source *(*event_source)(void *user);
+	/* As compact, but keep (1 or more) snapshots of the document instead of the configured number. NULL: it cannot be asked for. */
+	enum mf_status (*compact_keep)(void *user, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error);
 };
 
 #ifdef __cplusplus

@@ -80,6 +80,8 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_snapshot(struct mf_runtime *runti
 /* Deletes the events up to the oldest of the keep_snapshots newest snapshots, proved first; *out_upto_lsn is that LSN, 0: there are
  * fewer. The space is used again; mf_runtime_vacuum gives it back to the file system. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error);
+/* The same with the keep newest (1 to 1000) instead of the configured number, for this call: keep 1 compacts to the newest snapshot. */
+MF_API MF_MUST_CHECK enum mf_status mf_runtime_compact_keep(struct mf_runtime *runtime, const char *doc_id, uint32_t keep, int64_t *out_upto_lsn, struct mf_error *error);
 /* Rewrites the database without its unused space. Commits wait meanwhile, and it may need as much room again for a while. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_vacuum(struct mf_runtime *runtime, struct mf_error *error);
 

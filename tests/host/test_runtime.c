@@ -762,10 +762,38 @@ static void a_second_writer_is_locked_out_and_a_reader_is_not(void **unused)
 	assert_int_equal(MF_ERR_STATE, mf_runtime_submit(other, "d", transaction, MF_COMMIT_MEMORY_ONLY, &ticket, &error));
 	assert_int_equal(MF_ERR_STATE, mf_runtime_snapshot(other, "d", &lsn, &error));
 	assert_int_equal(MF_ERR_STATE, mf_runtime_compact(other, "d", &lsn, &error));
+	assert_int_equal(MF_ERR_STATE, mf_runtime_compact_keep(other, "d", 1, &lsn, &error));
 	assert_int_equal(MF_ERR_STATE, mf_runtime_undo(other, "d", 1, NULL, NULL, &lsn, &error));
 	mf_transaction_free(transaction);
 	OK(mf_runtime_close(other, MF_WAIT_FOREVER, NULL));
 	assert_int_equal(4, look_at("d").n);
+}
+
+static void compaction_keeps_fewer_snapshots_when_asked(void **unused)
+{
+	(void)unused;
+	int64_t lsn, upto_lsn = -1;
+	struct mf_error error = {0};
+	struct mf_event_list events;
+	open_runtime("sync");
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	OK(mf_runtime_snapshot(runtime, "d", &lsn, NULL));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_compact_keep(runtime, "d", 0, &upto_lsn, &error));
+	assert_int_equal(MF_ERR_INVALID, mf_runtime_compact_keep(runtime, "d", 1001, &upto_lsn, &error));
+	assert_non_null(strstr(error.message, "1 to 1000"));
+	assert_int_equal(-1, upto_lsn);
+	OK(mf_runtime_compact(runtime, "d", &upto_lsn, NULL));
+	assert_int_equal(0, upto_lsn); /* two are to be kept */
+	OK(mf_runtime_compact_keep(runtime, "d", 1000, &upto_lsn, NULL));
+	assert_int_equal(0, upto_lsn);
+	OK(mf_runtime_compact_keep(runtime, "d", 1, &upto_lsn, NULL));
+	assert_int_equal(1, upto_lsn);
+	OK(mf_store_load_since(mf_runtime_store(runtime), "d", 0, 10, &events, NULL));
+	assert_int_equal(0, events.count);
+	mf_event_list_deinit(&events);
+	OK(commit_n("d", NULL, 2, &lsn, NULL));
+	OK(mf_runtime_undo(runtime, "d", 2, NULL, NULL, &lsn, NULL));
+	assert_int_equal(4, lsn);
 }
 
 static void a_child_after_fork_is_refused(void **unused)
@@ -1054,6 +1082,7 @@ int main(void)
 		TEST(f05_threads_keep_order_in_sync_mode),
 		TEST(f07_close_stores_what_was_submitted),
 		TEST(a_second_writer_is_locked_out_and_a_reader_is_not),
+		TEST(compaction_keeps_fewer_snapshots_when_asked),
 		TEST(a_child_after_fork_is_refused),
 		TEST(a_wrong_mode_or_configuration_makes_nothing),
 		TEST(it_opens_and_closes_many_times),

@@ -98,6 +98,37 @@ def only_the_newest_are_kept_with_what_they_build_on(work):
     assert ask("log", work / "s", "--doc", "d")[0]["lsn"] == 1  # events stay
 
 
+def compact_keeps_as_many_snapshots_as_asked(work):
+    data = work / "s"
+    lines = [line for n in range(3) for line in (tr(update(n=n)), {"doc": "d", "op": "snapshot"})]
+    run(data, lines[:2] + [tr(update(n=1), doc="e")])
+    expected = digest(data)
+
+    def compacted(*args):
+        return {a["doc"]: a["upto_lsn"] for a in ask("compact", data, *args)}
+
+    assert compacted() == {"d": 0, "e": 0}  # one snapshot, and two are to be kept
+    assert compacted("--keep", 1) == {"d": 1, "e": 0}
+    assert ask("log", data, "--doc", "d") == [] and digest(data) == expected
+    run(data, lines[2:])
+    assert [lsn for lsn, _ in _snapshots(data)] == [4, 3, 1]  # the events that are left follow on the last one
+    assert compacted("--doc", "d", "--keep", 4) == {"d": 0} and compacted("--doc", "d", "--keep", 3) == {"d": 1}
+    assert compacted("--doc", "d", "--keep", 2) == {"d": 3}
+    assert compacted("--doc", "d", "--keep", 1) == {"d": 4} and [lsn for lsn, _ in _snapshots(data)] == [4]
+    assert run(data, [{"doc": "d", "op": "undo"}])[0]["lsn"] == 5 and ask("verify", data)[-1]["status"] == "ok"
+    for wrong in [0, 1001, -1, "x"]:
+        result = mf("compact", "--data", data, "--keep", wrong)
+        assert result.returncode == 2 and b"--keep" in result.stderr and result.stdout == b"", result
+
+
+def compact_with_a_damaged_snapshot_deletes_nothing_whatever_is_asked(work):
+    data = _history(work)
+    _spoil(data, "snapshots", "upto_lsn = 30", "state_blob")
+    result = mf("compact", "--data", data, "--keep", 1)
+    assert result.returncode == 3 and b"MF_ERR_CORRUPTED" in result.stderr and b"nothing was deleted" in result.stderr, result
+    assert [lsn for lsn, _ in _snapshots(data)] == [30, 20, 10] and ask("log", data, "--doc", "d")[0]["lsn"] == 1
+
+
 def p10_compaction_frees_space_and_vacuum_gives_it_back(work):
     data, config, noise = work / "s", config_with(work, keep_snapshots=1, history_limit=10), random.Random(1)
     run(data, [tr(update(text=noise.randbytes(1500).hex())) for n in range(1000)] + [{"doc": "d", "op": "snapshot"}], config=config, timeout=120)
