@@ -1,7 +1,6 @@
 #include "host/commands.h"
-#include "host/doc_list.h"
+#include "host/each_document.h"
 #include "host/listing.h"
-#include "host/progress.h"
 #include "host/session.h"
 #include "host/visible.h"
 
@@ -56,30 +55,6 @@ static enum mf_status recover(struct mf_runtime *runtime, const char *doc_id, st
 	return status;
 }
 
-/* Goes on after a document that cannot be recovered: the others can. */
-static enum mf_exit recover_all(struct mf_runtime *runtime)
-{
-	struct mf_error error = {0};
-	struct mf_buffer names = {0};
-	struct mf_progress progress;
-	enum mf_exit code = MF_EXIT_OK;
-	enum mf_status status = mf_doc_list(mf_runtime_store(runtime), &names, &error);
-	if (status != MF_OK)
-		code = mf_fail(status, &error);
-	mf_progress_init(&progress, "documents recovered");
-	for (const char *name = NULL; status == MF_OK && !out.error && (name = mf_doc_list_next(&names, name));) {
-		enum mf_status recovered = recover(runtime, name, &error);
-		if (recovered != MF_OK) {
-			enum mf_exit failed = mf_fail(recovered, &error);
-			code = failed > code ? failed : code;
-		}
-		mf_progress_step(&progress);
-	}
-	mf_progress_hide();
-	mf_buffer_deinit(&names);
-	return code;
-}
-
 enum mf_exit mf_cmd_recover(const struct mf_args *args)
 {
 	struct mf_runtime *runtime;
@@ -93,7 +68,7 @@ enum mf_exit mf_cmd_recover(const struct mf_args *args)
 	if (status != MF_OK)
 		code = mf_fail(status, &error);
 	else if (!args->doc)
-		code = recover_all(runtime);
+		code = mf_each_document(runtime, &out, "documents recovered", recover);
 	mf_listing_end_quietly(&listing);
 	return mf_session_close(runtime, &out, code);
 }

@@ -1,6 +1,6 @@
 /* cmd_restore.c - mf restore FILE --data NEW: a store again, then every document of it, recovered. */
 #include "host/commands.h"
-#include "host/doc_list.h"
+#include "host/each_document.h"
 #include "host/interrupt.h"
 #include "host/listing.h"
 #include "host/proof.h"
@@ -50,30 +50,6 @@ static enum mf_status show_document(struct mf_runtime *runtime, const char *doc_
 	return status;
 }
 
-/* Goes on after a document that cannot be recovered: the others can. */
-static enum mf_exit show_documents(struct mf_runtime *runtime)
-{
-	struct mf_error error = {0};
-	struct mf_buffer names = {0};
-	struct mf_progress progress;
-	enum mf_exit code = MF_EXIT_OK;
-	enum mf_status status = mf_doc_list(mf_runtime_store(runtime), &names, &error);
-	if (status != MF_OK)
-		code = mf_fail(status, &error);
-	mf_progress_init(&progress, "documents recovered");
-	for (const char *name = NULL; status == MF_OK && !out.error && (name = mf_doc_list_next(&names, name));) {
-		enum mf_status shown = show_document(runtime, name, &error);
-		if (shown != MF_OK) {
-			enum mf_exit failed = mf_fail(shown, &error);
-			code = failed > code ? failed : code;
-		}
-		mf_progress_step(&progress);
-	}
-	mf_progress_hide();
-	mf_buffer_deinit(&names);
-	return code;
-}
-
 static void print_summary(const struct mf_args *args, const struct mf_backup_info *info)
 {
 	struct mf_listing summary;
@@ -99,7 +75,7 @@ static enum mf_exit show(const struct mf_args *args, const struct mf_backup_info
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_listing_init(&documents, args, &out, document_columns);
-	code = show_documents(runtime);
+	code = mf_each_document(runtime, &out, "documents recovered", show_document);
 	mf_listing_end_quietly(&documents);
 	if (code == MF_EXIT_OK)
 		print_summary(args, info);
