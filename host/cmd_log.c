@@ -35,7 +35,8 @@ static struct mf_column columns[] = {
 /* ---- one event ---- */
 static const char *action_name(enum mf_action action)
 {
-	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo" : "apply";
+	return action == MF_ACTION_UNDO ? "undo" : action == MF_ACTION_REDO ? "redo"
+									    : "apply";
 }
 
 static void print_row(const struct mf_event *event, const struct mf_buffer *steps, const struct mf_buffer *summary)
@@ -71,9 +72,9 @@ static enum mf_status print_event(const struct mf_event *event, const struct mf_
 	return status;
 }
 
-static enum mf_status print_page(const struct mf_event_list *page, const struct mf_step_registry *steps, struct mf_error *error)
+static enum mf_status print_page(const struct mf_event_list *page, size_t count, const struct mf_step_registry *steps, struct mf_error *error)
 {
-	for (size_t i = 0; i < page->count && !out.error; i++) {
+	for (size_t i = 0; i < count && !out.error; i++) {
 		struct mf_transaction *transaction;
 		enum mf_status status = mf_event_decode(&page->events[i], steps, &transaction, error);
 		if (status != MF_OK)
@@ -91,21 +92,43 @@ struct walk {
 	struct mf_runtime *runtime;
 	const char *doc_id; /* NULL: all */
 	int64_t since, left;
+	bool synced; /* only what is on the device */
 };
+
+static enum mf_status newest_wanted(const struct walk *walk, int64_t *out_lsn, struct mf_error *error)
+{
+	struct mf_store_stats stats = {.synced_lsn = INT64_MAX};
+	enum mf_status status = walk->synced ? mf_store_stats(mf_runtime_store(walk->runtime), &stats, error) : MF_OK;
+	if (status == MF_OK)
+		*out_lsn = stats.synced_lsn;
+	return status;
+}
+
+static size_t count_upto(const struct mf_event_list *page, int64_t lsn)
+{
+	size_t count = page->count;
+	while (count > 0 && page->events[count - 1].lsn > lsn)
+		count--;
+	return count;
+}
 
 /* *out_count 0: there are no more. */
 static enum mf_status print_next(struct walk *walk, size_t *out_count, struct mf_error *error)
 {
 	struct mf_event_list page;
 	uint32_t limit = walk->left < PAGE_EVENTS ? (uint32_t)walk->left : PAGE_EVENTS;
-	enum mf_status status = mf_store_load_since(mf_runtime_store(walk->runtime), walk->doc_id, walk->since, limit, &page, error);
+	int64_t newest;
+	enum mf_status status = newest_wanted(walk, &newest, error);
+	if (status == MF_OK)
+		status = mf_store_load_since(mf_runtime_store(walk->runtime), walk->doc_id, walk->since, limit, &page, error);
 	if (status != MF_OK)
 		return status;
-	*out_count = page.count;
-	walk->left -= (int64_t)page.count;
-	if (page.count > 0)
-		walk->since = page.events[page.count - 1].lsn;
-	status = print_page(&page, mf_runtime_steps(walk->runtime), error);
+	size_t count = count_upto(&page, newest);
+	*out_count = count;
+	walk->left -= (int64_t)count;
+	if (count > 0)
+		walk->since = page.events[count - 1].lsn;
+	status = print_page(&page, count, mf_runtime_steps(walk->runtime), error);
 	mf_event_list_deinit(&page);
 	return status;
 }
@@ -137,7 +160,7 @@ static enum mf_status print_followed(struct walk *walk, struct mf_follow *follow
 static enum mf_exit print_log(const struct mf_args *args, struct mf_follow *follow)
 {
 	struct mf_error error = {0};
-	struct walk walk = {.doc_id = args->doc, .since = args->since, .left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX};
+	struct walk walk = {.doc_id = args->doc, .since = args->since, .left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX, .synced = args->given & MF_ARG_SYNCED};
 	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &walk.runtime);
 	if (code != MF_EXIT_OK)
 		return code;

@@ -5,18 +5,31 @@
 
 static struct mf_output out;
 
+static enum mf_status choose_lsn(struct mf_runtime *runtime, const struct mf_args *args, int64_t *out_lsn, struct mf_error *error)
+{
+	struct mf_store_stats stats = {.synced_lsn = INT64_MAX};
+	enum mf_status status = args->given & MF_ARG_SYNCED ? mf_store_stats(mf_runtime_store(runtime), &stats, error) : MF_OK;
+	int64_t asked = args->given & MF_ARG_AT_LSN ? args->at_lsn : INT64_MAX;
+	if (status == MF_OK)
+		*out_lsn = asked < stats.synced_lsn ? asked : stats.synced_lsn;
+	return status;
+}
+
 static enum mf_status find_state(struct mf_runtime *runtime, const struct mf_args *args, struct mf_state **out_state, struct mf_error *error)
 {
-	bool newest = !(args->given & MF_ARG_AT_LSN);
-	if (newest || args->at_lsn > 0) {
-		enum mf_status status = mf_runtime_state_at(runtime, args->doc, newest ? INT64_MAX : args->at_lsn, out_state, NULL, error);
+	int64_t at_lsn;
+	enum mf_status status = choose_lsn(runtime, args, &at_lsn, error);
+	if (status != MF_OK)
+		return status;
+	if (at_lsn > 0) {
+		status = mf_runtime_state_at(runtime, args->doc, at_lsn, out_state, NULL, error);
 		if (status != MF_OK || mf_state_lsn(*out_state) > 0)
 			return status;
 		mf_state_unref(*out_state);
 	}
-	if (newest)
+	if (at_lsn == INT64_MAX)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events in this store", args->doc);
-	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events up to LSN %lld", args->doc, (long long)args->at_lsn);
+	return mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events up to LSN %lld", args->doc, (long long)at_lsn);
 }
 
 static enum mf_status print_digest(const struct mf_state *state, const struct mf_args *args, struct mf_error *error)

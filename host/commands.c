@@ -40,7 +40,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "state",
-		.options = MF_ARG_DOC | MF_ARG_AT_LSN | MF_ARG_DIGEST,
+		.options = MF_ARG_DOC | MF_ARG_AT_LSN | MF_ARG_SYNCED | MF_ARG_DIGEST,
 		.needs = MF_ARG_DOC,
 		.run = mf_cmd_state,
 		.group = "Read",
@@ -51,7 +51,7 @@ const struct mf_command mf_commands[] = {
 	},
 	{
 		.name = "log",
-		.options = MF_ARG_DOC | MF_ARG_SINCE | MF_ARG_LIMIT | MF_ARG_FOLLOW | MF_ARG_INTERVAL | MF_ARGS_LISTING,
+		.options = MF_ARG_DOC | MF_ARG_SINCE | MF_ARG_LIMIT | MF_ARG_SYNCED | MF_ARG_FOLLOW | MF_ARG_INTERVAL | MF_ARGS_LISTING,
 		.run = mf_cmd_log,
 		.group = "Read",
 		.help = "Print the events of a document, or of all, decoded",

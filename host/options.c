@@ -15,6 +15,8 @@ const struct mf_option mf_options[] = {
 	 .help = "as it was just after LSN N"},
 	{.name = "--digest", .bit = MF_ARG_DIGEST,
 	 .help = "print only the digest of the tree, in lower-case hex (with --json as an object)"},
+	{.name = "--synced", .bit = MF_ARG_SYNCED,
+	 .help = "only what is known to be on the device, and so survives a power loss"},
 	{.name = "--since", .value = "N", .bit = MF_ARG_SINCE, .kind = MF_WORD_NUMBER, .place = FIELD(since),
 	 .help = "only events after LSN N"},
 	{.name = "--limit", .value = "N", .bit = MF_ARG_LIMIT, .kind = MF_WORD_NUMBER, .place = FIELD(limit),

@@ -231,16 +231,34 @@ static enum mf_status writing_of(const struct mf_sqlite *store)
 	return atomic_load(&store->full) ? MF_ERR_STORAGE_FULL : MF_OK;
 }
 
+/* What the writer in another process has done since: the watermark first, so that what it says is among what is found. One that
+ * is just being written does not fit its CRC: what was synced before it stays so. */
+static enum mf_status look_at_writer(struct mf_sqlite *store, struct mf_error *error)
+{
+	struct mf_watermark watermark;
+	enum mf_watermark_state state;
+	int64_t last = 0;
+	enum mf_status status = mf_watermark_read(store->env, store->watermark_path, &watermark, &state, error);
+	if (status != MF_OK)
+		return status;
+	pthread_mutex_lock(&store->read_lock);
+	status = mf_sqlite_newest(store->reader, &last, error);
+	pthread_mutex_unlock(&store->read_lock);
+	if (status != MF_OK)
+		return status;
+	if (state == MF_WATERMARK_GOOD)
+		store->writer_stopped = watermark.sync_failed;
+	int64_t synced = state == MF_WATERMARK_GOOD ? watermark.synced_lsn : atomic_load(&store->synced_lsn);
+	atomic_store(&store->synced_lsn, synced < last ? synced : last);
+	atomic_store(&store->last_lsn, last);
+	return MF_OK;
+}
+
 static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_stats *out, struct mf_error *error)
 {
 	enum mf_status status = store->counted ? MF_OK : count_base(store, error);
-	if (status == MF_OK && store->read_only) {
-		pthread_mutex_lock(&store->read_lock);
-		int64_t last = 0;
-		status = mf_sqlite_newest(store->reader, &last, error);
-		pthread_mutex_unlock(&store->read_lock);
-		atomic_store(&store->last_lsn, last);
-	}
+	if (status == MF_OK && store->read_only)
+		status = look_at_writer(store, error);
 	if (status != MF_OK)
 		return status;
 	struct mf_store_stats stats = {

@@ -50,7 +50,7 @@ typedef bool mf_snapshot_visit(void *user, const struct mf_snapshot_info *info);
 
 struct mf_store_stats {
 	int64_t last_lsn;     /* newest event that is stored */
-	int64_t synced_lsn;   /* newest event known to be on the device */
+	int64_t synced_lsn;   /* newest event known to be on the device; read-only: the writer's watermark, read at each call, never above last_lsn */
 	int64_t epoch;        /* of this opening; of the newest one when read-only */
 	int64_t events, snapshots, documents;
 	int64_t bytes;        /* on disk, log included */

@@ -455,6 +455,25 @@ def an_optional_plugin_that_is_missing_is_told(work):
     assert run(work / "s", [tr(insert("a"))], config=path)[0]["status"] == "ok"
 
 
+def a_reader_asks_for_no_more_than_is_on_the_device(work):
+    data = work / "s"
+    run(data, [tr(update(n=0))], "--mode", "sync")
+    with popen("run", "--data", data, "--mode", "async:60000", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdin.write(encode([tr(update(n=1)), tr(update(n=1), doc="e")]))
+        assert [json.loads(writer.stdout.readline())["lsn"] for _ in range(2)] == [2, 3]
+        assert state(data)["lsn"] == 2 and [e["lsn"] for e in ask("log", data)] == [1, 2, 3]
+        for args in [["--synced"], ["--synced", "--at-lsn", 2]]:
+            assert state(data, "d", *args) == state(data, "d", "--at-lsn", 1), args
+        assert [e["lsn"] for e in ask("log", data, "--synced")] == [1] and ask("log", data, "--synced", "--since", 1) == []
+        missing = mf("state", "--data", data, "--doc", "e", "--synced")
+        assert missing.returncode == 1 and b"MF_ERR_NOT_FOUND" in missing.stderr and missing.stdout == b"", missing
+        writer.stdin.close()
+        assert writer.wait(60) == 0
+    assert state(data, "d", "--synced") == state(data) and state(data)["lsn"] == 2
+    assert [e["lsn"] for e in ask("log", data, "--synced")] == [1, 2, 3]
+    assert [e["lsn"] for e in ask("log", data, "--synced", "--limit", 2)] == [1, 2]
+
+
 def readers_work_beside_a_writer_and_a_second_writer_is_locked_out(work):
     data = work / "s"
     with popen("run", "--data", data, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:

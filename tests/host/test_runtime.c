@@ -769,6 +769,52 @@ static void a_second_writer_is_locked_out_and_a_reader_is_not(void **unused)
 	assert_int_equal(4, look_at("d").n);
 }
 
+static int64_t synced_lsn(struct mf_runtime *reader, int64_t last)
+{
+	struct mf_store_stats stats;
+	struct mf_state *state;
+	OK(mf_store_stats(mf_runtime_store(reader), &stats, NULL));
+	assert_int_equal(last, stats.last_lsn);
+	if (stats.synced_lsn > 0) {
+		OK(mf_runtime_state_at(reader, "d", stats.synced_lsn, &state, NULL, NULL));
+		assert_int_equal(stats.synced_lsn, mf_state_lsn(state));
+		mf_state_unref(state);
+	}
+	return stats.synced_lsn;
+}
+
+static void wait_until_synced(struct mf_runtime *writer, enum mf_commit_kind mode, int n)
+{
+	struct mf_ticket *ticket;
+	struct mf_transaction *transaction = set_n(NULL, n);
+	OK(mf_runtime_submit(writer, "d", transaction, mode, &ticket, NULL));
+	OK(mf_ticket_wait(ticket, MF_LEVEL_SYNCED, MF_WAIT_FOREVER, NULL, NULL));
+	mf_ticket_unref(ticket);
+	mf_transaction_free(transaction);
+}
+
+static void a_reader_learns_how_far_the_writer_has_synced(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	struct mf_runtime *reader;
+	struct mf_runtime_options options = {.config_path = config, .read_only = true};
+	open_runtime("async:60000");
+	OK(mf_runtime_open(&options, &reader, NULL));
+	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	assert_int_equal(0, synced_lsn(reader, 1));
+	wait_until_synced(runtime, MF_COMMIT_SYNC_DURABLE, 2);
+	assert_int_equal(2, synced_lsn(reader, 2));
+	OK(commit_n("d", NULL, 3, &lsn, NULL));
+	assert_int_equal(2, synced_lsn(reader, 3));
+	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL));
+	open_runtime("async:20");
+	assert_int_equal(3, synced_lsn(reader, 3));
+	wait_until_synced(runtime, MF_COMMIT_ASYNC_DURABLE, 4); /* by the window alone */
+	assert_int_equal(4, synced_lsn(reader, 4));
+	OK(mf_runtime_close(reader, MF_WAIT_FOREVER, NULL));
+}
+
 static void compaction_keeps_fewer_snapshots_when_asked(void **unused)
 {
 	(void)unused;
@@ -1082,6 +1128,7 @@ int main(void)
 		TEST(f05_threads_keep_order_in_sync_mode),
 		TEST(f07_close_stores_what_was_submitted),
 		TEST(a_second_writer_is_locked_out_and_a_reader_is_not),
+		TEST(a_reader_learns_how_far_the_writer_has_synced),
 		TEST(compaction_keeps_fewer_snapshots_when_asked),
 		TEST(a_child_after_fork_is_refused),
 		TEST(a_wrong_mode_or_configuration_makes_nothing),

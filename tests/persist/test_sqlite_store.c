@@ -88,9 +88,9 @@ static void the_database_is_marked_as_ours(void **state)
 	close(fd);
 	free(path);
 	assert_memory_equal(head, "SQLite format 3", 16);
-	assert_memory_equal(head + 68, "MFPE", 4);      /* application id */
-	assert_memory_equal(head + 60, "\0\0\0\2", 4);  /* user version */
-	assert_memory_equal(head + 18, "\2\2", 2);      /* write-ahead log */
+	assert_memory_equal(head + 68, "MFPE", 4);     /* application id */
+	assert_memory_equal(head + 60, "\0\0\0\2", 4); /* user version */
+	assert_memory_equal(head + 18, "\2\2", 2);     /* write-ahead log */
 	kit_sql(kit_dir, "INSERT INTO events VALUES (1, 1, 'd', 0, NULL, 'k', '{}', x'', 0, 1, 0, 0, 0); SELECT doc_id, upto_lsn, created_at, state_blob, version FROM snapshots");
 }
 
@@ -363,6 +363,33 @@ static void a_reader_beside_the_writer_sees_what_is_written_and_cannot_write(voi
 	kit_close(writer);
 	assert_int_equal(kit_count(reader, "d", 10), 10);
 	kit_close(reader);
+}
+
+static void a_reader_beside_the_writer_sees_how_far_it_has_synced(void **state)
+{
+	(void)state;
+	struct mf_store *writer = kit_open(kit_dir);
+	struct mf_store *reader = kit_open_reader(kit_dir);
+	struct mf_store_stats stats;
+	struct mf_error error;
+	for (int64_t round = 0; round < 3; round++) { /* the middle one without a watermark that can be read */
+		kit_append_many(writer, "d", round == 0 ? "a" : round == 1 ? "b"
+									   : "c",
+				10);
+		KIT_OK(mf_store_stats(reader, &stats, &error), &error);
+		assert_int_equal(stats.last_lsn, 10 * (round + 1));
+		assert_int_equal(stats.synced_lsn, 10 * round);
+		KIT_OK(mf_store_sync(writer, NULL, &error), &error);
+		KIT_OK(mf_store_stats(reader, &stats, &error), &error);
+		assert_int_equal(stats.synced_lsn, 10 * (round + 1));
+		if (round == 1) {
+			kit_poke(kit_dir, "watermark", 9, "x", 1);
+			KIT_OK(mf_store_stats(reader, &stats, &error), &error);
+			assert_int_equal(stats.synced_lsn, 20); /* what it knew */
+		}
+	}
+	kit_close(reader);
+	kit_close(writer);
 }
 
 static void append_30_and_die(void)
@@ -954,6 +981,7 @@ int main(void)
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
 		T(p7_a_second_writer_is_locked_out),
 		T(a_reader_beside_the_writer_sees_what_is_written_and_cannot_write),
+		T(a_reader_beside_the_writer_sees_how_far_it_has_synced),
 		T(a_reader_works_when_the_writer_was_killed_and_left_its_log),
 		T(a_deleted_or_emptied_database_is_a_loss_and_nothing_is_made_anew),
 		T(a_log_without_a_database_is_a_loss),
