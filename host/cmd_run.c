@@ -56,7 +56,9 @@ static void do_line(struct mf_runtime *runtime, const char *line, size_t len, st
 	memcpy(ack->doc, request.doc, strlen(request.doc) + 1);
 	if (ack->status != MF_OK)
 		return;
-	if (request.transaction)
+	if (atomic_load(&acks.stopped)) /* while waiting for room */
+		ack->status = stopped(ack);
+	else if (request.transaction)
 		submit(runtime, &request, ack);
 	else
 		maintain(runtime, &request, ack);
@@ -100,9 +102,7 @@ static enum mf_exit read_lines(struct mf_runtime *runtime, struct mf_lines *line
 			continue;
 		struct mf_ack *ack = mf_acks_next(&acks, result == MF_LINES_LINE ? len : 0);
 		ack->line = lines->number;
-		if (atomic_load(&acks.stopped)) /* while waiting for room */
-			ack->status = stopped(ack);
-		else if (result == MF_LINES_TOO_LONG)
+		if (result == MF_LINES_TOO_LONG)
 			too_long(ack);
 		else
 			do_line(runtime, line, len, ack);

@@ -276,6 +276,25 @@ def a_file_that_may_not_grow_is_an_error_and_not_the_end(work):
     assert state(work / "s") == state(work / "calm")
 
 
+def what_could_not_be_stored_any_more_names_its_document(work):
+    # The first line takes long to fail; meanwhile more lines are read than can be under way, so one waits for room when the run stops.
+    lines = [tr(update(n=random.Random(2).randbytes(6000000).hex())), *(tr(update(n=n)) for n in range(3000))]
+    command = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", MF, "run", "--data", work / "s", "--mode", "sync", "--config", CONFIG]
+    result = subprocess.run(command, input=encode(lines), capture_output=True, timeout=120, check=False)
+    answers = objects(result)
+    assert result.returncode == 3 and answers[-1]["code"] == "MF_ERR_STORAGE_FULL", result.stderr
+    assert all(a["doc"] == "d" for a in answers), [a for a in answers if "doc" not in a]
+
+
+def a_plugin_that_cannot_write_its_file_is_no_storage_error(work):
+    path = config_with(work)
+    config = json.loads(path.read_text())
+    config["plugins"].append({"name": "audit_log", "config": {"path": str(work / "absent" / "audit.log")}})
+    path.write_text(json.dumps(config))
+    result = mf("run", "--data", work / "s", config=path)
+    assert result.returncode == 2 and result.stderr.startswith(b"mf: MF_ERR_PLUGIN: plugin audit_log: start: "), result
+
+
 def input_comes_from_a_file_too(work):
     (work / "in").write_bytes(encode([tr(insert("a"))]))
     assert objects(mf("run", "--data", work / "s", "--input", work / "in"))[0]["lsn"] == 1
@@ -776,7 +795,7 @@ def a_missing_store_is_told_and_not_made(work):
     for args in [("state", "--doc", "d"), ("recover",), ("log", "--doc", "d"), ("docs",), ("snapshots",), ("verify",), ("verify", "--accept-loss"),
                  ("compact",), ("compact", "--doc", "d")]:
         result = mf(*args, "--data", work / "none")
-        assert result.returncode == 1 and result.stdout == b"" and result.stderr.startswith(b"mf: MF_ERR_NOT_FOUND: ") and b"there is no store in" in result.stderr, result
+        assert result.returncode == 1 and result.stdout == b"" and result.stderr.startswith(b"mf: MF_ERR_NOT_FOUND: there is no store in"), result
         (work / "empty").mkdir(exist_ok=True)
         assert mf(*args, "--data", work / "empty").returncode == 1
     result = mf("docs", cwd=work)
