@@ -132,13 +132,45 @@ enum mf_status mf_entry_init(struct mf_entry *entry, struct mf_error *error)
 	return foreign(entry, "init", status, &given, error);
 }
 
+/* What says that the store cannot be used, and not what is wrong with the plugin. */
+static bool is_about_the_store(enum mf_status status)
+{
+	return status == MF_ERR_NOT_FOUND || status == MF_ERR_LOCKED || status == MF_ERR_BUSY || status == MF_ERR_STORAGE_FULL || status == MF_ERR_IO ||
+	       status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_OUTCOME;
+}
+
+/* The committer's sentence about its store is for a person, who need not know which plugin has it. */
+static enum mf_status committer_failed(const struct mf_entry *entry, enum mf_status status, struct mf_error *given, struct mf_error *error)
+{
+	given->message[sizeof(given->message) - 1] = '\0';
+	if (!is_about_the_store(status) || !given->message[0])
+		return foreign(entry, "start", status, given, error);
+	given->status = status;
+	if (error)
+		*error = *given;
+	return status;
+}
+
+/* A storage error is one of the store. Any other plugin that cannot write is a plugin that failed. */
+static enum mf_status other_failed(const struct mf_entry *entry, enum mf_status status, struct mf_error *given, struct mf_error *error)
+{
+	bool storage = status == MF_ERR_STORAGE_FULL || status == MF_ERR_IO || status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_OUTCOME;
+	status = foreign(entry, "start", status, given, error);
+	if (!storage)
+		return status;
+	if (error)
+		error->status = MF_ERR_PLUGIN;
+	return MF_ERR_PLUGIN;
+}
+
 enum mf_status mf_entry_start(struct mf_entry *entry, struct mf_error *error)
 {
+	bool is_committer = entry->registrar.host->committer_owner == &entry->registrar;
 	struct mf_error given = {0};
 	enum mf_status status = entry->plugin.start ? called(entry, "start", entry->plugin.start(entry->instance, &given)) : MF_OK;
 	if (status == MF_OK)
 		entry->state = MF_ENTRY_STARTED;
-	return foreign(entry, "start", status, &given, error);
+	return is_committer ? committer_failed(entry, status, &given, error) : other_failed(entry, status, &given, error);
 }
 
 enum mf_status mf_entry_stop(struct mf_entry *entry, struct mf_error *error)

@@ -674,6 +674,31 @@ static void a_committer_that_fails_to_start_stops_the_start_even_if_it_is_option
 	assert_string_equal(calls, "a:start a:destroy b:destroy ");
 }
 
+static void assert_start_fails(struct host *host, const char *plugins, enum mf_status status, const char *message)
+{
+	must_load(host, plugins);
+	assert_int_equal(mf_plugin_set_start(host->set, &host->error), status);
+	assert_string_equal(host->error.message, message);
+	assert_int_equal(host->error.status, status);
+	host_deinit(host);
+	host_init(host);
+}
+
+static void what_the_committer_says_of_its_store_is_told_as_it_is(void **state)
+{
+	struct host *host = *state;
+	assert_start_fails(host, "{'name': 'a', 'config': {'start': 9, 'message': 'it is locked', 'committer': true}}", MF_ERR_LOCKED, "it is locked");
+	assert_start_fails(host, "{'name': 'a', 'config': {'start': 10, 'message': 'no device', 'committer': true}}", MF_ERR_IO, "no device");
+	assert_start_fails(host, "{'name': 'a', 'config': {'start': 1, 'message': 'bad', 'committer': true}}", MF_ERR_INVALID, "plugin a: start: bad");
+	assert_start_fails(host, "{'name': 'a', 'config': {'start': 9, 'committer': true}}", MF_ERR_LOCKED, "plugin a: start failed with MF_ERR_LOCKED and gave no reason");
+}
+
+static void a_storage_error_of_another_plugin_is_a_failure_of_that_plugin(void **state)
+{
+	struct host *host = *state;
+	assert_start_fails(host, "{'name': 'a', 'config': {'committer': true}}, {'name': 'b', 'config': {'start': 10, 'message': 'no file'}}", MF_ERR_PLUGIN, "plugin b: start: no file");
+}
+
 static void a_bus_that_has_a_committer_already_stops_the_start(void **state)
 {
 	struct host *host = *state;
@@ -882,6 +907,8 @@ int main(void)
 		T(a_failing_start_stops_what_was_started_in_reverse_and_destroys_all),
 		T(an_optional_plugin_that_fails_to_start_is_skipped_with_what_requires_it),
 		T(a_committer_that_fails_to_start_stops_the_start_even_if_it_is_optional),
+		T(what_the_committer_says_of_its_store_is_told_as_it_is),
+		T(a_storage_error_of_another_plugin_is_a_failure_of_that_plugin),
 		T(a_bus_that_has_a_committer_already_stops_the_start),
 		T(stopping_goes_on_after_an_error_and_returns_the_first),
 		T(freeing_a_running_set_stops_it_first),
