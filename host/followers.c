@@ -16,12 +16,13 @@ enum mf_status mf_runtime_follow(struct mf_runtime *runtime, const struct mf_fol
 
 enum mf_status mf_runtime_unfollow(struct mf_runtime *runtime, uint64_t id, int64_t timeout_ms, struct mf_error *error)
 {
-	return mf_bus_unsubscribe_within(runtime->bus, id, timeout_ms, error);
+	enum mf_status status = mf_runtime_check_process(runtime, error); /* handlers may leave while it is closed */
+	return status == MF_OK ? mf_bus_unsubscribe_within(runtime->bus, id, timeout_ms, error) : status;
 }
 
 int mf_runtime_get_fd(struct mf_runtime *runtime)
 {
-	return mf_bus_fd(runtime->bus);
+	return mf_runtime_check_process(runtime, NULL) == MF_OK ? mf_bus_fd(runtime->bus) : -1;
 }
 
 enum mf_status mf_runtime_dispatch(struct mf_runtime *runtime, size_t max_events, struct mf_error *error)

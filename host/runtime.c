@@ -217,10 +217,16 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 }
 
 /* ---- checks and the bus ---- */
+enum mf_status mf_runtime_check_process(const struct mf_runtime *runtime, struct mf_error *error)
+{
+	return mf_forked_since(runtime->generation) ? mf_error_set(error, MF_ERR_STATE, "the runtime belongs to the process that opened it; a child must open its own") : MF_OK;
+}
+
 enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struct mf_error *error)
 {
-	if (mf_forked_since(runtime->generation))
-		return mf_error_set(error, MF_ERR_STATE, "the runtime belongs to the process that opened it; a child must open its own");
+	enum mf_status status = mf_runtime_check_process(runtime, error);
+	if (status != MF_OK)
+		return status;
 	if (atomic_load(&runtime->closed))
 		return mf_error_set(error, MF_ERR_STATE, "the runtime is closed");
 	if (!to_write)

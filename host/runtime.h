@@ -28,7 +28,9 @@ struct mf_runtime {
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 
-/* Open, and not in a child after fork; to write: also not read-only, and not from inside a callback. */
+/* Not in a child after fork. */
+enum mf_status mf_runtime_check_process(const struct mf_runtime *runtime, struct mf_error *error);
+/* This, and open; to write: also not read-only, and not from inside a callback. */
 enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struct mf_error *error);
 /* doc_id NULL is the default one. Loaded and announced; the caller is a user of it. */
 enum mf_status mf_runtime_get_document(struct mf_runtime *runtime, const char *doc_id, struct mf_document **out, struct mf_error *error);

@@ -76,7 +76,7 @@ MF_API void mf_follow_options_init(struct mf_follow_options *options); /* the va
 /* Begins at once, or when the bus gets its committer. MF_ERR_INVALID: the options. MF_ERR_STATE: the committer gives no
  * events to followers, or the name is taken. Ends with mf_bus_unsubscribe, which waits for the call under way and saves
  * the checkpoint; from inside the handler it ends after it. Do not end one from inside a synchronous handler: its own may be
- * waiting for the very commit that is being told. */
+ * waiting for the very commit that is being told. If it must be, then with mf_bus_unsubscribe_within. */
 MF_API MF_MUST_CHECK enum mf_status mf_bus_follow(struct mf_bus *bus, const struct mf_follow_options *options, mf_event_handler *handler, void *user, uint64_t *out_id, struct mf_error *error);
 /* mf_bus_unsubscribe that waits no longer than timeout_ms. MF_ERR_TIMEOUT: the handler is still in its call, and may use
  * user; it gets no further one. Try again to learn that it has ended. */

@@ -97,7 +97,7 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_health(struct mf_runtime *runtime
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_follow(struct mf_runtime *runtime, const struct mf_follow_options *options, mf_event_handler *handler, void *user, uint64_t *out_id, struct mf_error *error);
 /* Waits for the call under way, no longer than timeout_ms (MF_ERR_TIMEOUT), and saves its checkpoint; MF_ERR_NOT_FOUND. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_unfollow(struct mf_runtime *runtime, uint64_t id, int64_t timeout_ms, struct mf_error *error);
-/* For followers on the application's loop: as mf_bus_fd and mf_bus_dispatch. */
+/* For followers on the application's loop: as mf_bus_fd and mf_bus_dispatch. -1 also in a child after fork. */
 MF_API int mf_runtime_get_fd(struct mf_runtime *runtime);
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_dispatch(struct mf_runtime *runtime, size_t max_events, struct mf_error *error);
 

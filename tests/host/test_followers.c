@@ -574,6 +574,116 @@ static void a_handler_may_not_close_the_runtime(void **unused)
 	assert_int_equal(atomic_load(&seen.count), 1);
 }
 
+/* ---- a child of fork ---- */
+static void sum_of_files(char *out, size_t size)
+{
+	char command[200];
+	snprintf(command, sizeof(command), "cd '%s' && cksum store.db store.db-wal", data);
+	FILE *pipe = popen(command, "r");
+	assert_non_null(pipe);
+	size_t len = fread(out, 1, size - 1, pipe);
+	out[len] = '\0';
+	assert_int_equal(pclose(pipe), 0);
+}
+
+static const char *first_open_door_to_write(struct mf_transaction *transaction)
+{
+	int64_t lsn;
+	struct mf_ticket *ticket;
+	struct mf_batch_item item = {"d", transaction};
+	if (mf_runtime_commit(runtime, "d", transaction, &lsn, &error) != MF_ERR_STATE)
+		return "commit";
+	if (mf_runtime_submit(runtime, "d", transaction, MF_COMMIT_MEMORY_ONLY, &ticket, &error) != MF_ERR_STATE)
+		return "submit";
+	if (mf_runtime_submit_batch(runtime, &item, 1, MF_COMMIT_MEMORY_ONLY, &ticket, &error) != MF_ERR_STATE)
+		return "submit_batch";
+	if (mf_runtime_undo(runtime, "d", 1, NULL, NULL, &lsn, &error) != MF_ERR_STATE)
+		return "undo";
+	if (mf_runtime_redo(runtime, "d", 1, NULL, NULL, &lsn, &error) != MF_ERR_STATE)
+		return "redo";
+	if (mf_runtime_submit_undo(runtime, "d", MF_ACTION_UNDO, transaction, MF_COMMIT_MEMORY_ONLY, &ticket, &error) != MF_ERR_STATE)
+		return "submit_undo";
+	if (mf_runtime_snapshot(runtime, "d", &lsn, &error) != MF_ERR_STATE)
+		return "snapshot";
+	if (mf_runtime_compact(runtime, "d", &lsn, &error) != MF_ERR_STATE)
+		return "compact";
+	if (mf_runtime_compact_keep(runtime, "d", 1, &lsn, &error) != MF_ERR_STATE)
+		return "compact_keep";
+	return mf_runtime_vacuum(runtime, &error) != MF_ERR_STATE ? "vacuum" : NULL;
+}
+
+static const char *first_open_door_to_read(uint64_t id)
+{
+	struct mf_state *state;
+	struct mf_follow_options options;
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	struct mf_health_report report = {.size = sizeof(report)};
+	mf_follow_options_init(&options);
+	options.name = "g";
+	if (mf_runtime_state(runtime, "d", &state, &error) != MF_ERR_STATE)
+		return "state";
+	if (mf_runtime_state_at(runtime, "d", 1, &state, NULL, &error) != MF_ERR_STATE)
+		return "state_at";
+	if (mf_runtime_metrics(runtime, &metrics, &error) != MF_ERR_STATE)
+		return "metrics";
+	if (mf_runtime_health(runtime, NULL, NULL, NULL, &report, &error) != MF_ERR_STATE)
+		return "health";
+	if (mf_runtime_follow(runtime, &options, handle, NULL, &id, &error) != MF_ERR_STATE)
+		return "follow";
+	if (mf_runtime_unfollow(runtime, id, MF_WAIT_FOREVER, &error) != MF_ERR_STATE)
+		return "unfollow";
+	if (mf_runtime_get_fd(runtime) != -1)
+		return "get_fd";
+	if (mf_runtime_dispatch(runtime, 0, &error) != MF_ERR_STATE)
+		return "dispatch";
+	return mf_runtime_close(runtime, MF_WAIT_FOREVER, &error) != MF_ERR_STATE ? "close" : NULL;
+}
+
+/* In a child: the name of what did not answer MF_ERR_STATE on standard error, and 1. */
+static int try_every_door(uint64_t id, struct mf_transaction *transaction)
+{
+	const char *open = first_open_door_to_write(transaction);
+	if (!open)
+		open = first_open_door_to_read(id);
+	if (open)
+		fprintf(stderr, "%s answered: %s\n", open, error.message);
+	return open ? 1 : 0;
+}
+
+/* Its follower is in a call: there is no thread in the child that could end it. */
+static void a_child_of_fork_is_refused_at_every_door_and_leaves_the_files_alone(void **unused)
+{
+	(void)unused;
+	struct seen seen = {.hold = true};
+	struct mf_transaction *transaction;
+	char before[200], after[200];
+	open_runtime("sync");
+	uint64_t id = follow(&seen, "f", MF_FOLLOW_ON_THREAD, false);
+	commit_many("d", 1);
+	while (!atomic_load(&seen.entered))
+		sched_yield();
+	OK(mf_transaction_new(&transaction));
+	OK(mf_transaction_add_json(transaction, mf_runtime_steps(runtime), "update_attrs", "{\"id\":\"root\",\"set\":{\"n\":2}}", &error));
+	sum_of_files(before, sizeof(before));
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		alarm(60); /* who waits for a thread that is not there waits for ever */
+		_exit(try_every_door(id, transaction));
+	}
+	int outcome;
+	assert_int_equal(waitpid(child, &outcome, 0), child);
+	assert_int_equal(outcome, 0);
+	sum_of_files(after, sizeof(after));
+	assert_string_equal(after, before);
+	mf_transaction_free(transaction);
+	atomic_store(&seen.hold, false);
+	commit_many("d", 1);
+	await();
+	assert_int_equal(atomic_load(&seen.count), 2);
+	OK(mf_runtime_unfollow(runtime, id, MF_WAIT_FOREVER, &error));
+}
+
 /* ---- an event as JSON ---- */
 static void an_event_without_its_steps_keeps_its_bytes(void **unused)
 {
@@ -611,6 +721,7 @@ int main(void)
 		T(p2_after_kill_9_it_goes_on_from_a_checkpoint_that_is_not_ahead_of_what_it_did),
 		T(a_reader_cannot_follow),
 		T(a_handler_may_not_close_the_runtime),
+		T(a_child_of_fork_is_refused_at_every_door_and_leaves_the_files_alone),
 		cmocka_unit_test(an_event_without_its_steps_keeps_its_bytes),
 	};
 	return cmocka_run_group_tests_name("followers", tests, NULL, NULL);
