@@ -17,6 +17,8 @@ static const struct mf_column columns[] = {
 	{"events_replayed", "REPLAYED", MF_COLUMN_INT, NULL},
 	{"digest", "DIGEST", MF_COLUMN_TEXT, NULL},
 	{"ms", "MS", MF_COLUMN_DECIMAL, NULL},
+	{"damaged_snapshots", NULL, MF_COLUMN_INT, NULL}, /* people are warned */
+	{"stale_snapshots", NULL, MF_COLUMN_INT, NULL},
 	{0},
 };
 
@@ -36,6 +38,8 @@ static enum mf_status print_report(const char *doc_id, const struct mf_state *st
 					 {.number = report->events_replayed},
 					 {.text = hex},
 					 {.text = ms},
+					 {.number = report->damaged_snapshots},
+					 {.number = report->stale_snapshots},
 				 });
 	return MF_OK;
 }

@@ -380,7 +380,7 @@ def recover_tells_of_every_document(work):
     reports = ask("recover", data)
     assert [r["doc"] for r in reports] == ["a", "b", "é \"x\""]
     for report in reports:
-        assert list(report) == ["doc", "lsn", "snapshot_lsn", "events_replayed", "digest", "ms"]
+        assert list(report) == ["doc", "lsn", "snapshot_lsn", "events_replayed", "digest", "ms", "damaged_snapshots", "stale_snapshots"]
         assert report["digest"] == digest(data, report["doc"]) and report["ms"] >= 0
     assert (reports[0]["lsn"], reports[0]["snapshot_lsn"], reports[0]["events_replayed"]) == (14, 14, 0)
     assert (reports[1]["lsn"], reports[1]["snapshot_lsn"], reports[1]["events_replayed"]) == (13, 0, 5)

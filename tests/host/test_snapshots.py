@@ -40,6 +40,7 @@ def _recovers(data, expected, snapshot_lsn, passed_over):
     [answer] = objects(result)
     assert (answer["lsn"], answer["snapshot_lsn"], answer["digest"]) == (33, snapshot_lsn, expected), answer
     assert answer["events_replayed"] == 33 - snapshot_lsn
+    assert (answer["damaged_snapshots"], answer["stale_snapshots"]) == (passed_over, 0), answer
     assert (f"{passed_over} snapshot(s)".encode() in result.stderr) == (passed_over > 0), result.stderr
 
 
