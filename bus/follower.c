@@ -109,6 +109,19 @@ int64_t mf_follow_needs_above(const struct mf_follow *follow)
 	return follow->options.keep_checkpoint ? follow->checkpoint_lsn : follow->settled_lsn;
 }
 
+/* Before it has begun: all that it may have to be given. */
+static int64_t lag_of(const struct mf_follow *follow)
+{
+	const struct mf_follow_options *options = &follow->options;
+	int64_t from = 0;
+	if (follow->begun)
+		from = follow->lsn;
+	else if (!options->keep_checkpoint && !options->place) /* else it may lie anywhere */
+		from = options->from == MF_FOLLOW_FROM_NOW ? follow->newest : options->from == MF_FOLLOW_FROM_PLACE ? options->start_lsn
+														    : 0;
+	return from < follow->feed->published ? follow->feed->published - from : 0;
+}
+
 void mf_follow_info(const struct mf_follow *follow, struct mf_subscriber_info *out, char last_error[MF_ERROR_MESSAGE_SIZE])
 {
 	memcpy(last_error, follow->last_error, MF_ERROR_MESSAGE_SIZE);
@@ -120,7 +133,7 @@ void mf_follow_info(const struct mf_follow *follow, struct mf_subscriber_info *o
 		.failures = follow->failures,
 		.last_lsn = follow->lsn,
 		.state = follow->state,
-		.lag = follow->begun ? follow->feed->published - follow->lsn : 0,
+		.lag = lag_of(follow),
 		.checkpoint_lsn = follow->checkpoint_lsn,
 		.last_error = last_error,
 		.on_loop = follow->options.on == MF_FOLLOW_ON_LOOP,

@@ -78,7 +78,7 @@ struct mf_subscriber_info {
 	int64_t last_lsn;             /* of the last event delivered; follow.h: up to which the follower has come */
 	/* Followers of follow.h: */
 	enum mf_follower_state state;
-	int64_t lag;            /* events that it has not seen yet, of all topics */
+	int64_t lag;            /* events that it has not seen yet, of all topics; before it has begun, and may have a checkpoint: all of them */
 	int64_t checkpoint_lsn; /* of the last checkpoint saved in this process, or begun from; -1: keeps none, or has not begun */
 	const char *last_error; /* borrowed for the call; "" */
 	bool on_loop;

@@ -565,6 +565,35 @@ static void a_follower_may_keep_its_place_itself(void **state)
 	seen_deinit(&seen);
 }
 
+static int64_t lag_not_begun(enum mf_follow_from from, bool keep_checkpoint, bool own_place)
+{
+	struct seen seen;
+	struct mf_follow_options options = named("not begun");
+	seen_init(&seen);
+	options.on = MF_FOLLOW_ON_LOOP; /* which is not run */
+	options.from = from;
+	options.start_lsn = from == MF_FOLLOW_FROM_PLACE ? 4 : 0;
+	options.keep_checkpoint = keep_checkpoint;
+	options.place = own_place ? place : NULL;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	int64_t lag = info_of(seen.id, NULL).lag;
+	unfollow(&seen);
+	seen_deinit(&seen);
+	return lag;
+}
+
+static void one_that_has_not_begun_is_behind_by_all_that_it_may_be_given(void **state)
+{
+	(void)state;
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	assert_int_equal(lag_not_begun(MF_FOLLOW_FROM_FIRST, false, false), 11);
+	assert_int_equal(lag_not_begun(MF_FOLLOW_FROM_NOW, false, false), 1);
+	assert_int_equal(lag_not_begun(MF_FOLLOW_FROM_PLACE, false, false), 13 - 4);
+	assert_int_equal(lag_not_begun(MF_FOLLOW_FROM_NOW, true, false), 14);
+	assert_int_equal(lag_not_begun(MF_FOLLOW_FROM_FIRST, false, true), 15);
+}
+
 static int64_t gathered, written; /* of the handler below */
 
 static enum mf_status gather(void *user, const struct mf_publication *publication, struct mf_error *error)
@@ -985,6 +1014,7 @@ int main(void)
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
 		T(a_follower_may_keep_its_place_itself),
+		T(one_that_has_not_begun_is_behind_by_all_that_it_may_be_given),
 		T(p2_what_a_handler_has_gathered_only_is_not_counted),
 		T(a_publication_without_its_event_is_read_from_the_store),
 		T(places_that_cannot_be_are_refused_or_set_back),

@@ -1032,6 +1032,7 @@ static void the_health_tells_of_room_and_of_a_follower_that_stopped(void **unuse
 	options.give_up_after = 1;
 	OK(mf_bus_follow(mf_runtime_bus(runtime), &options, fail_at_the_second, NULL, &id, NULL));
 	OK(commit_n("d", NULL, 1, &lsn, NULL));
+	assert_int_equal(1, metrics_now().follower_lag_lsns); /* it has not begun */
 	OK(mf_bus_dispatch(mf_runtime_bus(runtime), 0, NULL));
 	assert_int_equal(MF_HEALTHY, health_now(1).level);
 	assert_int_equal(1, metrics_now().followers);
