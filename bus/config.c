@@ -129,6 +129,14 @@ static enum mf_status read_string(const struct mf_value *value, const struct mf_
 	return MF_OK;
 }
 
+/* Without "./" before it; "." becomes nothing. */
+static const char *without_dots(const char *path)
+{
+	while (path[0] == '.' && (path[1] == '/' || path[1] == '\0'))
+		path += 1 + strspn(path + 1, "/");
+	return path;
+}
+
 /* Takes path: joined to dir if it is relative. */
 static enum mf_status join_take(const char *dir, char *path, char **out, struct mf_error *error)
 {
@@ -136,10 +144,11 @@ static enum mf_status join_take(const char *dir, char *path, char **out, struct 
 		*out = path;
 		return MF_OK;
 	}
-	size_t size = strlen(dir) + strlen(path) + 2;
+	const char *rest = without_dots(path), *slash = rest[0] && strcmp(dir, "/") != 0 ? "/" : "";
+	size_t size = strlen(dir) + strlen(rest) + 2;
 	char *joined = mf_malloc(size);
 	if (joined) {
-		snprintf(joined, size, "%s/%s", dir, path);
+		snprintf(joined, size, "%s%s%s", dir, slash, rest);
 		*out = joined;
 	}
 	mf_free(path);

@@ -2,14 +2,14 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool others_can_write(const struct stat *stat)
+/* Who can write besides the owner; NULL: nobody. */
+static const char *other_writers(const struct stat *stat)
 {
-	return stat->st_mode & (S_IWGRP | S_IWOTH);
+	return stat->st_mode & S_IWOTH ? "everybody" : stat->st_mode & S_IWGRP ? "its group" : NULL;
 }
 
 static enum mf_status check_dir_of(const char *path, struct mf_error *error)
@@ -23,17 +23,19 @@ static enum mf_status check_dir_of(const char *path, struct mf_error *error)
 	struct stat info;
 	if (stat(dir, &info) != 0)
 		return mf_error_set(error, MF_ERR_PLUGIN, "cannot look at the directory %s: %s", dir, strerror(errno));
-	if (others_can_write(&info) && !(info.st_mode & S_ISVTX))
-		return mf_error_set(error, MF_ERR_PLUGIN, "others can write to its directory (mode %04o; chmod go-w it, or set \"path_policy\": \"off\"): %s",
-				    (unsigned)(info.st_mode & 07777), dir);
+	const char *who = other_writers(&info);
+	if (who && !(info.st_mode & S_ISVTX))
+		return mf_error_set(error, MF_ERR_PLUGIN, "%s can write to the file's directory (mode %04o; chmod go-w it, or set \"path_policy\": \"off\"): %s",
+				    who, (unsigned)(info.st_mode & 07777), dir);
 	return MF_OK;
 }
 
 enum mf_status mf_path_policy_check(const char *path, const struct stat *info, struct mf_error *error)
 {
-	if (others_can_write(info))
-		return mf_error_set(error, MF_ERR_PLUGIN, "others can write to the file (mode %04o; chmod go-w it, or set \"path_policy\": \"off\"): %s",
-				    (unsigned)(info->st_mode & 07777), path);
+	const char *who = other_writers(info);
+	if (who)
+		return mf_error_set(error, MF_ERR_PLUGIN, "%s can write to the file (mode %04o; chmod go-w it, or set \"path_policy\": \"off\"): %s",
+				    who, (unsigned)(info->st_mode & 07777), path);
 	char target[PATH_MAX];
 	if (!realpath(path, target))
 		return mf_error_set(error, MF_ERR_PLUGIN, "cannot resolve %s: %s", path, strerror(errno));

@@ -87,7 +87,7 @@ enum mf_status mf_plugin_file_check(const char *path, bool strict_paths, struct 
 	/* O_NONBLOCK: a FIFO by this name must not make us wait. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return mf_error_set(error, MF_ERR_PLUGIN, "cannot open the file (%s): %s", strerror(errno), path);
+		return mf_error_set(error, errno == ENOENT || errno == ENOTDIR ? MF_ERR_NOT_FOUND : MF_ERR_PLUGIN, "cannot open the file (%s): %s", strerror(errno), path);
 	struct stat info;
 	enum mf_status status = check_open_file(fd, path, strict_paths, &info, error);
 	close(fd);

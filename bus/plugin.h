@@ -30,7 +30,7 @@ struct mf_plugin_file {
  * is none (a build tree, a program that holds the library) the folder that the build was configured for. */
 const char *mf_plugin_installed_dir(char buffer[PATH_MAX]);
 
-/* Errors are MF_ERR_PLUGIN (MF_ERR_NO_MEMORY): a sentence with rule and file; the caller puts the plugin's name before it. */
+/* Errors are MF_ERR_NOT_FOUND and MF_ERR_PLUGIN (MF_ERR_NO_MEMORY): a sentence with rule and file; the caller puts the plugin's name before it. */
 enum mf_status mf_plugin_file_check(const char *path, bool strict_paths, struct mf_plugin_file *out, struct mf_error *error);
 void mf_plugin_file_deinit(struct mf_plugin_file *file);
 

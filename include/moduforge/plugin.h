@@ -105,9 +105,9 @@ MF_PLUGIN_EXPORT const struct mf_plugin *moduforge_plugin(void);
 /* The step types and state fields of one plugin file, DIR/NAME.so, into a registry that is not frozen yet. The file is checked as the
  * loader checks it (strict path policy); then create, with the default of every option, and init run. start and
  * requires_plugins are not looked at. The instance stays for the life of the process; the registry may be freed.
- * MF_ERR_PLUGIN: a check failed. MF_ERR_STATE: it registers a guard, a follower or a committer. MF_ERR_INVALID: a step
- * type or field is taken, the registry is frozen, or an option has no default. Or what create or init says. After a failure the
- * registry is as before. Thread: the one that fills the registry. */
+ * MF_ERR_NOT_FOUND: there is no such file. MF_ERR_PLUGIN: a check failed. MF_ERR_STATE: it registers a guard, a follower or a
+ * committer. MF_ERR_INVALID: a step type or field is taken, the registry is frozen, or an option has no default. Or what create or
+ * init says. After a failure the registry is as before. Thread: the one that fills the registry. */
 MF_API MF_MUST_CHECK enum mf_status mf_step_registry_load(struct mf_step_registry *registry, const char *path, struct mf_error *error);
 
 #ifdef __cplusplus

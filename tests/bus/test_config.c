@@ -80,12 +80,14 @@ static void a_file_in_the_current_directory_needs_no_slash(void **state)
 	struct mf_error error;
 	char before[4096];
 	assert_non_null(getcwd(before, sizeof(before)));
-	scratch_write(scratch, "plugins.json", "{\"plugin_dirs\": [\"p\"], \"plugins\": []}");
+	scratch_write(scratch, "plugins.json", "{\"plugin_dirs\": [\"p\", \".\", \"././/q/.r\", \"./\", \"../s\"], \"plugins\": []}");
 	assert_int_equal(chdir(scratch->dir), 0);
 	enum mf_status status = mf_plugins_file_read("plugins.json", &file, &error);
 	assert_int_equal(chdir(before), 0);
 	assert_int_equal(status, MF_OK);
-	assert_string_equal(file.plugin_dirs[0], "./p");
+	static const char *const joined[] = {"./p", ".", "./q/.r", ".", "./../s"};
+	for (size_t i = 0; i < 5; i++)
+		assert_string_equal(file.plugin_dirs[i], joined[i]);
 	mf_plugins_file_deinit(&file);
 }
 
@@ -216,9 +218,10 @@ static void the_strict_policy_refuses_a_file_that_others_may_write(void **state)
 	const char *path = scratch_write(scratch, "plugins.json", "{\"plugins\": []}");
 	assert_int_equal(chmod(path, 0646), 0);
 	assert_int_equal(mf_plugins_file_read(path, &file, &error), MF_ERR_PLUGIN);
-	assert_non_null(strstr(error.message, "others can write to the file (mode 0646"));
+	assert_non_null(strstr(error.message, "everybody can write to the file (mode 0646"));
 	assert_int_equal(chmod(path, 0664), 0);
 	assert_int_equal(mf_plugins_file_read(path, &file, &error), MF_ERR_PLUGIN);
+	assert_non_null(strstr(error.message, "its group can write to the file (mode 0664"));
 	path = scratch_write(scratch, "plugins.json", "{\"plugins\": [], \"path_policy\": \"off\"}");
 	assert_int_equal(chmod(path, 0666), 0);
 	assert_int_equal(mf_plugins_file_read(path, &file, &error), MF_OK);
@@ -233,7 +236,7 @@ static void the_strict_policy_refuses_a_file_in_a_directory_that_others_may_writ
 	scratch_mkdir(scratch, "open", 0777);
 	scratch_write(scratch, "open/plugins.json", "{\"plugins\": []}");
 	assert_int_equal(mf_plugins_file_read(scratch_path(scratch, "open/plugins.json"), &file, &error), MF_ERR_PLUGIN);
-	assert_non_null(strstr(error.message, "others can write to its directory (mode 0777"));
+	assert_non_null(strstr(error.message, "everybody can write to the file's directory (mode 0777"));
 	assert_int_equal(chmod(scratch_path(scratch, "open"), 01777), 0);
 	assert_int_equal(mf_plugins_file_read(scratch_path(scratch, "open/plugins.json"), &file, &error), MF_OK);
 	mf_plugins_file_deinit(&file);

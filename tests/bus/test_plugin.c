@@ -167,21 +167,31 @@ static void a_search_path_of_many_or_too_long_directories_is_survived(void **sta
 }
 
 /* ---- the file ---- */
-static void refused_file(const char *path, const char *rule)
+static void file_fails(const char *path, enum mf_status status, const char *rule)
 {
 	struct mf_plugin_file file;
 	struct mf_error error = {0};
 	size_t files = open_file_count();
-	assert_int_equal(mf_plugin_file_check(path, true, &file, &error), MF_ERR_PLUGIN);
+	assert_int_equal(mf_plugin_file_check(path, true, &file, &error), status);
 	says(&error, rule);
 	says(&error, path);
 	assert_int_equal(open_file_count(), files);
 }
 
+static void refused_file(const char *path, const char *rule)
+{
+	file_fails(path, MF_ERR_PLUGIN, rule);
+}
+
+static void missing_file(const char *path, const char *rule)
+{
+	file_fails(path, MF_ERR_NOT_FOUND, rule);
+}
+
 static void what_is_not_a_regular_file_is_refused_without_waiting(void **state)
 {
 	struct scratch *scratch = *state;
-	refused_file(scratch_path(scratch, "none.so"), "cannot open the file (No such file or directory)");
+	missing_file(scratch_path(scratch, "none.so"), "cannot open the file (No such file or directory)");
 	refused_file(scratch_mkdir(scratch, "dir.so", 0755), "it is not a regular file");
 	assert_int_equal(mkfifo(scratch_path(scratch, "fifo.so"), 0644), 0);
 	refused_file(scratch_path(scratch, "fifo.so"), "it is not a regular file");
@@ -193,7 +203,7 @@ static void what_is_not_a_regular_file_is_refused_without_waiting(void **state)
 	refused_file(address.sun_path, "cannot open the file");
 	close(fd);
 	assert_int_equal(symlink("/nowhere", scratch_path(scratch, "dangling.so")), 0);
-	refused_file(scratch_path(scratch, "dangling.so"), "cannot open the file");
+	missing_file(scratch_path(scratch, "dangling.so"), "cannot open the file");
 	assert_int_equal(symlink("loop.so", scratch_path(scratch, "loop.so")), 0);
 	refused_file(scratch_path(scratch, "loop.so"), "cannot open the file");
 }
@@ -291,15 +301,15 @@ static void the_strict_policy_refuses_files_and_directories_that_others_may_writ
 	char path[600];
 	strcpy(path, scratch_copy(scratch, fixture("plain"), "dir/p.so"));
 	assert_int_equal(chmod(path, 0757), 0);
-	refused_file(path, "others can write to the file (mode 0757");
+	refused_file(path, "everybody can write to the file (mode 0757");
 	assert_int_equal(chmod(path, 0775), 0);
-	refused_file(path, "others can write to the file (mode 0775");
+	refused_file(path, "its group can write to the file (mode 0775");
 	assert_int_equal(mf_plugin_file_check(path, false, &file, &error), MF_OK);
 	mf_plugin_file_deinit(&file);
 	assert_int_equal(chmod(path, 0755), 0);
 	assert_int_equal(chmod(scratch_path(scratch, "dir"), 0775), 0);
 	assert_int_equal(mf_plugin_file_check(path, true, &file, &error), MF_ERR_PLUGIN);
-	says(&error, "others can write to its directory (mode 0775");
+	says(&error, "its group can write to the file's directory (mode 0775");
 	says(&error, scratch_path(scratch, "dir"));
 	assert_int_equal(chmod(scratch_path(scratch, "dir"), 01777), 0);
 	assert_int_equal(mf_plugin_file_check(path, true, &file, &error), MF_OK);
@@ -323,7 +333,7 @@ static void a_link_counts_with_its_own_directory_and_that_of_its_target(void **s
 	assert_int_equal(symlink(target, scratch_path(scratch, "link2.so")), 0);
 	assert_int_equal(chmod(scratch_path(scratch, "unsafe"), 0777), 0);
 	assert_int_equal(mf_plugin_file_check(scratch_path(scratch, "link2.so"), true, &file, &error), MF_ERR_PLUGIN);
-	says(&error, "others can write to its directory");
+	says(&error, "everybody can write to the file's directory");
 	assert_int_equal(symlink(fixture("plain"), scratch_path(scratch, "unsafe/link3.so")), 0);
 	assert_int_equal(mf_plugin_file_check(scratch_path(scratch, "unsafe/link3.so"), true, &file, &error), MF_ERR_PLUGIN);
 }
