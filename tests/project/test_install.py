@@ -136,6 +136,8 @@ def as_a_subproject_it_is_built_and_its_plugins_are_found(work):
     call(MESON, "setup", parent / "out", parent, "--force-fallback-for=moduforge")
     call(MESON, "compile", "-C", parent / "out")
     call(MESON, "test", "-C", parent / "out", "app")
+    shutil.copy(next((parent / "out").rglob("plugins.json")), work / "copied.json")
+    assert FIRST in call(parent / "out" / "app", work / "copied.json", work / "copied-data").stdout
     assert list((parent / "out").rglob("libmoduforge.so"))
     shutil.rmtree(parent / "out" / "data")
     plain = json.loads((BUILD / "plugins.json").read_text())
