@@ -2,7 +2,7 @@
 """Count the single tests of the last `meson test` run in a build directory: count_tests.py BUILD
 
 A program that speaks TAP counts each of its tests; any other counts as one.
-Prints "N passed, M failed[, K skipped]" and exits 1 unless something passed and nothing failed.
+Prints the names of those that were skipped, with the reason, and of those that failed; at last "N passed, M failed[, K skipped]". Exits 1 unless something passed and nothing failed.
 
 count_tests.py --programs BUILD prints the names of the tests that are programs of the build, not scripts.
 """
@@ -11,21 +11,35 @@ import re
 import sys
 from pathlib import Path
 
-TAP_LINE = re.compile(r"^(not ok|ok)\b(?:[^#\n]*)(#\s*skip)?", re.IGNORECASE | re.MULTILINE)
+TAP_LINE = re.compile(r"^(not ok|ok)\b(?:[ \t]*\d+)?(?:[ \t]*-)?([^#\n]*)(?:#[ \t]*(skip\b)?(.*))?$|^[# ]*skipped: (.*)$", re.IGNORECASE | re.MULTILINE)
 
 
-def count(record):
-    """(passed, failed, skipped) of one test program."""
-    outcome = record["result"]
-    lines = TAP_LINE.findall(record.get("stdout") or "")
-    if not lines:
-        return (int(outcome == "OK"), int(outcome not in ("OK", "SKIP")), int(outcome == "SKIP"))
-    # cmocka skips with "not ok ... # SKIP", which meson takes for a failure.
-    failed = sum(word.lower() == "not ok" and not skip for word, skip in lines)
-    skipped = sum(bool(skip) for _, skip in lines)
-    if outcome not in ("OK", "SKIP") and failed == 0 and (record["returncode"] or not skipped):
-        failed = 1  # it died, or left tests out
-    return (len(lines) - failed - skipped, failed, skipped)
+def singles(output):
+    """(outcome, name, why) of each line of TAP: "passed", "failed" or "skipped"."""
+    reason = ""
+    for word, name, skip, rest, said in TAP_LINE.findall(output):
+        if said:  # by a test in C, ahead of its line
+            reason = said
+        elif skip:  # cmocka's line is "not ok 1 # SKIP name" or "ok 1 - name # SKIP"
+            name, why = (name.strip(), rest.strip()) if name.strip() else (rest.strip(), "")
+            yield "skipped", name, why or reason
+        else:
+            yield "passed" if word.lower() == "ok" else "failed", name.strip(), ""
+
+
+def outcomes(record):
+    """(outcome, name, why) of each single test of one test program."""
+    program = record["name"].split(":", 1)[-1]
+    outcome, rc = record["result"], record["returncode"]
+    found = [(kind, f"{program}: {name}", why) for kind, name, why in singles(record.get("stdout") or "")]
+    if not found:
+        kind = {"OK": "passed", "SKIP": "skipped"}.get(outcome, "failed")
+        return [(kind, program, "")]
+    kinds = [kind for kind, _, _ in found]
+    # cmocka's way to skip is a failure to meson.
+    if outcome not in ("OK", "SKIP") and "failed" not in kinds and (rc or "skipped" not in kinds):
+        found[-1] = ("failed", f"{program}: it ended with {outcome}, exit {rc}", "")  # it died, or left tests out
+    return found
 
 
 def programs(build):
@@ -44,11 +58,12 @@ def main():
     if not names:
         print("0 passed, 1 failed")
         return 1
-    totals = [0, 0, 0]
-    for line in names[-1].read_text().splitlines():
-        for i, n in enumerate(count(json.loads(line))):
-            totals[i] += n
-    passed, failed, skipped = totals
+    found = [each for line in names[-1].read_text().splitlines() for each in outcomes(json.loads(line))]
+    for wanted in ("skipped", "failed"):
+        for kind, name, why in found:
+            if kind == wanted:
+                print(f"{kind}: {name}" + (f": {why}" if why else ""))
+    passed, failed, skipped = (sum(kind == wanted for kind, _, _ in found) for wanted in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 0 if passed and not failed else 1
 

@@ -288,12 +288,12 @@ def a_backup_that_is_told_to_stop_takes_back_what_it_wrote(work):
 
 def p09_a_full_disk_leaves_nothing_of_a_backup(work):
     if os.geteuid() != 0:
-        raise Skip("only root may mount")
+        raise Skip("needs root, to mount a small tmpfs")
     data, disk = work / "s", work / "disk"
     run(data, _lines(4000))
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", disk], capture_output=True, check=False).returncode != 0:
-        raise Skip("nothing can be mounted here")
+        raise Skip("needs root with the right to mount")
     try:
         result = mf("backup", disk / "b", "--data", data)
         assert result.returncode == 3 and b"MF_ERR_STORAGE_FULL" in result.stderr and not list(disk.iterdir()), result

@@ -330,7 +330,7 @@ def f05_lines_of_many_documents_keep_their_order(work):
 def _mount_small(folder, size):
     folder.mkdir()
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False).returncode:
-        raise Skip("needs root and mount")
+        raise Skip("needs root with the right to mount")
 
 
 def p09_a_full_disk_stops_the_run_and_the_same_input_continues_it(work):
