@@ -55,6 +55,45 @@ def sync_loses_nothing_when_it_is_killed(work):
     _survives(work, "sync", ROUNDS - ROUNDS // 2)
 
 
+# Of an opening and its first commit: whatever changes a file of the store, or its folder.
+CHANGING_CALLS = ["mkdir", "openat", "pwrite64", "ftruncate", "fdatasync", "fsync", "unlink"]
+FILES = ["", "/lock", "/store.db", "/store.db-journal", "/store.db-wal", "/store.db-shm", "/watermark", "/metrics"]
+
+
+def _killed_at(data, line, call, number):
+    """mf run on a new store, killed at its so manieth call of this name that concerns the store; False: it has not so many."""
+    shutil.rmtree(data, ignore_errors=True)
+    paths = [part for file in FILES for part in ("-P", f"{data}{file}")]
+    inject = ["-e", f"inject={call}:signal=KILL:when={number}"] if number else []
+    result = subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, *paths, "-e", f"trace={call}", *inject, MF, "run", "--data", data, "--mode", "sync", "--config", CONFIG],
+                            input=encode([line]), capture_output=True, check=False, timeout=60)
+    return result.returncode != 0
+
+
+def a_creation_killed_at_any_call_left_a_store_or_none(work):
+    data, line = work / "s", tr(update(n=1), key="k")
+    if not shutil.which("strace") or _killed_at(data, line, "pwrite64", 0):
+        raise Skip("strace is not here, or may not trace")
+    killed = {True: 0, False: 0}
+    for call in CHANGING_CALLS:
+        number = 1
+        while _killed_at(data, line, call, number):
+            where = (call, number)
+            verified, listed, recovered = (mf(command, "--data", data) for command in ("verify", "docs", "recover"))
+            there = verified.returncode == 0
+            for result in (verified, listed, recovered):
+                assert result.returncode == (0 if there else 1), (where, result)
+                assert result.stderr == b"" or (b"MF_ERR_NOT_FOUND" in result.stderr and b"there is no store" in result.stderr and not there), (where, result)
+            [answer] = run(data, [line], "--mode", "sync")
+            assert answer["lsn"] == 1 and answer["status"] == ("duplicate" if objects(listed) else "ok"), (where, answer)
+            [told] = ask("verify", data)
+            assert (told["status"], told["events"]) == ("ok", 1), (where, told)
+            killed[there] += 1
+            number += 1
+    assert killed[True] > 20 and killed[False] > 10, killed
+    print(f"# {killed[False]} kills left no store, {killed[True]} a store")
+
+
 if __name__ == "__main__":
     print(f"# seed {SEED}, {ROUNDS} rounds: MF_SEED={SEED} repeats it")
     main(tests_of(dict(globals())))
