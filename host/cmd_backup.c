@@ -6,7 +6,9 @@
 #include "host/session.h"
 #include "host/say.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +58,8 @@ static enum mf_exit not_proved(const char *file, enum mf_status status, const st
 		mf_say("%s is written, but could not be proved; when the cause is gone, restore it to see, or make another", file);
 	else if (remove(file) == 0)
 		mf_say("%s was removed: it is no backup. With --no-proof the store is copied as damaged as it is", file);
+	else
+		mf_say("%s is no backup, and could not be removed (%s): remove it. With --no-proof the store is copied as damaged as it is", file, strerror(errno));
 	return code;
 }
 

@@ -229,6 +229,21 @@ def a_backup_of_a_damaged_store_is_not_passed_off_as_one(work):
     assert _restore(work / "b", work / "r", "--at-lsn", 10)[0] == before
 
 
+def a_copy_that_is_no_backup_and_cannot_be_removed_is_named(work):
+    if subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode if shutil.which("strace") else True:
+        raise Skip("strace is not there, or may not trace")
+    data, file = work / "s", work / "b"
+    run(data, _lines(3))
+    with sqlite3.connect(data / "store.db") as db:
+        assert db.execute("update events set actor = 'eve' where lsn = 2").rowcount == 1
+    db.close()
+    command = ["strace", "-f", "-qq", "-o", os.devnull, "-P", file, "-e", "trace=unlink", "-e", "inject=unlink:error=EROFS"]
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # which would trace it too
+    result = subprocess.run([*command, MF, "backup", file, "--data", data, "--config", CONFIG], capture_output=True, timeout=120, check=False, env=env)
+    assert result.returncode == 3 and b"is no backup, and could not be removed (Read-only file system)" in result.stderr, result
+    assert file.exists()
+
+
 def a_backup_without_the_plugins_is_kept_but_not_proved(work):
     data = work / "s"
     run(data, [tr(insert("a", attrs={"text": "x"})), tr(step("replace_text", id="a", pos=0, delete=0, insert="y"))])
