@@ -9,6 +9,7 @@
 #include "host/nearest.h"
 #include "host/table.h"
 #include "host/say.h"
+#include "host/session.h"
 
 #ifndef MF_VERSION
 #define MF_VERSION "unknown"
@@ -233,6 +234,6 @@ const struct mf_command *mf_args_parse(int argc, char **argv, struct mf_args *ou
 	if (!words.version)
 		return choose(&words, out);
 	puts("mf " MF_VERSION);
-	*out_exit = MF_EXIT_OK;
+	*out_exit = mf_stdout_end();
 	return NULL;
 }

@@ -1,5 +1,6 @@
 /* cmd_help.c - `mf help`: the tables as text for people, at most 80 columns wide. */
 #include "host/manual/manual.h"
+#include "host/session.h"
 #include "host/synopsis.h"
 
 #include <stdio.h>
@@ -127,10 +128,8 @@ static void print_program(void)
 	     "configuration; 3 storage error");
 }
 
-static bool print_manual(const struct mf_args *args)
+static void print_manual(const struct mf_args *args)
 {
-	if (args->given & MF_ARG_JSON)
-		return mf_manual_json();
 	if (args->given & MF_ARG_MAN)
 		mf_manual_mdoc();
 	else if (strcmp(args->completion, "bash") == 0)
@@ -139,17 +138,17 @@ static bool print_manual(const struct mf_args *args)
 		mf_manual_zsh();
 	else
 		mf_manual_fish();
-	return true;
 }
 
 enum mf_exit mf_cmd_help(const struct mf_args *args)
 {
-	bool ok = true;
-	if (args->given & (MF_ARG_MAN | MF_ARG_JSON | MF_ARG_COMPLETION))
-		ok = print_manual(args);
+	if (args->given & MF_ARG_JSON)
+		return mf_manual_json();
+	if (args->given & (MF_ARG_MAN | MF_ARG_COMPLETION))
+		print_manual(args);
 	else if (args->operands[0])
 		print_command(mf_args_command(args->operands));
 	else
 		print_program();
-	return fflush(stdout) == 0 && ok ? MF_EXIT_OK : MF_EXIT_FAILED;
+	return mf_stdout_end();
 }

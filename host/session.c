@@ -133,6 +133,17 @@ static enum mf_exit output_exit(const struct mf_output *out)
 	return MF_EXIT_FAILED;
 }
 
+/* What a larger text has already met may not be told again by the flush. */
+enum mf_exit mf_stdout_end(void)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return MF_EXIT_OK;
+	if (errno != EPIPE)
+		mf_say("MF_ERR_IO: standard output: %s", errno ? strerror(errno) : "not all could be written");
+	return MF_EXIT_FAILED;
+}
+
 enum mf_exit mf_output_end(struct mf_output *out, enum mf_exit so_far)
 {
 	mf_output_flush(out);

@@ -23,6 +23,8 @@ enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind k
 enum mf_exit mf_session_close(struct mf_runtime *runtime, struct mf_output *out, enum mf_exit so_far);
 /* The flushing alone. */
 enum mf_exit mf_output_end(struct mf_output *out, enum mf_exit so_far);
+/* The same for what was written with stdio. */
+enum mf_exit mf_stdout_end(void);
 
 bool mf_is_storage_error(enum mf_status status);
 /* "mf: MF_ERR_X: sentence" on standard error, and the exit code for it. */

@@ -3,6 +3,7 @@
 
 #include "host/manual/manual.h"
 #include "host/output.h"
+#include "host/session.h"
 
 static struct mf_output out;
 
@@ -46,7 +47,7 @@ static void write_operands(const struct mf_command *command)
 	out.first = false;
 }
 
-bool mf_manual_json(void)
+enum mf_exit mf_manual_json(void)
 {
 	mf_output_init(&out, STDOUT_FILENO);
 	for (const struct mf_command *command = mf_commands; command->name; command++) {
@@ -59,6 +60,5 @@ bool mf_manual_json(void)
 		write_list("needs", command->needs);
 		mf_output_close(&out);
 	}
-	mf_output_flush(&out);
-	return !out.error;
+	return mf_output_end(&out, MF_EXIT_OK);
 }

@@ -740,6 +740,13 @@ def help_and_version_are_there(work):
     assert re.fullmatch(rb"mf \d+\.\d+\.\d+\n", mf("--version", config=None).stdout)
 
 
+def what_cannot_be_written_ends_with_1_and_a_sentence(work):
+    for args in [("--version",), ("help",), ("help", "run"), ("help", "--man"), ("help", "--json"), ("help", "--completion", "bash")]:
+        for where, why in [(">&-", b"Bad file descriptor"), (">/dev/full", b"No space left on device")]:
+            result = subprocess.run(["sh", "-c", f'exec "$@" {where}', "sh", MF, *args], capture_output=True, timeout=60, check=False, cwd=work)
+            assert (result.returncode, result.stderr) == (1, b"mf: MF_ERR_IO: standard output: " + why + b"\n"), (args, where, result)
+
+
 def options_may_stand_anywhere_and_have_an_equals_sign(work):
     result = subprocess.run([MF, f"--config={CONFIG}", f"--data={work / 's'}", "run"], input=encode([tr(insert("a"))]), capture_output=True, check=True)
     assert objects(result)[0]["lsn"] == 1
