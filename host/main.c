@@ -1,5 +1,6 @@
 /* main.c - the `mf` program. docs/cli.md describes its commands, commands.c has the table of them. */
 #include <fcntl.h>
+#include <locale.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ int main(int argc, char **argv)
 	enum mf_exit code;
 	if (!fill_standard_streams())
 		return MF_EXIT_FAILED;
+	setlocale(LC_CTYPE, ""); /* which characters can be shown */
 	signal(SIGPIPE, SIG_IGN); /* a closed output is an error of write */
 	signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow any more */
 	const struct mf_command *command = mf_args_parse(argc, argv, &args, &code);

@@ -15,11 +15,12 @@ void mf_say(const char *format, ...)
 	va_start(values, format);
 	vsnprintf(sentence, sizeof(sentence), format, values);
 	va_end(values);
+	bool ascii = mf_visible_is_ascii();
 	mf_progress_hide();
 	flockfile(stderr);
 	fputs("mf: ", stderr);
 	for (const char *at = sentence; *at;) {
-		at += mf_visible_next(at, false, piece);
+		at += mf_visible_next(at, ascii, piece);
 		fputs(piece, stderr);
 	}
 	fputc('\n', stderr);

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <libsmartcols.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -95,7 +94,6 @@ struct mf_table *mf_table_new(const struct mf_column *columns, int fd)
 	struct mf_table *table = calloc(1, sizeof(*table));
 	if (!table)
 		return NULL;
-	setlocale(LC_CTYPE, "");
 	table->fd = isatty(fd) ? fd : -1;
 	table->page = scols_new_table();
 	if (table->page && set_up(table, columns))

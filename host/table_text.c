@@ -1,16 +1,10 @@
 #include "host/table_text.h"
 
-#include <langinfo.h>
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "host/visible.h"
-
-bool mf_table_is_ascii(void)
-{
-	return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-}
 
 static bool append(struct mf_buffer *out, const char *text, size_t len)
 {
@@ -21,7 +15,7 @@ static bool append(struct mf_buffer *out, const char *text, size_t len)
 static bool append_visible(struct mf_buffer *out, const char *text)
 {
 	char piece[MF_VISIBLE_MAX];
-	bool ascii = mf_table_is_ascii(), ok = true;
+	bool ascii = mf_visible_is_ascii(), ok = true;
 	while (ok && text && *text) {
 		text += mf_visible_next(text, ascii, piece);
 		ok = append(out, piece, strlen(piece));
@@ -108,7 +102,7 @@ static size_t fitting(const char *text, size_t width)
 
 bool mf_table_cut(const char *text, size_t width, struct mf_buffer *out)
 {
-	const char *mark = mf_table_is_ascii() ? "~" : "…";
+	const char *mark = mf_visible_is_ascii() ? "~" : "…";
 	return append(out, text, fitting(text, width > 1 ? width - 1 : 1)) && append(out, mark, strlen(mark) + 1);
 }
 

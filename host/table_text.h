@@ -6,8 +6,6 @@
 
 #include "host/listing.h"
 
-/* Can only ASCII be shown? By the locale of the process (LC_CTYPE). */
-bool mf_table_is_ascii(void);
 /* Appends the cell's text and a NUL. */
 bool mf_table_format(const struct mf_column *column, const struct mf_cell *cell, struct mf_buffer *out);
 size_t mf_table_width(const char *text);

@@ -1,7 +1,14 @@
 #include "host/visible.h"
 
+#include <langinfo.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+
+bool mf_visible_is_ascii(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+}
 
 size_t mf_utf8_next(const char *text, unsigned *out_code)
 {

@@ -11,6 +11,8 @@
 
 /* Length of the UTF-8 sequence at text, 0 if it is none; *out_code is its character. A NUL at the end stops every look ahead. */
 size_t mf_utf8_next(const char *text, unsigned *out_code);
+/* Can only ASCII be shown? By the locale of the process (LC_CTYPE). */
+bool mf_visible_is_ascii(void);
 /* The character at text as it may be shown; returns how many bytes of text it was. ascii: nothing else can be shown. */
 size_t mf_visible_next(const char *text, bool ascii, char out[MF_VISIBLE_MAX]);
 /* For text that is JSON: what to write in place of the character, or "" where it may stay. */

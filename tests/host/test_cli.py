@@ -747,6 +747,12 @@ def what_cannot_be_written_ends_with_1_and_a_sentence(work):
             assert (result.returncode, result.stderr) == (1, b"mf: MF_ERR_IO: standard output: " + why + b"\n"), (args, where, result)
 
 
+def a_locale_without_utf_8_gets_only_ascii_on_standard_error(work):
+    for locale, shown in [("C", rb"d\u00fc\u6f22"), ("C.UTF-8", "dü漢".encode())]:
+        result = mf("state", "--doc", "dü漢", "--data", work / "none", "dü漢", env={**os.environ, "LC_ALL": locale})
+        assert result.returncode == 2 and b"'" + shown + b"'" in result.stderr, (locale, result)
+
+
 def options_may_stand_anywhere_and_have_an_equals_sign(work):
     result = subprocess.run([MF, f"--config={CONFIG}", f"--data={work / 's'}", "run"], input=encode([tr(insert("a"))]), capture_output=True, check=True)
     assert objects(result)[0]["lsn"] == 1
