@@ -204,12 +204,27 @@ static void succeeded(struct mf_follow *follow)
 }
 
 /* ---- checkpoints ---- */
-static void note_saved(struct mf_follow *follow, enum mf_status status)
+static void note_saved(struct mf_follow *follow)
 {
-	if (status == MF_OK)
-		follow->checkpoint_lsn = follow->settled_lsn;
-	follow->unsaved = status == MF_OK ? 0 : 1; /* not tried again before its time */
-	follow->save_at_us = status == MF_OK ? 0 : mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000 + 1000;
+	if (follow->save_failed && !follow->stop)
+		mf_logf(&follow->feed->logger, MF_LOG_INFO, "follower '%.100s': its checkpoint is saved again", follow->name);
+	follow->checkpoint_lsn = follow->settled_lsn;
+	follow->save_failed = false;
+	follow->unsaved = 0;
+	follow->save_at_us = 0;
+}
+
+/* Not tried again before its time, and told once until it succeeds. */
+static void note_not_saved(struct mf_follow *follow, const struct mf_error *error)
+{
+	char sentence[MF_ERROR_MESSAGE_SIZE];
+	uint32_t ms = follow->options.checkpoint_ms > follow->options.retry_ms ? follow->options.checkpoint_ms : follow->options.retry_ms;
+	follow->save_at_us = mf_feed_now() + (int64_t)ms * 1000;
+	if (follow->save_failed)
+		return;
+	follow->save_failed = true;
+	snprintf(sentence, sizeof(sentence), "its checkpoint could not be saved, so it would begin again after LSN %lld: %.300s", (long long)follow->checkpoint_lsn, error->message);
+	mf_follow_report(follow, MF_LOG_WARNING, sentence);
 }
 
 void mf_follow_save(struct mf_follow *follow)
@@ -220,19 +235,18 @@ void mf_follow_save(struct mf_follow *follow)
 	if (!source)
 		return;
 	struct mf_error error = {0};
-	char sentence[MF_ERROR_MESSAGE_SIZE];
 	enum mf_status status = source->save_checkpoint(source->user, follow->name, follow->epoch, follow->settled_lsn, &error);
 	mf_feed_leave(follow->feed);
-	note_saved(follow, status);
 	if (status == MF_OK)
-		return;
-	snprintf(sentence, sizeof(sentence), "its checkpoint could not be saved, so it would begin again after LSN %lld: %.300s", (long long)follow->checkpoint_lsn, error.message);
-	mf_follow_report(follow, MF_LOG_WARNING, sentence);
+		note_saved(follow);
+	else
+		note_not_saved(follow, &error);
 }
 
 static bool save_is_due(const struct mf_follow *follow)
 {
-	return save_at(follow) != INT64_MAX && (follow->unsaved >= follow->options.checkpoint_events || save_at(follow) <= mf_feed_now());
+	bool many = follow->unsaved >= follow->options.checkpoint_events && !follow->save_failed;
+	return save_at(follow) != INT64_MAX && (many || save_at(follow) <= mf_feed_now());
 }
 
 /* ---- calling ---- */

@@ -44,6 +44,7 @@ struct mf_follow {
 	bool gathering;     /* the handler may have kept the last event for the next call */
 	int64_t save_at_us; /* when a checkpoint is due; 0: nothing to save */
 	uint64_t unsaved;   /* events since the last one */
+	bool save_failed;   /* the last try to save one */
 
 	/* Written by the driver, read by anybody. */
 	atomic_bool begun;

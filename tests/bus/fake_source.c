@@ -158,6 +158,7 @@ static enum mf_status load_checkpoint(void *user, const char *name, int64_t *out
 static enum mf_status save_checkpoint(void *user, const char *name, int64_t of_epoch, int64_t lsn, struct mf_error *error)
 {
 	struct fake_source *fake = user;
+	atomic_fetch_add(&fake->tries_to_save, 1);
 	pthread_mutex_lock(&fake->mutex);
 	enum mf_status status = fake->save_error;
 	if (status == MF_OK) {

@@ -21,7 +21,7 @@ struct fake_source {
 	int64_t saved_epoch, saved_lsn, saves; /* the checkpoint; saved_lsn -1: none */
 	char saved_name[32];
 	enum mf_status read_error, save_error, load_error; /* while set */
-	atomic_int reads;
+	atomic_int reads, tries_to_save;
 	const struct mf_event_listener *listener;
 };
 

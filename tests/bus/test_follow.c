@@ -466,6 +466,27 @@ static void a_checkpoint_that_cannot_be_saved_is_reported_and_tried_again(void *
 	seen_deinit(&seen);
 }
 
+static void a_checkpoint_that_cannot_be_saved_is_not_tried_at_each_event(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_events = 1;
+	options.checkpoint_ms = 3600000;
+	kit.fake.save_error = MF_ERR_STORAGE_FULL;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 50);
+	SEEN_WAIT(&seen, seen.count == 50);
+	unfollow(&seen);
+	assert_int_equal(atomic_load(&kit.fake.tries_to_save), 2); /* when it began, and when it ended */
+	const char *told = strstr(kit.log, "checkpoint could not be saved");
+	assert_non_null(told);
+	assert_null(strstr(told + 1, "checkpoint could not be saved"));
+	seen_deinit(&seen);
+}
+
 static void a_checkpoint_ahead_of_the_store_is_reported_and_set_back(void **state)
 {
 	(void)state;
@@ -1010,6 +1031,7 @@ int main(void)
 		T(one_that_begins_now_begins_there_again_after_a_crash),
 		T(an_idle_follower_saves_after_a_while),
 		T(a_checkpoint_that_cannot_be_saved_is_reported_and_tried_again),
+		T(a_checkpoint_that_cannot_be_saved_is_not_tried_at_each_event),
 		T(a_checkpoint_ahead_of_the_store_is_reported_and_set_back),
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
