@@ -187,6 +187,14 @@ void mf_feed_listen(struct mf_feed *feed)
 	synced_grew(feed); /* what it did before it was listened to */
 }
 
+/* Before there is a source: one that has a thread begins as soon as it sees it, without the mutex. */
+static void expect_newest(struct mf_feed *feed)
+{
+	for (struct mf_follow *follow = feed->first; follow; follow = follow->next)
+		if (!follow->begun)
+			follow->newest = feed->published;
+}
+
 static enum mf_status start_all(struct mf_feed *feed, struct mf_error *error)
 {
 	enum mf_status status = MF_OK;
@@ -207,11 +215,12 @@ enum mf_status mf_feed_set_source(struct mf_feed *feed, const struct mf_event_so
 		return mf_error_set(error, MF_ERR_INVALID, "the committer's event source is incomplete: build it against this version");
 	pthread_mutex_lock(&feed->mutex);
 	take_away(feed);
-	feed->source = source;
 	enum mf_status status = MF_OK;
 	if (source) {
 		feed->published = source->committed_lsn(source->user);
 		feed->synced = source->synced_lsn(source->user);
+		expect_newest(feed);
+		feed->source = source;
 		status = start_all(feed, error);
 	}
 	pthread_mutex_unlock(&feed->mutex);
@@ -232,6 +241,7 @@ enum mf_status mf_feed_add(struct mf_feed *feed, struct mf_follow *follow, uint6
 	if (mf_recent_reserve(&feed->recent, follow->options.queue_events, follow->options.queue_bytes) != MF_OK)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to keep %u events for follower '%.200s'", follow->options.queue_events, follow->name);
 	follow->id = id;
+	follow->newest = feed->published;
 	enum mf_status status = feed->source ? mf_follow_start(follow, error) : MF_OK;
 	if (status != MF_OK)
 		return status;

@@ -88,8 +88,6 @@ static void *run(void *argument)
 enum mf_status mf_follow_start(struct mf_follow *follow, struct mf_error *error)
 {
 	follow->asleep = true;
-	if (!follow->begun)
-		follow->newest = follow->feed->published;
 	if (follow->options.on == MF_FOLLOW_ON_LOOP) {
 		mf_loop_wake(follow->feed->loop);
 		return MF_OK;

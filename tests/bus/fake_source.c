@@ -116,6 +116,8 @@ static int64_t number(struct fake_source *fake, const int64_t *which)
 static int64_t committed_lsn(void *user)
 {
 	struct fake_source *fake = user;
+	if (fake->when_asked)
+		fake->when_asked();
 	return number(fake, &fake->last);
 }
 

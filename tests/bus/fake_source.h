@@ -22,6 +22,7 @@ struct fake_source {
 	char saved_name[32];
 	enum mf_status read_error, save_error, load_error; /* while set */
 	atomic_int reads, tries_to_save;
+	void (*when_asked)(void); /* called when it is asked for its last event */
 	const struct mf_event_listener *listener;
 };
 

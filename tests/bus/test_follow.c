@@ -586,6 +586,51 @@ static void a_follower_may_keep_its_place_itself(void **state)
 	seen_deinit(&seen);
 }
 
+static atomic_bool place_asked, place_known;
+
+static enum mf_status late_place(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user;
+	(void)error;
+	atomic_store(&place_asked, true);
+	while (!atomic_load(&place_known))
+		sched_yield();
+	*out_epoch = 1;
+	*out_lsn = 5;
+	return MF_OK;
+}
+
+/* Time for the follower to begin too early, if it could. */
+static void give_the_place(void)
+{
+	atomic_store(&place_known, true);
+	for (int i = 0; i < 10000; i++)
+		sched_yield();
+}
+
+static void one_that_begins_while_the_committer_comes_knows_what_there_is(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	atomic_store(&place_asked, false);
+	atomic_store(&place_known, false);
+	options.place = late_place;
+	seen.last = 5;
+	follow(&seen, &options);
+	while (!atomic_load(&place_asked))
+		sched_yield();
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	fake_source_add_many(&kit.fake, NULL, 7);
+	kit.fake.when_asked = give_the_place;
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	SEEN_WAIT(&seen, seen.last == 7);
+	unfollow(&seen);
+	assert_null(strstr(kit.log, "set back"));
+	seen_deinit(&seen);
+}
+
 static int64_t lag_not_begun(enum mf_follow_from from, bool keep_checkpoint, bool own_place)
 {
 	struct seen seen;
@@ -1036,6 +1081,7 @@ int main(void)
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
 		T(a_follower_may_keep_its_place_itself),
+		T(one_that_begins_while_the_committer_comes_knows_what_there_is),
 		T(one_that_has_not_begun_is_behind_by_all_that_it_may_be_given),
 		T(p2_what_a_handler_has_gathered_only_is_not_counted),
 		T(a_publication_without_its_event_is_read_from_the_store),
