@@ -11,6 +11,9 @@
 #include <moduforge/value.h>
 
 #define PROBE_DOC "_health"
+/* Opening for writing makes the index of the log (64 KiB) and writes its record, a few pages, into the log: with less than about 64 KiB it
+ * fails. Twice that, because files grow in steps and others write too. */
+#define ROOM_TO_OPEN ((int64_t)128 << 10)
 
 const char *mf_health_level_name(enum mf_health_level level)
 {
@@ -78,6 +81,16 @@ static enum mf_status check_connection(struct mf_health_check *check, struct mf_
 	return status == MF_OK ? MF_OK : find_failure(check, "reading the store", status, &why, error);
 }
 
+static void check_disk(struct mf_health_check *check, const struct mf_store_stats *stats, const struct mf_health_options *options)
+{
+	if (options->min_free_bytes <= 0 || stats->free_bytes < 0 || stats->free_bytes >= options->min_free_bytes)
+		return;
+	if (stats->free_bytes < ROOM_TO_OPEN)
+		mf_health_find(check, MF_HEALTH_CRITICAL, "disk", "%" PRId64 " bytes are free on the store's device, which may be too little to open the store for writing (%" PRId64 "): free some", stats->free_bytes, ROOM_TO_OPEN);
+	else
+		mf_health_find(check, MF_HEALTH_WARNING, "disk", "%" PRId64 " bytes are free on the store's device, less than %" PRId64 ": free some before writes are refused", stats->free_bytes, options->min_free_bytes);
+}
+
 static void check_room(struct mf_health_check *check, const struct mf_store_stats *stats, const struct mf_health_options *options)
 {
 	check->report.free_bytes = stats->free_bytes;
@@ -86,8 +99,7 @@ static void check_room(struct mf_health_check *check, const struct mf_store_stat
 		mf_health_find(check, MF_HEALTH_UNHEALTHY, "writing", "a write or sync failed, and writes have stopped: check the device, then open the store for writing again, which verifies it");
 	if (stats->writing == MF_ERR_STORAGE_FULL)
 		mf_health_find(check, MF_HEALTH_CRITICAL, "writing", "the last write found no room on the device: free some, writes go on by themselves");
-	if (options->min_free_bytes > 0 && stats->free_bytes >= 0 && stats->free_bytes < options->min_free_bytes)
-		mf_health_find(check, MF_HEALTH_WARNING, "disk", "%" PRId64 " bytes are free on the store's device, less than %" PRId64 ": free some before writes are refused", stats->free_bytes, options->min_free_bytes);
+	check_disk(check, stats, options);
 	if (options->max_log_bytes > 0 && stats->log_bytes > options->max_log_bytes)
 		mf_health_find(check, MF_HEALTH_WARNING, "log", "the write-ahead log has %" PRId64 " bytes, more than %" PRId64 ": see which program keeps a reading open for so long", stats->log_bytes, options->max_log_bytes);
 }

@@ -36,7 +36,7 @@ typedef void mf_health_visit(void *user, const struct mf_health_finding *finding
 
 struct mf_health_options {
 	size_t size;
-	int64_t min_free_bytes;    /* 100,000,000: less on the store's device is a warning; 0 = do not look */
+	int64_t min_free_bytes;    /* 100,000,000: less on the store's device is a warning, less than 128 KiB is critical; 0 = do not look */
 	int64_t max_log_bytes;     /* 100,000,000: a longer write-ahead log is a warning; 0 = do not look */
 	uint32_t sample_events;    /* 200: half of them the newest, half at random; 0 = none */
 	uint32_t sample_snapshots; /* 8, the newest of as many documents; 0 = none */

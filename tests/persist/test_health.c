@@ -117,6 +117,21 @@ static void less_than_100_mb_free_is_a_warning(void **state)
 	kit_close(store);
 }
 
+static void too_little_free_to_open_the_store_for_writing_is_critical(void **state)
+{
+	(void)state;
+	struct mf_env env;
+	struct mf_store *store = open_with_free(mf_env_os(), &env);
+	free_now = 131072;
+	assert_int_equal(check(store).level, MF_HEALTH_WARNING);
+	free_now = 131071;
+	struct mf_health_report report = check(store);
+	says(&report, MF_HEALTH_CRITICAL, "disk", "131071 bytes are free on the store's device, which may be too little to open the store for writing");
+	free_now = 0;
+	assert_int_equal(check(store).level, MF_HEALTH_CRITICAL);
+	kit_close(store);
+}
+
 static void no_room_for_the_last_write_is_critical_until_one_succeeds(void **state)
 {
 	(void)state;
@@ -307,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_store_that_is_well_is_healthy),
 		T(less_than_100_mb_free_is_a_warning),
+		T(too_little_free_to_open_the_store_for_writing_is_critical),
 		T(no_room_for_the_last_write_is_critical_until_one_succeeds),
 		T(a_store_that_stopped_writing_is_unhealthy_also_from_outside),
 		T(a_log_that_is_long_is_a_warning),
