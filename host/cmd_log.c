@@ -4,6 +4,7 @@
 #include "host/follow.h"
 #include "host/listing.h"
 #include "host/log_steps.h"
+#include "host/say.h"
 #include "host/session.h"
 
 #include <stdio.h>
@@ -157,18 +158,39 @@ static enum mf_status print_followed(struct walk *walk, struct mf_follow *follow
 	return status;
 }
 
+/* A store that nobody has made yet may come, too. *opened NULL: the waiting was ended. */
+static enum mf_exit await_store(const struct mf_args *args, struct mf_follow *follow, int64_t interval_ms, struct mf_runtime **opened)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_session_try(args, MF_SESSION_READ, opened, &error);
+	if (status == MF_OK)
+		return MF_EXIT_OK;
+	if (!mf_store_is_missing(args, status))
+		return mf_open_failed(args, status, &error);
+	mf_say("%s; waiting for it", error.message);
+	while (status == MF_ERR_NOT_FOUND) {
+		*opened = NULL;
+		if (!mf_follow_wait(follow, &out, (int)interval_ms))
+			return MF_EXIT_OK;
+		status = mf_session_try(args, MF_SESSION_READ, opened, &error);
+	}
+	return status == MF_OK ? MF_EXIT_OK : mf_open_failed(args, status, &error);
+}
+
 static enum mf_exit print_log(const struct mf_args *args, struct mf_follow *follow)
 {
 	struct mf_error error = {0};
 	struct walk walk = {.doc_id = args->doc, .since = args->since, .left = args->given & MF_ARG_LIMIT ? args->limit : INT64_MAX, .synced = args->given & MF_ARG_SYNCED};
-	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &walk.runtime);
+	int64_t interval_ms = args->given & MF_ARG_INTERVAL ? args->interval_ms : INTERVAL_MS;
+	mf_output_init(&out, STDOUT_FILENO);
+	enum mf_exit code = follow ? await_store(args, follow, interval_ms, &walk.runtime) : mf_session_open(args, MF_SESSION_READ, &walk.runtime);
 	if (code != MF_EXIT_OK)
 		return code;
+	if (!walk.runtime)
+		return mf_output_end(&out, MF_EXIT_OK);
 	if (args->doc) /* then a table need not say it in each row */
 		columns[DOCUMENT].header = NULL;
-	mf_output_init(&out, STDOUT_FILENO);
 	mf_listing_init(&listing, args, &out, columns);
-	int64_t interval_ms = args->given & MF_ARG_INTERVAL ? args->interval_ms : INTERVAL_MS;
 	enum mf_status status = follow ? print_followed(&walk, follow, interval_ms, &error) : print_stored(&walk, &error);
 	if (status != MF_OK)
 		code = mf_fail(status, &error);

@@ -104,9 +104,14 @@ static bool configuration_is_good(const struct mf_args *args)
 	return true;
 }
 
+bool mf_store_is_missing(const struct mf_args *args, enum mf_status status)
+{
+	return status == MF_ERR_NOT_FOUND && configuration_is_good(args);
+}
+
 enum mf_exit mf_open_failed(const struct mf_args *args, enum mf_status status, const struct mf_error *error)
 {
-	bool store_is_missing = status == MF_ERR_NOT_FOUND && configuration_is_good(args);
+	bool store_is_missing = mf_store_is_missing(args, status);
 	if (store_is_missing && !args->data) {
 		mf_say("%s: %s; --data DIR says where it is", mf_status_name(status), error->message);
 		return MF_EXIT_FAILED;

@@ -31,3 +31,5 @@ bool mf_is_storage_error(enum mf_status status);
 enum mf_exit mf_fail(enum mf_status status, const struct mf_error *error);
 /* The same for an opening with args: what is wrong with plugins.json or a plugin is a usage error. */
 enum mf_exit mf_open_failed(const struct mf_args *args, enum mf_status status, const struct mf_error *error);
+/* Of an opening with args that failed: there is no store yet, and nothing is wrong with plugins.json. */
+bool mf_store_is_missing(const struct mf_args *args, enum mf_status status);

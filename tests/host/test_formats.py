@@ -391,6 +391,24 @@ def a_followed_log_waits_for_a_document_and_ends_at_its_limit(work):
         assert follower.wait(timeout=60) == 0 and follower.stdout.read() == b""
 
 
+def a_followed_log_waits_for_a_store(work):
+    data = work / "later"
+    with _follow(data, "--limit", "2") as follower:
+        assert follower.stderr.readline() == f"mf: there is no store in {data}; waiting for it\n".encode()
+        run(data, [tr(insert("a")), tr(insert("b"), doc="e")])
+        assert [_line(follower)["doc"] for _ in range(2)] == ["d", "e"]
+        assert (follower.wait(timeout=60), follower.stderr.read()) == (0, b"")
+    for number in [signal.SIGINT, signal.SIGTERM]:
+        with _follow(work / "never") as follower:
+            follower.stderr.readline()
+            follower.send_signal(number)
+            assert (follower.wait(timeout=60), follower.stdout.read(), follower.stderr.read()) == (0, b"", b"")
+    with _follow(work / "never") as follower:
+        follower.stderr.readline()
+        follower.stdout.close()
+        assert follower.wait(timeout=60) == 1 and follower.stderr.read() == b"" and not (work / "never").exists()
+
+
 def a_followed_log_ends_when_its_reader_has_gone(work):
     data = _store(work, ["d"])
     with _follow(data) as follower:
