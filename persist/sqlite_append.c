@@ -238,17 +238,20 @@ enum mf_status mf_sqlite_sync(struct mf_store *base, int64_t *out_synced_lsn, st
 
 #define LOG_WORTH_TELLING 4 /* times checkpoint_pages */
 
-/* Both locks are held. Told again each time that the log has doubled. */
-static void note_log(struct mf_sqlite *store, int64_t pages, int64_t done)
+static void tell_log(struct mf_sqlite *store, int64_t pages, int64_t done)
 {
-	if (done >= pages || pages < (int64_t)store->checkpoint_pages * LOG_WORTH_TELLING) {
-		store->log_told_at = 0;
-		return;
-	}
-	if (pages < store->log_told_at * 2)
-		return;
 	store->log_told_at = pages;
 	mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: a reader holds %lld pages in the log, so that it grows: see which program reads for so long", store->dir, (long long)(pages - done));
+}
+
+/* Both locks are held. Told again each time that the log has doubled. A log that was copied whole is as large as it was, until
+ * it begins anew. */
+static void note_log(struct mf_sqlite *store, int64_t pages, int64_t done)
+{
+	if (pages < (int64_t)store->checkpoint_pages * LOG_WORTH_TELLING)
+		store->log_told_at = 0;
+	else if (done < pages && pages >= store->log_told_at * 2)
+		tell_log(store, pages, done);
 }
 
 /* Both locks are held. */

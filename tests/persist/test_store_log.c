@@ -166,6 +166,55 @@ static void a_reader_that_makes_the_log_grow_is_told(void **state)
 	says(MF_LOG_WARNING, 1, NULL);
 }
 
+static void append_some(struct mf_store *store, const char *name, int count)
+{
+	for (int i = 0; i < count; i++) {
+		char key[32];
+		snprintf(key, sizeof(key), "%s %d", name, i);
+		kit_append(store, "d", key);
+	}
+}
+
+static void run_sql(sqlite3 *db, const char *sql)
+{
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* There is always a reader, so that the log never begins anew; now and then it could be copied whole. */
+static void a_log_that_never_begins_anew_is_told_of_when_it_has_doubled(void **state)
+{
+	(void)state;
+	sqlite3 *readers[2];
+	struct mf_error error;
+	struct mf_store *store = open_heard(10, NULL);
+	char *path = kit_path(kit_dir, "store.db");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(sqlite3_open_v2(path, &readers[i], SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	free(path);
+	append_some(store, "first", 1);
+	run_sql(readers[0], "BEGIN; SELECT count(*) FROM events");
+	append_some(store, "much", 300);
+	KIT_OK(store->ops->maintain(store, &error), &error);
+	says(MF_LOG_WARNING, 1, "a reader holds");
+	for (int round = 0; round < 6; round++) {
+		char name[16];
+		snprintf(name, sizeof(name), "%d", round);
+		append_some(store, name, 12);
+		if (round % 2 == 0) { /* the next reader begins at the end, so that everything is copied */
+			run_sql(readers[1 - round / 2 % 2], "BEGIN; SELECT count(*) FROM events");
+			run_sql(readers[round / 2 % 2], "COMMIT");
+		}
+		KIT_OK(store->ops->maintain(store, &error), &error);
+	}
+	says(MF_LOG_WARNING, 1, NULL);
+	append_some(store, "as much", 450);
+	KIT_OK(store->ops->maintain(store, &error), &error);
+	says(MF_LOG_WARNING, 2, "a reader holds");
+	for (int i = 0; i < 2; i++)
+		sqlite3_close(readers[i]);
+	kit_close(store);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, kit_tear_down)
 
 int main(void)
@@ -176,6 +225,7 @@ int main(void)
 		T(a_watermark_that_is_missing_or_damaged_is_told_by_the_writer),
 		T(a_watermark_that_cannot_be_written_is_told_once),
 		T(a_reader_that_makes_the_log_grow_is_told),
+		T(a_log_that_never_begins_anew_is_told_of_when_it_has_doubled),
 	};
 	return cmocka_run_group_tests_name("store_log", tests, NULL, NULL);
 }
