@@ -178,9 +178,10 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 
 static void note_watermark(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest)
 {
-	const char *what = presence->watermark_state == MF_WATERMARK_MISSING ? "is missing" : presence->watermark_state == MF_WATERMARK_DAMAGED ? "is damaged" : NULL;
-	if (what && (newest->found > 0 || newest->epoch > 1)) /* else it was never written: nothing was there to be lost */
-		snprintf(store->watermark_note, sizeof(store->watermark_note), "the watermark %s: a loss before this opening would not be noticed", what);
+	bool missing = presence->watermark_state == MF_WATERMARK_MISSING, damaged = presence->watermark_state == MF_WATERMARK_DAMAGED;
+	/* Missing in an empty store: nothing was there to be lost, and each opening so far may have been killed before it wrote one. */
+	if ((missing && newest->found > 0) || (damaged && (newest->found > 0 || newest->epoch > 1)))
+		snprintf(store->watermark_note, sizeof(store->watermark_note), "the watermark is %s: a loss before this opening would not be noticed", missing ? "missing" : "damaged");
 	else if (newest->epoch < presence->watermark.epoch)
 		snprintf(store->watermark_note, sizeof(store->watermark_note), "the watermark knows epoch %lld, the store only %lld: the end of the log was lost", (long long)presence->watermark.epoch,
 			 (long long)newest->epoch);

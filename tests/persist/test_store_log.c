@@ -114,6 +114,20 @@ static void a_watermark_that_is_missing_or_damaged_is_told_by_the_writer(void **
 	says(MF_LOG_WARNING, 2, NULL);
 }
 
+static void an_empty_store_without_a_watermark_is_no_finding(void **state)
+{
+	(void)state;
+	for (int opening = 1; opening <= 3; opening++) { /* as if each were killed between its epoch and its watermark */
+		kit_close(open_heard(0, NULL));
+		kit_truncate(kit_dir, "watermark", 0);
+	}
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true});
+	struct kit_findings found;
+	assert_int_equal(kit_verify(store, NULL, &found), MF_OK);
+	kit_close(store);
+	says_nothing();
+}
+
 static bool watermark_fails;
 
 static ssize_t pwrite_or_not(void *user, int fd, const void *bytes, size_t len, int64_t offset)
@@ -223,6 +237,7 @@ int main(void)
 		T(a_store_that_is_well_says_nothing),
 		T(a_full_disk_is_told_once_and_room_once),
 		T(a_watermark_that_is_missing_or_damaged_is_told_by_the_writer),
+		T(an_empty_store_without_a_watermark_is_no_finding),
 		T(a_watermark_that_cannot_be_written_is_told_once),
 		T(a_reader_that_makes_the_log_grow_is_told),
 		T(a_log_that_never_begins_anew_is_told_of_when_it_has_doubled),
