@@ -10,7 +10,7 @@ const struct mf_command mf_commands[] = {
 		.help = "Commit transactions, one JSON object a line; answer each line",
 		.detail = "A line is {\"doc\":\"d\",\"key\":\"k1\",\"steps\":[...]}, or {\"doc\":\"d\",\"op\":\"undo\"}; op is undo, redo, snapshot or compact. "
 			  "A step is, say, {\"type_id\":\"insert_node\",\"data\":{\"parent\":\"root\",\"node\":{\"id\":\"a\",\"type\":\"p\"}}}; "
-			  "mf plugin list tells which plugins bring which steps. The store is made where there is none.\n"
+			  "The plugins that mf plugin list shows bring the types of steps. The store is made where there is none.\n"
 			  "An answer is printed only once the line is stored as the commit mode promises. A line with a key may be sent again after any failure: "
 			  "it is stored once. The first storage error stops the run.",
 		.examples = {{"mf run --data shop --input lines.json", "commit the lines of a file"},

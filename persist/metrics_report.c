@@ -115,7 +115,7 @@ static void text_seed(struct report *report, const struct mf_metrics *metrics)
 	put(report, "Events: %" PRIu64 "\n", metrics->total_events);
 	put(report, "Snapshots: %" PRIu64 "\n", metrics->total_snapshots);
 	if (has_ratio(metrics))
-		put_hundredths(report, "Compression ratio", metrics->compression_ratio * 100, "%");
+		put_hundredths(report, "Compression ratio", metrics->compression_ratio * 100, "% (stored/raw)");
 	else
 		put(report, "Compression ratio: unknown\n");
 	if (metrics->commit_us.count)

@@ -25,7 +25,7 @@ def the_report_begins_as_the_seeds_does(work):
     _worked(work / "s")
     result = mf("metrics", "--data", work / "s")
     assert result.returncode == 0 and not result.stderr, result
-    assert re.match(r"=== Persistence metrics ===\nEvents: 20\nSnapshots: 1\nCompression ratio: \d+\.\d\d%\n"
+    assert re.match(r"=== Persistence metrics ===\nEvents: 20\nSnapshots: 1\nCompression ratio: \d+\.\d\d% \(stored/raw\)\n"
                     r"Mean write latency: \d+\.\d\dms\nRecovery time: \d+\.\d\dms\nMean event size: \d+ bytes\nMean snapshot size: \d+ bytes\n"
                     r"--- counters: saved, ", result.stdout.decode()), result.stdout
     assert re.search(r"\n--- these counters are \d+ s old ---\n$", result.stdout.decode()), result.stdout

@@ -132,7 +132,7 @@ static void the_text_begins_with_the_seeds_report(void **state)
 	static const char seed[] = "=== Persistence metrics ===\n"
 				   "Events: 1234\n"
 				   "Snapshots: 3\n"
-				   "Compression ratio: 40.00%\n"
+				   "Compression ratio: 40.00% (stored/raw)\n"
 				   "Mean write latency: 0.03ms\n"
 				   "Recovery time: 1.23ms\n"
 				   "Mean event size: 41 bytes\n"
