@@ -33,8 +33,9 @@ static enum mf_status setup_persistence(struct mf_runtime **out, struct mf_error
 		status = mf_runtime_state(*out, NULL, &state, error);
 	if (status != MF_OK)
 		return status;
+	size_t prices = mf_doc_node_count(mf_state_doc(state)) - 1;
 	if (mf_state_lsn(state) > 0)
-		fprintf(stderr, "recovered %s: %zu prices, LSN %lld\n", mf_runtime_default_doc(*out), mf_doc_node_count(mf_state_doc(state)) - 1, (long long)mf_state_lsn(state));
+		fprintf(stderr, "recovered %s: %zu price%s, LSN %lld\n", mf_runtime_default_doc(*out), prices, prices == 1 ? "" : "s", (long long)mf_state_lsn(state));
 	mf_state_unref(state);
 	return MF_OK;
 }
@@ -97,10 +98,12 @@ static const char *text_of(const struct mf_node *node, const char *attribute)
 	return text ? text : "?";
 }
 
-static enum mf_status list(struct mf_runtime *runtime, struct mf_error *error)
+static enum mf_status list(struct mf_runtime **runtime, struct mf_error *error)
 {
 	struct mf_state *state; /* never changes: what others commit meanwhile is a new state */
-	enum mf_status status = mf_runtime_state(runtime, NULL, &state, error);
+	enum mf_status status = *runtime ? MF_OK : setup_persistence(runtime, error);
+	if (status == MF_OK)
+		status = mf_runtime_state(*runtime, NULL, &state, error);
 	if (status != MF_OK)
 		return status;
 	const struct mf_doc *doc = mf_state_doc(state);
@@ -162,9 +165,9 @@ static enum mf_status perform(struct mf_runtime **runtime, char **words, int cou
 	struct command command = {0};
 	struct mf_error error = {0};
 	if (!parse(words, count, &command))
-		return explain(mf_error_set(&error, MF_ERR_INVALID, "%s", usage), &error);
+		return explain(mf_error_set(&error, MF_ERR_INVALID, "%s; usage: price %s", command.verb ? "a wrong PRICE or ID" : "no such command with so many words", usage), &error);
 	if (strcmp(command.verb, "list") == 0)
-		return explain(list(*runtime, &error), &error);
+		return explain(list(runtime, &error), &error);
 	make_key(&command, key, sizeof(key));
 	command.key = command.key ? command.key : key;
 	return explain(execute(runtime, &command, &error), &error);
@@ -189,9 +192,7 @@ int main(int argc, char **argv)
 {
 	struct mf_runtime *runtime = NULL;
 	struct mf_error error = {0};
-	enum mf_status status = explain(setup_persistence(&runtime, &error), &error);
-	if (status == MF_OK)
-		status = argc == 2 && strcmp(argv[1], "-") == 0 ? perform_lines(&runtime) : perform(&runtime, argv + 1, argc - 1);
+	enum mf_status status = argc == 2 && strcmp(argv[1], "-") == 0 ? perform_lines(&runtime) : perform(&runtime, argv + 1, argc - 1);
 	if (runtime && mf_runtime_close(runtime, MF_WAIT_FOREVER, &error) != MF_OK)
 		status = explain(error.status, &error);
 	return status != MF_OK;

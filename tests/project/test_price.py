@@ -52,7 +52,7 @@ def it_builds_by_pkg_config_alone(work):
 def it_stores_prices_and_finds_them_in_the_next_run(work):
     folder = _store(work, "first")
     assert _price(folder, "insert", "steel", "812.50", "t").stderr == ""
-    assert _price(folder, "update", "steel", "799.00").stderr == "recovered price_project: 1 prices, LSN 1\n"
+    assert _price(folder, "update", "steel", "799.00").stderr == "recovered price_project: 1 price, LSN 1\n"
     _price(folder, "insert", 'a "quoted", id', "0.10", "l")
     _price(folder, "delete", "steel")
     assert _price(folder, "undo").stdout == "undo: stored at LSN 5\n"
@@ -70,7 +70,9 @@ def a_key_makes_repeating_safe(work):
 def what_is_no_price_is_refused(work):
     folder = _store(work, "refused")
     for price in ("", "1e5", "1.", ".5", "-1", "1,5", "0x10", "nan", "1.5 "):
-        assert "MF_ERR_INVALID" in _price(folder, "insert", "a", price, "t", code=1).stderr
+        assert _price(folder, "insert", "a", price, "t", code=1).stderr.startswith("MF_ERR_INVALID: a wrong PRICE or ID; usage: price insert ID ")
+    assert _price(folder, "sell", "a", code=1).stderr.startswith("MF_ERR_INVALID: no such command with so many words; usage: price ")
+    assert not (folder / "price_data").exists()  # what is wrong is told before a store is made
     for words in ((), ("sell", "a"), ("insert", "a"), ("update", "root", "5"), ("delete", "nobody"), ("list", "k", "k")):
         assert "MF_ERR_INVALID" in _price(folder, *words, code=1).stderr
     assert _price(folder, "list").stdout == ""
