@@ -16,7 +16,7 @@ struct mf_event {
 	int64_t epoch;      /* which opening for writing stored it; given at append */
 	int64_t prev_lsn;   /* LSN of the document's previous event, 0 for its first; given at append */
 	uint64_t tr_id;     /* transaction id, unique for the life of the store, at most INT64_MAX */
-	int64_t ts_us;      /* wall clock, microseconds since 1970-01-01 UTC; never decides anything */
+	int64_t ts_us;      /* wall clock, microseconds since 1970-01-01 UTC; never decides anything; within one opening it never falls: after a jump ahead it waits for the clock */
 	int64_t source_lsn; /* undo and redo: LSN of the apply event concerned; else 0 */
 	enum mf_action action;
 	uint32_t checksum;  /* CRC-32 (zlib's) over every other field, layout in docs/formats.md; given at append */
