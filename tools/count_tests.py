@@ -2,7 +2,8 @@
 """Count the single tests of the last `meson test` run in a build directory: count_tests.py BUILD
 
 A program that speaks TAP counts each of its tests; any other counts as one.
-Prints the names of those that were skipped, with the reason, and of those that failed; at last "N passed, M failed[, K skipped]". Exits 1 unless something passed and nothing failed.
+Prints the names of those that were skipped, with the reason, and of those that failed, under what their programs last
+printed; at last "N passed, M failed[, K skipped]". Exits 1 unless something passed and nothing failed.
 
 count_tests.py --programs BUILD prints the names of the tests that are programs of the build, not scripts.
 """
@@ -12,6 +13,8 @@ import sys
 from pathlib import Path
 
 TAP_LINE = re.compile(r"^(not ok|ok)\b(?:[ \t]*\d+)?(?:[ \t]*-)?([^#\n]*)(?:#[ \t]*(skip\b)?(.*))?$|^[# ]*skipped: (.*)$", re.IGNORECASE | re.MULTILINE)
+
+BEFORE_FAILURE, AT_END, MOST_LINES = 20, 20, 80
 
 
 def singles(output):
@@ -42,6 +45,14 @@ def outcomes(record):
     return found
 
 
+def last_words(record):
+    """What a program that failed printed around its failures and at its end: a log that is cut short still tells why."""
+    said = [line for name in ("stdout", "stderr") for line in (record.get(name) or "").splitlines()]
+    near = {i for at, line in enumerate(said) if line.startswith("not ok") for i in range(at - BEFORE_FAILURE, at + 10)}
+    shown = [i for i in sorted(near | set(range(len(said) - AT_END, len(said)))) if 0 <= i < len(said)][-MOST_LINES:]
+    return [f"  | {said[i][:300]}" for i in shown]
+
+
 def programs(build):
     build = build.resolve()
     for test in json.loads((build / "meson-info" / "intro-tests.json").read_text()):
@@ -58,7 +69,12 @@ def main():
     if not names:
         print("0 passed, 1 failed")
         return 1
-    found = [each for line in names[-1].read_text().splitlines() for each in outcomes(json.loads(line))]
+    records = [json.loads(line) for line in names[-1].read_text().splitlines()]
+    found = [each for record in records for each in outcomes(record)]
+    for record in records:
+        if any(kind == "failed" for kind, _, _ in outcomes(record)):
+            print(f"{record['name']} ended with {record['result']}, exit {record['returncode']}, after {record['duration']:.0f} s:")
+            print("\n".join(last_words(record)))
     for wanted in ("skipped", "failed"):
         for kind, name, why in found:
             if kind == wanted:
