@@ -34,9 +34,11 @@ def _random_steps(nodes, n, rng):
     return steps
 
 
-def _history(count):
-    rng, nodes = random.Random(SEED), []
-    return [tr(*_random_steps(nodes, n, rng), key=f"k{n}") for n in range(count)]
+def _history(count, bulk=0):
+    """Transactions; the first one also makes so many nodes more, beside which a difference of a few is small."""
+    rng, nodes = random.Random(SEED), [f"b{n}" for n in range(bulk)]
+    steps = [step("insert_node", parent="root", index=n, node={"id": node, "type": "p", "attrs": {"text": "y" * 100, "n": n}}) for n, node in enumerate(nodes)]
+    return [tr(*(steps if n == 0 else []), *_random_steps(nodes, n, rng), key=f"k{n}") for n in range(count)]
 
 
 def _reference(work, lines):
@@ -97,7 +99,7 @@ def _with_snapshots(lines):
 
 def _undo_after_everything(work, **options):
     config = config_with(work, snapshot_every_n_events=5, keep_snapshots=2, **options)
-    lines, data = _history(EVENTS), work / "s"
+    lines, data = _history(EVENTS, bulk=200), work / "s"
     digests = _reference(work, lines)
     lines = _with_snapshots(lines)
     for answers in (30, 80):
