@@ -86,8 +86,10 @@ def bits_that_flip_in_an_index_are_named_or_change_nothing(work):
     good, logs = _recovered(data)[0], {doc: ask("log", data, "--doc", doc) for doc in DOCS}
     pages = [page for name in ["ix_events_doc_lsn", "sqlite_autoindex_events_1", "ix_snapshots_doc_created", "sqlite_autoindex_snapshots_1"] for page in _pages(data, name)]
     assert len(pages) >= 8
-    named = 0
-    for trial in range(ROUNDS):
+    named = trial = 0
+    while trial < ROUNDS or named < ROUNDS // 4:  # of those that matter there are some, whatever the seed
+        trial += 1
+        assert trial <= 30 * ROUNDS, named
         copy = work / "copy"
         shutil.copytree(data, copy)
         offset, size = rng.choice(pages)
@@ -103,7 +105,6 @@ def bits_that_flip_in_an_index_are_named_or_change_nothing(work):
             assert result.returncode == 1 and found[-1]["status"] == "damaged" and found[0]["message"], (SEED, trial, bit, result)
             named += 1
         shutil.rmtree(copy)
-    assert named >= ROUNDS // 4, named
 
 
 # ---- the log ----
