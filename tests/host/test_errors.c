@@ -20,33 +20,23 @@
 #include <moduforge/runtime.h>
 
 #include "model/mem.h"
+#include "scratch.h"
 #include "vfs_shim.h"
 
 #define OK(call) assert_int_equal(MF_OK, (call))
 
-static char dir[64], config[128], data[128];
 static struct mf_runtime *runtime;
 
 static void write_config(const char *plugins)
 {
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"path_policy\": \"off\", \"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"}, %s"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, plugins, data);
-	assert_int_equal(0, fclose(file));
+	scratch_write_config(&(struct scratch_plan){.top = ", \"path_policy\": \"off\"", .before = plugins});
 }
 
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	snprintf(data, sizeof(data), "%s/store", dir);
-	write_config("{\"name\": \"text_steps\"}, ");
+	scratch_make();
+	write_config(", {\"name\": \"text_steps\"}");
 	runtime = NULL;
 	return 0;
 }
@@ -54,15 +44,13 @@ static int setup(void **unused)
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[128];
 	(void)mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL);
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return scratch_remove();
 }
 
 static enum mf_status try_open(const char *mode, bool in_order, struct mf_error *error)
 {
-	struct mf_runtime_options options = {.config_path = config, .mode = mode, .stop_at_failure = in_order};
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode, .stop_at_failure = in_order};
 	return mf_runtime_open(&options, &runtime, error);
 }
 
@@ -104,7 +92,7 @@ static void change_store(const char *sql)
 {
 	char path[160];
 	sqlite3 *db;
-	snprintf(path, sizeof(path), "%s/store.db", data);
+	snprintf(path, sizeof(path), "%s/store.db", scratch_data);
 	assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
 	assert_int_equal(SQLITE_OK, sqlite3_exec(db, sql, NULL, NULL, NULL));
 	assert_int_equal(SQLITE_OK, sqlite3_close(db));
@@ -197,7 +185,7 @@ static enum mf_status corrupted(struct mf_error *error)
 	OK(commit_n("b", NULL));
 	close_runtime();
 	change_store("UPDATE events SET actor = 'mallory' WHERE lsn = 1");
-	struct mf_runtime_options options = {.config_path = config, .read_only = true};
+	struct mf_runtime_options options = {.config_path = scratch_config, .read_only = true};
 	OK(mf_runtime_open(&options, &runtime, NULL));
 	enum mf_status status = mf_runtime_state(runtime, "shop", &read, error);
 	assert_int_equal(1, error->lsn);
@@ -207,7 +195,7 @@ static enum mf_status corrupted(struct mf_error *error)
 static enum mf_status locked(struct mf_error *error)
 {
 	struct mf_runtime *second;
-	struct mf_runtime_options options = {.config_path = config};
+	struct mf_runtime_options options = {.config_path = scratch_config};
 	open_runtime("sync");
 	return mf_runtime_open(&options, &second, error);
 }
@@ -215,7 +203,7 @@ static enum mf_status locked(struct mf_error *error)
 /* Where the directory should be there is a file. */
 static enum mf_status io(struct mf_error *error)
 {
-	FILE *file = fopen(data, "w");
+	FILE *file = fopen(scratch_data, "w");
 	assert_non_null(file);
 	assert_int_equal(0, fclose(file));
 	return try_open("sync", false, error);
@@ -240,7 +228,7 @@ static enum mf_status busy(struct mf_error *error)
 static enum mf_status unknown_outcome(struct mf_error *error)
 {
 	struct mf_store *store;
-	struct mf_sqlite_options options = {.dir = data, .env = vfs_shim_env()};
+	struct mf_sqlite_options options = {.dir = scratch_data, .env = vfs_shim_env()};
 	struct mf_event event = {.tr_id = 1, .doc_id = "shop", .idempotency_key = "a", .meta = "{}", .meta_len = 2, .payload = (const unsigned char *)"0123456789012345678901234567890", .payload_len = 31};
 	int64_t lsn;
 	vfs_shim_reset();
@@ -271,12 +259,12 @@ static enum mf_status no_memory(struct mf_error *error)
 static enum mf_status plugin(struct mf_error *error)
 {
 	char path[128], entry[200];
-	snprintf(path, sizeof(path), "%s/broken.so", dir);
+	snprintf(path, sizeof(path), "%s/broken.so", scratch_dir);
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
 	fputs("this is no shared library", file);
 	assert_int_equal(0, fclose(file));
-	snprintf(entry, sizeof(entry), "{\"name\": \"broken\", \"path\": \"%s\"}, ", path);
+	snprintf(entry, sizeof(entry), ", {\"name\": \"broken\", \"path\": \"%s\"}", path);
 	write_config(entry);
 	return try_open("sync", false, error);
 }

@@ -19,6 +19,8 @@
 #include <moduforge/runtime.h>
 #include <moduforge/value.h>
 
+#include "scratch.h"
+
 #define OK(call)                                                                                  \
 	do {                                                                                      \
 		mf_error_clear(&error);                                                           \
@@ -28,7 +30,6 @@
 	} while (0)
 
 static struct mf_error error;
-static char dir[64], config[128], data[128];
 static struct mf_runtime *runtime;
 static char logged[2000];
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -36,23 +37,14 @@ static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 /* ---- a runtime in a scratch directory ---- */
 static void write_config(const char *more)
 {
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"path_policy\": \"off\", \"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\", \"%s/tests/host\"], \"plugins\": [{\"name\": \"node_steps\"},"
-		" {\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0}}%s]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, MF_TEST_BUILD, data, more);
-	assert_int_equal(0, fclose(file));
+	scratch_write_config(&(struct scratch_plan){.top = ", \"path_policy\": \"off\"", .dirs = ", \"" MF_TEST_BUILD "/tests/host\"",
+		.options = ", \"snapshot_every_n_events\": 0", .after = more});
 }
 
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	snprintf(data, sizeof(data), "%s/store", dir);
+	scratch_make();
 	write_config("");
 	runtime = NULL;
 	logged[0] = '\0';
@@ -62,10 +54,8 @@ static int setup(void **unused)
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[128];
 	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, &error));
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return scratch_remove();
 }
 
 static void write_log(void *user, enum mf_log_level level, const char *message)
@@ -80,7 +70,7 @@ static void write_log(void *user, enum mf_log_level level, const char *message)
 
 static void open_runtime(const char *mode)
 {
-	struct mf_runtime_options options = {.config_path = config, .mode = mode, .log = write_log};
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode, .log = write_log};
 	OK(mf_runtime_open(&options, &runtime, &error));
 }
 
@@ -503,7 +493,7 @@ static int64_t checkpoint_of_f(void)
 {
 	struct mf_store *store;
 	struct mf_checkpoint checkpoint = {0};
-	const struct mf_sqlite_options options = {.dir = data, .read_only = true};
+	const struct mf_sqlite_options options = {.dir = scratch_data, .read_only = true};
 	OK(mf_store_open_sqlite(&options, &store, &error));
 	enum mf_status status = mf_store_load_checkpoint(store, "f", &checkpoint, &error);
 	assert_true(status == MF_OK || status == MF_ERR_NOT_FOUND);
@@ -518,7 +508,7 @@ static void p2_after_kill_9_it_goes_on_from_a_checkpoint_that_is_not_ahead_of_wh
 	size_t before = 0, count;
 	int64_t checkpoint = 0;
 	int rounds = getenv("MF_ROUNDS") ? atoi(getenv("MF_ROUNDS")) : 5;
-	snprintf(path, sizeof(path), "%s/seen", dir);
+	snprintf(path, sizeof(path), "%s/seen", scratch_dir);
 	for (int round = 0; round < rounds; round++) {
 		pid_t child = fork();
 		if (child == 0)
@@ -548,7 +538,7 @@ static void a_reader_cannot_follow(void **unused)
 	uint64_t id;
 	open_runtime("async");
 	close_runtime();
-	struct mf_runtime_options reading = {.config_path = config, .read_only = true};
+	struct mf_runtime_options reading = {.config_path = scratch_config, .read_only = true};
 	OK(mf_runtime_open(&reading, &runtime, &error));
 	mf_follow_options_init(&options);
 	options.name = "f";
@@ -578,7 +568,7 @@ static void a_handler_may_not_close_the_runtime(void **unused)
 static void sum_of_files(char *out, size_t size)
 {
 	char command[200];
-	snprintf(command, sizeof(command), "cd '%s' && cksum store.db store.db-wal", data);
+	snprintf(command, sizeof(command), "cd '%s' && cksum store.db store.db-wal", scratch_data);
 	FILE *pipe = popen(command, "r");
 	assert_non_null(pipe);
 	size_t len = fread(out, 1, size - 1, pipe);

@@ -22,12 +22,14 @@
 
 #include <moduforge/runtime.h>
 
+#include "scratch.h"
+
 #define OK(call) assert_int_equal(MF_OK, (call))
 #define PAD 1500
 #define MOST 100000 /* commits: a disk that is not full by then never is */
 
 /* ---- a small disk, with a plugins.json beside it ---- */
-static char dir[64], disk[96], image[96], config[96], data[128], filler[128], ballast[128];
+static char disk[96], image[96], filler[128], ballast[128];
 static char why[200]; /* no disk can be mounted at all */
 static bool mounted;
 static struct mf_runtime *runtime, *reader; /* closed at the end of a test, also of one that failed */
@@ -35,13 +37,9 @@ static int acked; /* commits n = 0 ... acked - 1 are stored, with LSN n + 1 */
 
 static void write_config(const char *more_options)
 {
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"}, {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"},\n"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}, \"snapshot_every_n_events\": 0%s}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, data, more_options);
-	assert_int_equal(0, fclose(file));
+	char options[128];
+	snprintf(options, sizeof(options), ", \"snapshot_every_n_events\": 0%s", more_options);
+	scratch_write_config(&(struct scratch_plan){.before = ", {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"}", .options = options});
 }
 
 static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -65,19 +63,16 @@ static bool mount_disk(const char *kind)
 
 static void name_paths(void)
 {
-	snprintf(disk, sizeof(disk), "%s/disk", dir);
-	snprintf(image, sizeof(image), "%s/image", dir);
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	snprintf(data, sizeof(data), "%s/store", disk);
+	snprintf(disk, sizeof(disk), "%s/disk", scratch_dir);
+	snprintf(image, sizeof(image), "%s/image", scratch_dir);
+	snprintf(scratch_data, sizeof(scratch_data), "%s/store", disk);
 	snprintf(filler, sizeof(filler), "%s/filler", disk);
 	snprintf(ballast, sizeof(ballast), "%s/ballast", disk);
 }
 
 static int setup(void **state)
 {
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	assert_non_null(mkdtemp(dir));
+	scratch_make();
 	name_paths();
 	runtime = reader = NULL;
 	acked = 0;
@@ -125,7 +120,7 @@ static int teardown(void **unused)
 {
 	(void)unused;
 	int closed = end_runtime(reader) | end_runtime(runtime);
-	int unmounted = unmount_disk(), removed = shell("rm -rf '%s'", dir);
+	int unmounted = unmount_disk(), removed = scratch_remove();
 	return closed || unmounted || removed;
 }
 
@@ -188,7 +183,7 @@ static struct heard heard_so_far(void)
 
 static enum mf_status try_open(const char *mode, bool read_only, struct mf_runtime **out, struct mf_error *error)
 {
-	struct mf_runtime_options options = {.config_path = config, .mode = mode, .read_only = read_only, .log = hear};
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode, .read_only = read_only, .log = hear};
 	return mf_runtime_open(&options, out, error);
 }
 
@@ -420,7 +415,7 @@ static void opening_on_a_full_disk_is_refused_and_works_when_there_is_room(void 
 	write_config("");
 	fill_disk();
 	assert_int_equal(MF_ERR_STORAGE_FULL, try_open("sync", false, &runtime, &error));
-	if (!strstr(error.message, data)) print_message("# MSG %s\n", error.message);
+	assert_non_null(strstr(error.message, scratch_data));
 	free_disk(filler);
 	open_runtime("sync");
 	commit_some(100);
@@ -439,7 +434,8 @@ static void opening_on_a_full_disk_is_refused_and_works_when_there_is_room(void 
 
 static int fill_and_die(const char *child_dir)
 {
-	snprintf(dir, sizeof(dir), "%s", child_dir);
+	snprintf(scratch_dir, sizeof(scratch_dir), "%s", child_dir);
+	snprintf(scratch_config, sizeof(scratch_config), "%s/plugins.json", child_dir);
 	name_paths();
 	open_runtime("async:1");
 	(void)commit_until_full();
@@ -460,7 +456,7 @@ static void a_kill_while_the_disk_is_full_loses_nothing(void **state)
 	assert_true(child >= 0);
 	if (child == 0) {
 		dup2(tell[1], STDOUT_FILENO);
-		execl("/proc/self/exe", "test_full_disk", dir, (char *)NULL);
+		execl("/proc/self/exe", "test_full_disk", scratch_dir, (char *)NULL);
 		_exit(1);
 	}
 	close(tell[1]);

@@ -20,31 +20,22 @@
 #include <moduforge/follow.h>
 #include <moduforge/runtime.h>
 
+#include "scratch.h"
+
 #define OK(call) assert_int_equal(MF_OK, (call))
 #define SIGNALS 65 /* 1 to 64 */
 
-static char dir[64], config[128], data[128];
 static struct mf_runtime *runtime;
 
 static void write_config(const char *options)
 {
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"},\n"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}%s}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, data, options);
-	assert_int_equal(0, fclose(file));
+	scratch_write_config(&(struct scratch_plan){.options = options});
 }
 
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	snprintf(data, sizeof(data), "%s/store", dir);
+	scratch_make();
 	write_config(", \"snapshot_every_n_events\": 2");
 	return 0;
 }
@@ -52,14 +43,12 @@ static int setup(void **unused)
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return scratch_remove();
 }
 
 static void open_runtime(const char *mode)
 {
-	struct mf_runtime_options options = {.config_path = config, .mode = mode};
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode};
 	struct mf_error error;
 	if (mf_runtime_open(&options, &runtime, &error) != MF_OK)
 		fail_msg("%s", error.message);
@@ -97,7 +86,7 @@ static void work_in(const char *mode)
 
 static void fail_to_open(void)
 {
-	struct mf_runtime_options options = {.config_path = config};
+	struct mf_runtime_options options = {.config_path = scratch_config};
 	struct mf_runtime *none;
 	write_config(", \"no_such_option\": 1");
 	assert_int_equal(MF_ERR_INVALID, mf_runtime_open(&options, &none, NULL));
@@ -174,7 +163,7 @@ static void no_thread_runs_that_nobody_asked_for(void **unused)
 	assert_int_equal(before + 3, other_threads(NULL));
 	close_runtime();
 	await_threads(before); /* joined, and still listed for a moment */
-	struct mf_runtime_options reader = {.config_path = config, .read_only = true};
+	struct mf_runtime_options reader = {.config_path = scratch_config, .read_only = true};
 	OK(mf_runtime_open(&reader, &runtime, NULL));
 	assert_int_equal(before, other_threads(NULL));
 	close_runtime();
@@ -249,7 +238,7 @@ static void nothing_is_printed_also_when_something_fails(void **unused)
 	char path[128];
 	struct stat info;
 	int own[2] = {dup(1), dup(2)};
-	snprintf(path, sizeof(path), "%s/printed", dir);
+	snprintf(path, sizeof(path), "%s/printed", scratch_dir);
 	fflush(NULL);
 	int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	assert_true(file > 2 && dup2(file, 1) == 1 && dup2(file, 2) == 2);

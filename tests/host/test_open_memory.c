@@ -14,33 +14,20 @@
 #include <moduforge/runtime.h>
 
 #include "model/mem.h"
-
-static char dir[64], config[128];
+#include "scratch.h"
 
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	FILE *file = fopen(config, "w");
-	if (!file)
-		return -1;
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"], \"plugins\": [{\"name\": \"node_steps\"},"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s/store\"}}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, dir);
-	return fclose(file);
+	scratch_make();
+	scratch_write_config(&(struct scratch_plan){0});
+	return 0;
 }
 
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return scratch_remove();
 }
 
 static void commit_one(struct mf_runtime *runtime)
@@ -61,7 +48,7 @@ static int refusals(const char *mode, bool read_only)
 	int refused = 0;
 	bool reached = true;
 	for (uint64_t i = 1; reached; i++) {
-		struct mf_runtime_options options = {.config_path = config, .mode = mode, .data_dir = dir, .read_only = read_only};
+		struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode, .data_dir = scratch_dir, .read_only = read_only};
 		struct mf_runtime *runtime = NULL;
 		struct mf_error error = {0};
 		mf_mem_fail_at(i, false);

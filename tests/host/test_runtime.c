@@ -17,34 +17,24 @@
 #include <moduforge/follow.h>
 #include <moduforge/runtime.h>
 
+#include "scratch.h"
+
 #define OK(call) assert_int_equal(MF_OK, (call))
 #define THREADS 8
 #define DOCS 4
 
 /* ---- a scratch directory with a plugins.json of its own ---- */
-static char dir[64], config[128], data[128];
 static struct mf_runtime *runtime;
 
 static void write_config(const char *more_top, const char *more_options)
 {
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\"]%s, \"plugins\": [\n"
-		"{\"name\": \"node_steps\"}, {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"},\n"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}%s}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, more_top, data, more_options);
-	assert_int_equal(0, fclose(file));
+	scratch_write_config(&(struct scratch_plan){.top = more_top, .before = ", {\"name\": \"mark_steps\"}, {\"name\": \"text_steps\"}", .options = more_options});
 }
 
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
-	assert_non_null(mkdtemp(dir));
-	snprintf(config, sizeof(config), "%s/plugins.json", dir);
-	snprintf(data, sizeof(data), "%s/store", dir);
+	scratch_make();
 	write_config("", "");
 	runtime = NULL;
 	return 0;
@@ -53,15 +43,13 @@ static int setup(void **unused)
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[128];
 	OK(mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL));
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return scratch_remove();
 }
 
 static enum mf_status try_open(const char *mode, struct mf_error *error)
 {
-	struct mf_runtime_options options = {.config_path = config, .mode = mode};
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = mode};
 	return mf_runtime_open(&options, &runtime, error);
 }
 
@@ -741,7 +729,7 @@ static void f07_close_stores_what_was_submitted(void **unused)
 static void a_second_writer_is_locked_out_and_a_reader_is_not(void **unused)
 {
 	(void)unused;
-	struct mf_runtime_options options = {.config_path = config};
+	struct mf_runtime_options options = {.config_path = scratch_config};
 	struct mf_runtime *other;
 	struct mf_error error;
 	struct mf_state *state;
@@ -798,7 +786,7 @@ static void a_reader_learns_how_far_the_writer_has_synced(void **unused)
 	(void)unused;
 	int64_t lsn;
 	struct mf_runtime *reader;
-	struct mf_runtime_options options = {.config_path = config, .read_only = true};
+	struct mf_runtime_options options = {.config_path = scratch_config, .read_only = true};
 	open_runtime("async:60000");
 	OK(mf_runtime_open(&options, &reader, NULL));
 	OK(commit_n("d", NULL, 1, &lsn, NULL));
@@ -877,12 +865,12 @@ static void a_wrong_mode_or_configuration_makes_nothing(void **unused)
 	write_config("", ", \"keep_snapshots\": \"two\"");
 	assert_int_equal(MF_ERR_INVALID, try_open(NULL, &error));
 	assert_non_null(strstr(error.message, "/plugins/3/config/keep_snapshots"));
-	unlink(config);
+	unlink(scratch_config);
 	assert_int_equal(MF_ERR_NOT_FOUND, try_open(NULL, &error));
 	struct mf_runtime_options none = {.config_path = NULL};
 	assert_int_equal(MF_ERR_INVALID, mf_runtime_open(&none, &runtime, &error));
 	runtime = NULL;
-	assert_int_equal(-1, stat(data, &stat_buffer));
+	assert_int_equal(-1, stat(scratch_data, &stat_buffer));
 }
 
 static void it_opens_and_closes_many_times(void **unused)
@@ -984,7 +972,7 @@ static void the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved(void 
 	assert_int_equal(2, live.documents_loaded); /* and the default one */
 	assert_true(live.store_bytes > 0 && live.synced_lsn == 5);
 	close_runtime();
-	struct mf_runtime_options options = {.config_path = config, .read_only = true};
+	struct mf_runtime_options options = {.config_path = scratch_config, .read_only = true};
 	OK(mf_runtime_open(&options, &runtime, &error));
 	struct mf_metrics saved = metrics_now();
 	assert_int_equal(MF_METRICS_SAVED, saved.source);
@@ -1079,14 +1067,9 @@ static void what_a_plugin_at_work_uses_is_not_freed(void **unused)
 {
 	(void)unused;
 	struct mf_error error = {0};
-	FILE *file = fopen(config, "w");
-	assert_non_null(file);
-	fprintf(file,
-		"{\"plugin_dirs\": [\"%s/plugins\", \"%s/stepfactories\", \"%s/tests/bus/fixtures\"], \"plugins\": ["
-		"{\"name\": \"node_steps\"}, {\"name\": \"a\", \"config\": {\"stop\": %d, \"message\": \"a thread is still writing\"}},"
-		"{\"name\": \"snapshot_subscriber\", \"config\": {\"store\": {\"dir\": \"%s\"}}}]}\n",
-		MF_TEST_BUILD, MF_TEST_BUILD, MF_TEST_BUILD, MF_ERR_TIMEOUT, data);
-	assert_int_equal(0, fclose(file));
+	char at_work[128];
+	snprintf(at_work, sizeof(at_work), ", {\"name\": \"a\", \"config\": {\"stop\": %d, \"message\": \"a thread is still writing\"}}", MF_ERR_TIMEOUT);
+	scratch_write_config(&(struct scratch_plan){.dirs = ", \"" MF_TEST_BUILD "/tests/bus/fixtures\"", .before = at_work});
 	OK(try_open("async", &error));
 	struct mf_bus *bus = mf_runtime_bus(runtime);
 	const struct mf_step_registry *steps = mf_runtime_steps(runtime);
