@@ -126,6 +126,15 @@ static void assert_snapshots(struct ladder *ladder, const char *expected)
 	assert_string_equal(text, expected);
 }
 
+static void compacts_to(struct ladder *ladder, int64_t lsn)
+{
+	int64_t upto = -1;
+	struct mf_error error = {0};
+	if (mf_compact_document(&ladder->fake->base, DOC, small_registry, &ladder->options, &upto, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	assert_int_equal(upto, lsn);
+}
+
 static enum mf_status recover_with(struct ladder *ladder, const struct mf_step_registry *registry, uint64_t limit, struct mf_state **out, struct mf_recovery_report *out_report,
 				   struct mf_error *error)
 {
@@ -210,11 +219,9 @@ static void a_damaged_snapshot_whose_events_are_gone_is_named(void **unused)
 	(void)unused;
 	struct ladder ladder;
 	struct mf_error error = {0};
-	int64_t upto;
 	set_up(&ladder, 2);
 	write_ladder(&ladder, 3);
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
-	assert_int_equal(upto, 60);
+	compacts_to(&ladder, 60);
 	recovers_from(&ladder, 70);
 	spoil(&ladder, 0, 70);
 	assert_int_equal(recovers_from(&ladder, 60).damaged_snapshots, 1);
@@ -229,13 +236,10 @@ static void p4_the_last_good_snapshot_is_found_below_many_damaged_ones(void **un
 {
 	(void)unused;
 	struct ladder ladder;
-	struct mf_error error = {0};
-	int64_t upto;
 	set_up(&ladder, 13);
 	ladder.options.full_snapshot_every = 1;
 	write_ladder(&ladder, 13);
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
-	assert_int_equal(upto, 50); /* so there is no replay from nothing */
+	compacts_to(&ladder, 50); /* so there is no replay from nothing */
 	for (int i = 0; i < 12; i++)
 		spoil(&ladder, i, 60 + 10 * i);
 	assert_int_equal(recovers_from(&ladder, 50).damaged_snapshots, 12);
@@ -323,11 +327,9 @@ static void p5_a_stale_snapshot_is_used_where_the_events_are_gone(void **unused)
 	struct mf_state *state;
 	struct mf_recovery_report report;
 	struct mf_digest digest;
-	int64_t upto;
 	set_up(&ladder, 1);
 	write_ladder(&ladder, 2);
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL), MF_OK);
-	assert_int_equal(upto, 60);
+	compacts_to(&ladder, 60);
 	write_events(&ladder, 4, false);
 	take_snapshot(&ladder); /* incremental, on the one that compaction made whole */
 	assert_snapshots(&ladder, "67<60 60 ");
@@ -369,13 +371,10 @@ static void compaction_makes_the_oldest_kept_snapshot_whole(void **unused)
 {
 	(void)unused;
 	struct ladder ladder;
-	struct mf_error error = {0};
-	int64_t upto;
 	set_up(&ladder, 3);
 	write_ladder(&ladder, 6);
 	assert_snapshots(&ladder, "100<90 90<80 80<70 70<60 60<50 50 ");
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
-	assert_int_equal(upto, 80);
+	compacts_to(&ladder, 80);
 	assert_snapshots(&ladder, "100<90 90<80 80 ");
 	recovers_from(&ladder, 100);
 	spoil(&ladder, 0, 100);
@@ -386,8 +385,7 @@ static void compaction_makes_the_oldest_kept_snapshot_whole(void **unused)
 	spoil(&ladder, 1, 0);
 	write_ladder(&ladder, 3); /* and the chain goes on from there */
 	recovers_from(&ladder, 133);
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, &error), MF_OK);
-	assert_int_equal(upto, 113);
+	compacts_to(&ladder, 113);
 	recovers_from(&ladder, 133);
 	tear_down(&ladder);
 }
@@ -399,7 +397,6 @@ static void compaction_cuts_no_history_that_later_snapshots_need(void **unused)
 	struct ladder ladder;
 	struct mf_state *state;
 	const struct mf_recovery_options low = {.history_limit = 10};
-	int64_t upto;
 	set_up(&ladder, 2);
 	write_ladder(&ladder, 2);
 	for (int i = 0; i < 8; i++)
@@ -407,8 +404,7 @@ static void compaction_cuts_no_history_that_later_snapshots_need(void **unused)
 	take_snapshot(&ladder);
 	assert_snapshots(&ladder, "71<60 60<50 50 ");
 	ladder.options.history_limit = 10;
-	assert_int_equal(mf_compact_document(&ladder.fake->base, DOC, small_registry, &ladder.options, &upto, NULL), MF_OK);
-	assert_int_equal(upto, 60);
+	compacts_to(&ladder, 60);
 	assert_snapshots(&ladder, "71<60 60 ");
 	assert_int_equal(mf_recover_state(&ladder.fake->base, DOC, small_registry, &low, &state, NULL, NULL), MF_OK);
 	assert_int_equal(mf_state_lsn(state), 71);

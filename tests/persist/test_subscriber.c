@@ -448,17 +448,21 @@ static bool check_snapshot(void *user, const struct mf_snapshot_info *info)
 	return at < 62;
 }
 
+/* The document of a writer, and the LSNs of its snapshots, ended by 0. */
+static void list_snapshots(struct fake_store *fake, int writer, char (*doc_id)[16], int64_t (*lsns)[64])
+{
+	snprintf(*doc_id, sizeof(*doc_id), "doc-%d", writer);
+	memset(lsns, 0, sizeof(*lsns));
+	assert_int_equal(fake->ops.snapshots(&fake->base, *doc_id, check_snapshot, lsns, NULL), MF_OK);
+}
+
 static bool has_snapshot(struct fake_store *fake)
 {
-	bool found = false;
-	for (int i = 0; i < THREADS && !found; i++) {
-		int64_t lsns[64] = {0};
-		char doc_id[16];
-		snprintf(doc_id, sizeof(doc_id), "doc-%d", i);
-		assert_int_equal(fake->ops.snapshots(&fake->base, doc_id, check_snapshot, &lsns, NULL), MF_OK);
-		found = lsns[0] > 0;
-	}
-	return found;
+	char doc_id[16];
+	int64_t lsns[64] = {0};
+	for (int i = 0; i < THREADS && !lsns[0]; i++)
+		list_snapshots(fake, i, &doc_id, &lsns);
+	return lsns[0] > 0;
 }
 
 static void f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn(void **unused)
@@ -477,10 +481,9 @@ static void f06_snapshots_taken_while_eight_threads_write_hold_exactly_their_lsn
 	const struct mf_replay_options from_events = {.batch = 100, .history_limit = 100, .committed = INT64_MAX, .snapshot_at_most = 0};
 	int compared = 0;
 	for (int i = 0; i < THREADS; i++) {
-		int64_t lsns[64] = {0};
+		int64_t lsns[64];
 		char doc_id[16];
-		snprintf(doc_id, sizeof(doc_id), "doc-%d", i);
-		assert_int_equal(fake->ops.snapshots(&fake->base, doc_id, check_snapshot, &lsns, NULL), MF_OK);
+		list_snapshots(fake, i, &doc_id, &lsns);
 		for (size_t at = 0; lsns[at]; at++, compared++) {
 			struct mf_snapshot snapshot;
 			struct mf_state *kept, *replayed;
