@@ -70,9 +70,11 @@ def main():
         print("0 passed, 1 failed")
         return 1
     records = [json.loads(line) for line in names[-1].read_text().splitlines()]
-    found = [each for record in records for each in outcomes(record)]
+    found = []
     for record in records:
-        if any(kind == "failed" for kind, _, _ in outcomes(record)):
+        singles_of_it = outcomes(record)
+        found += singles_of_it
+        if any(kind == "failed" for kind, _, _ in singles_of_it):
             print(f"{record['name']} ended with {record['result']}, exit {record['returncode']}, after {record['duration']:.0f} s:")
             print("\n".join(last_words(record)))
     for wanted in ("skipped", "failed"):
