@@ -43,7 +43,7 @@ enum mf_status mf_bus_new(struct mf_bus **out)
 	}
 	/* With default attributes neither can fail on Linux. */
 	pthread_mutex_init(&bus->mutex, NULL);
-	pthread_cond_init(&bus->call_ended, NULL);
+	mf_cond_init(&bus->call_ended);
 	*out = bus;
 	return MF_OK;
 }
@@ -54,7 +54,7 @@ void mf_bus_free(struct mf_bus *bus)
 		return;
 	mf_feed_deinit(&bus->feed);
 	mf_roster_unref(bus->roster);
-	pthread_cond_destroy(&bus->call_ended);
+	mf_cond_destroy(&bus->call_ended);
 	pthread_mutex_destroy(&bus->mutex);
 	mf_free(bus);
 }
@@ -90,7 +90,7 @@ static void call_end(struct mf_bus *bus, struct mf_subscriber *subscriber, bool 
 		subscriber->last_lsn = lsn;
 	subscriber->in_flight--;
 	if (subscriber->removed)
-		pthread_cond_broadcast(&bus->call_ended);
+		mf_cond_broadcast(&bus->call_ended);
 	pthread_mutex_unlock(&bus->mutex);
 }
 
@@ -191,7 +191,7 @@ static enum mf_status unsubscribe(struct mf_bus *bus, uint64_t id)
 	if (next)
 		swap_roster(bus, next);
 	while (subscriber->in_flight > 0 && current.subscriber != subscriber)
-		pthread_cond_wait(&bus->call_ended, &bus->mutex);
+		mf_cond_wait(&bus->call_ended, &bus->mutex);
 	mf_subscriber_unref(subscriber);
 	pthread_mutex_unlock(&bus->mutex);
 	return MF_OK;

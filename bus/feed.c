@@ -1,53 +1,16 @@
 #include "bus/feed.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "bus/follower.h"
 #include "bus/loop.h"
 #include "model/mem.h"
 
-/* ---- the clock ---- */
-int64_t mf_feed_now(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int64_t mf_feed_deadline(int64_t timeout_ms)
-{
-	return timeout_ms < 0 || timeout_ms > INT64_MAX / 2000 ? INT64_MAX : mf_feed_now() + timeout_ms * 1000;
-}
-
-int mf_feed_cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attributes;
-	int rc = pthread_condattr_init(&attributes);
-	if (rc)
-		return rc;
-	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	if (!rc)
-		rc = pthread_cond_init(cond, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return rc;
-}
-
-void mf_feed_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
-{
-	if (deadline_us == INT64_MAX) {
-		pthread_cond_wait(cond, mutex);
-		return;
-	}
-	struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
-	pthread_cond_timedwait(cond, mutex, &until);
-}
-
 /* ---- waiting ---- */
 void mf_feed_tell(struct mf_feed *feed)
 {
 	if (feed->waiters > 0)
-		pthread_cond_broadcast(&feed->changed);
+		mf_cond_broadcast(&feed->changed);
 }
 
 /* What they wait for was changed before this looks for them. */
@@ -56,14 +19,14 @@ void mf_feed_tell_if_waited(struct mf_feed *feed)
 	if (feed->waiters == 0)
 		return;
 	pthread_mutex_lock(&feed->mutex);
-	pthread_cond_broadcast(&feed->changed);
+	mf_cond_broadcast(&feed->changed);
 	pthread_mutex_unlock(&feed->mutex);
 }
 
 void mf_feed_wait(struct mf_feed *feed, int64_t deadline_us)
 {
 	feed->waiters++;
-	mf_feed_cond_wait(&feed->changed, &feed->mutex, deadline_us);
+	mf_cond_wait_until(&feed->changed, &feed->mutex, deadline_us);
 	feed->waiters--;
 }
 
@@ -289,7 +252,7 @@ enum mf_status mf_feed_remove(struct mf_feed *feed, struct mf_follow *follow, in
 enum mf_status mf_feed_init(struct mf_feed *feed)
 {
 	memset(feed, 0, sizeof(*feed));
-	if (mf_feed_cond_init(&feed->changed))
+	if (mf_cond_init(&feed->changed))
 		return MF_ERR_NO_MEMORY;
 	pthread_mutex_init(&feed->mutex, NULL);
 	feed->listener = (struct mf_event_listener){feed, synced_grew, needed_above};
@@ -308,6 +271,6 @@ void mf_feed_deinit(struct mf_feed *feed)
 	pthread_mutex_unlock(&feed->mutex);
 	mf_loop_free(feed->loop);
 	mf_recent_deinit(&feed->recent);
-	pthread_cond_destroy(&feed->changed);
+	mf_cond_destroy(&feed->changed);
 	pthread_mutex_destroy(&feed->mutex);
 }

@@ -24,6 +24,7 @@
 #include <moduforge/follow.h>
 
 #include "bus/recent.h"
+#include "model/thread.h"
 
 struct mf_follow;
 struct mf_loop;
@@ -68,8 +69,3 @@ int64_t mf_feed_visible(const struct mf_feed *feed, bool synced_only); /* with t
 void mf_feed_tell(struct mf_feed *feed);                               /* with the mutex: changed */
 void mf_feed_tell_if_waited(struct mf_feed *feed);                     /* without it */
 void mf_feed_wait(struct mf_feed *feed, int64_t deadline_us);          /* with the mutex, on changed; INT64_MAX: for ever */
-
-int64_t mf_feed_now(void);                          /* microseconds on the monotonic clock */
-int64_t mf_feed_deadline(int64_t timeout_ms);       /* negative: INT64_MAX */
-int mf_feed_cond_init(pthread_cond_t *cond);        /* on that clock */
-void mf_feed_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us);

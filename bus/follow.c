@@ -110,7 +110,7 @@ enum mf_status mf_bus_unfollow(struct mf_bus *bus, uint64_t id, int64_t timeout_
 {
 	pthread_mutex_lock(&bus->feed.mutex);
 	struct mf_follow *follow = mf_feed_find(&bus->feed, id);
-	enum mf_status status = follow ? mf_feed_remove(&bus->feed, follow, mf_feed_deadline(timeout_ms), error)
+	enum mf_status status = follow ? mf_feed_remove(&bus->feed, follow, mf_deadline_in_ms(timeout_ms), error)
 				       : mf_error_set(error, MF_ERR_NOT_FOUND, "the bus has no subscriber %llu", (unsigned long long)id);
 	pthread_mutex_unlock(&bus->feed.mutex);
 	return status;
@@ -157,7 +157,7 @@ static const struct mf_follow *first_behind(const struct mf_feed *feed, int64_t 
 enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, struct mf_error *error)
 {
 	struct mf_feed *feed = &bus->feed;
-	int64_t deadline = mf_feed_deadline(timeout_ms);
+	int64_t deadline = mf_deadline_in_ms(timeout_ms);
 	enum mf_status status = MF_OK;
 	if (mf_follow_inside(feed))
 		return mf_error_set(error, MF_ERR_STATE, "a follower's handler would wait for itself");
@@ -166,7 +166,7 @@ enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, st
 	int64_t lsn = feed->published;
 	feed->waiters++;
 	for (const struct mf_follow *behind; status == MF_OK && (behind = first_behind(feed, lsn));) {
-		if (deadline != INT64_MAX && mf_feed_now() >= deadline)
+		if (deadline != INT64_MAX && mf_now_us() >= deadline)
 			status = mf_error_set(error, MF_ERR_TIMEOUT, "follower '%.200s' has come up to LSN %lld only, of %lld", behind->name, (long long)behind->lsn, (long long)lsn);
 		else
 			mf_feed_wait(feed, deadline);
@@ -179,7 +179,7 @@ enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, st
 enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, struct mf_error *error)
 {
 	struct mf_feed *feed = &bus->feed;
-	int64_t deadline = mf_feed_deadline(timeout_ms);
+	int64_t deadline = mf_deadline_in_ms(timeout_ms);
 	enum mf_status first = MF_OK;
 	struct mf_follow *follow;
 	uint64_t id = 0;

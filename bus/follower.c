@@ -17,7 +17,7 @@ enum mf_status mf_follow_new(struct mf_feed *feed, const struct mf_follow_option
 	struct mf_follow *follow = mf_calloc(1, sizeof(*follow));
 	if (follow)
 		follow->name = mf_strdup(options->name);
-	if (!follow || !follow->name || mf_feed_cond_init(&follow->wake)) {
+	if (!follow || !follow->name || mf_cond_init(&follow->wake)) {
 		if (follow)
 			mf_free(follow->name);
 		mf_free(follow);
@@ -58,7 +58,7 @@ void mf_follow_unref(struct mf_follow *follow)
 	if (--follow->refs > 0)
 		return;
 	drop_at_hand(follow);
-	pthread_cond_destroy(&follow->wake);
+	mf_cond_destroy(&follow->wake);
 	mf_free(follow->notice);
 	mf_free(follow->name);
 	mf_free(follow);
@@ -183,7 +183,7 @@ static enum mf_follow_result failed(struct mf_follow *follow, const struct mf_er
 	pthread_mutex_lock(&follow->feed->mutex);
 	snprintf(follow->last_error, sizeof(follow->last_error), "%s", error->message);
 	follow->state = MF_FOLLOWER_RETRYING;
-	follow->retry_at_us = mf_feed_now() + delay_us(follow);
+	follow->retry_at_us = mf_now_us() + delay_us(follow);
 	mf_feed_tell(follow->feed);
 	pthread_mutex_unlock(&follow->feed->mutex);
 	return MF_FOLLOW_NOTHING;
@@ -219,7 +219,7 @@ static void note_not_saved(struct mf_follow *follow, const struct mf_error *erro
 {
 	char sentence[MF_ERROR_MESSAGE_SIZE];
 	uint32_t ms = follow->options.checkpoint_ms > follow->options.retry_ms ? follow->options.checkpoint_ms : follow->options.retry_ms;
-	follow->save_at_us = mf_feed_now() + (int64_t)ms * 1000;
+	follow->save_at_us = mf_now_us() + (int64_t)ms * 1000;
 	if (follow->save_failed)
 		return;
 	follow->save_failed = true;
@@ -246,7 +246,7 @@ void mf_follow_save(struct mf_follow *follow)
 static bool save_is_due(const struct mf_follow *follow)
 {
 	bool many = follow->unsaved >= follow->options.checkpoint_events && !follow->save_failed;
-	return save_at(follow) != INT64_MAX && (many || save_at(follow) <= mf_feed_now());
+	return save_at(follow) != INT64_MAX && (many || save_at(follow) <= mf_now_us());
 }
 
 /* ---- calling ---- */
@@ -282,7 +282,7 @@ static void advance(struct mf_follow *follow, int64_t lsn, int64_t epoch)
 	}
 	follow->unsaved++;
 	if (follow->save_at_us == 0 && follow->options.keep_checkpoint)
-		follow->save_at_us = mf_feed_now() + (int64_t)follow->options.checkpoint_ms * 1000;
+		follow->save_at_us = mf_now_us() + (int64_t)follow->options.checkpoint_ms * 1000;
 	mf_feed_tell_if_waited(follow->feed);
 	if (save_is_due(follow))
 		mf_follow_save(follow);
@@ -458,7 +458,7 @@ enum mf_follow_result mf_follow_step(struct mf_follow *follow, size_t max_events
 		return MF_FOLLOW_ENDED;
 	if (save_is_due(follow))
 		mf_follow_save(follow);
-	if (follow->retry_at_us > 0 && mf_feed_now() < follow->retry_at_us)
+	if (follow->retry_at_us > 0 && mf_now_us() < follow->retry_at_us)
 		return MF_FOLLOW_NOTHING;
 	if (!follow->begun)
 		return begin(follow);

@@ -94,7 +94,7 @@ static void begin_at(struct mf_follow *follow, const struct place *place, int64_
 	if (follow->options.keep_checkpoint) {
 		follow->checkpoint_lsn = lsn;
 		follow->unsaved = place->saved && !set_back ? 0 : 1;
-		follow->save_at_us = follow->unsaved ? mf_feed_now() : 0;
+		follow->save_at_us = follow->unsaved ? mf_now_us() : 0;
 	}
 	follow->begun = true;
 }

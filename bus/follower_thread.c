@@ -49,12 +49,12 @@ static void sleep_until_ready(struct mf_follow *follow, bool has_worked)
 {
 	int64_t nap_us = has_worked ? follow->options.nap_us : 0;
 	pthread_mutex_lock(&follow->feed->mutex);
-	for (int64_t now; !mf_follow_ready(follow, (now = mf_feed_now())); nap_us = 0) {
+	for (int64_t now; !mf_follow_ready(follow, (now = mf_now_us())); nap_us = 0) {
 		int64_t due = mf_follow_due(follow);
 		if (nap_us > 0 && now + nap_us < due)
 			due = now + nap_us;
 		follow->asleep = nap_us == 0;
-		mf_feed_cond_wait(&follow->wake, &follow->feed->mutex, due);
+		mf_cond_wait_until(&follow->wake, &follow->feed->mutex, due);
 		follow->asleep = false;
 	}
 	pthread_mutex_unlock(&follow->feed->mutex);
@@ -114,7 +114,7 @@ enum mf_status mf_follow_start(struct mf_follow *follow, struct mf_error *error)
 void mf_follow_wake(struct mf_follow *follow)
 {
 	follow->asleep = false;
-	pthread_cond_signal(&follow->wake);
+	mf_cond_signal(&follow->wake);
 }
 
 /* ---- ending ---- */
@@ -140,7 +140,7 @@ static void join(struct mf_follow *follow)
 		return;
 	follow->joined = true;
 	pthread_mutex_unlock(&follow->feed->mutex);
-	pthread_join(follow->thread, NULL);
+	mf_thread_join(follow->thread);
 	pthread_mutex_lock(&follow->feed->mutex);
 }
 
@@ -163,7 +163,7 @@ enum mf_status mf_follow_end(struct mf_follow *follow, int64_t deadline_us, stru
 		return MF_OK;
 	}
 	while (follow->driven) {
-		if (deadline_us != INT64_MAX && mf_feed_now() >= deadline_us)
+		if (deadline_us != INT64_MAX && mf_now_us() >= deadline_us)
 			return mf_error_set(error, MF_ERR_TIMEOUT, "follower '%.200s' is still at work on the event after LSN %lld", follow->name, (long long)follow->lsn);
 		mf_feed_wait(follow->feed, deadline_us);
 	}

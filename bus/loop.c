@@ -68,7 +68,7 @@ static void quiet(struct mf_loop *loop)
 /* Readable at once, at the next moment that something is due, or only when it is woken. */
 static void arm(struct mf_feed *feed)
 {
-	int64_t now = mf_feed_now(), due = INT64_MAX;
+	int64_t now = mf_now_us(), due = INT64_MAX;
 	for (const struct mf_follow *follow = feed->first; follow; follow = follow->next) {
 		if (follow->options.on != MF_FOLLOW_ON_LOOP)
 			continue;
@@ -87,7 +87,7 @@ static void arm(struct mf_feed *feed)
 /* The ready one after the one that had its turn last. */
 static struct mf_follow *next_ready(const struct mf_feed *feed)
 {
-	int64_t now = mf_feed_now();
+	int64_t now = mf_now_us();
 	struct mf_follow *first = NULL;
 	for (struct mf_follow *follow = feed->first; follow; follow = follow->next) {
 		if (follow->options.on != MF_FOLLOW_ON_LOOP || !mf_follow_ready(follow, now))

@@ -1,6 +1,7 @@
 /* document.c - one loaded document: its life, what is pending on it, and being quiet. See documents.h. */
 #include "host/documents.h"
 #include "model/mem.h"
+#include "model/thread.h"
 
 /* ---- life cycle ---- */
 struct mf_document *mf_document_new(const char *doc_id, uint64_t hash)
@@ -17,7 +18,7 @@ struct mf_document *mf_document_new(const char *doc_id, uint64_t hash)
 	document->users = 1;
 	pthread_mutex_init(&document->walk, NULL);
 	pthread_mutex_init(&document->lock, NULL);
-	pthread_cond_init(&document->changed, NULL);
+	mf_cond_init(&document->changed);
 	return document;
 }
 
@@ -26,7 +27,7 @@ void mf_document_free(struct mf_document *document)
 	mf_ticket_unref(document->last_ticket);
 	mf_state_unref(document->head);
 	mf_state_unref(document->committed);
-	pthread_cond_destroy(&document->changed);
+	mf_cond_destroy(&document->changed);
 	pthread_mutex_destroy(&document->lock);
 	pthread_mutex_destroy(&document->walk);
 	mf_free(document->doc_id);
@@ -54,7 +55,7 @@ void mf_document_set_ticket(struct mf_document *document, struct mf_ticket *tick
 	pthread_mutex_lock(&document->lock);
 	struct mf_ticket *old = document->last_ticket;
 	document->last_ticket = mf_ticket_ref(ticket);
-	pthread_cond_broadcast(&document->changed);
+	mf_cond_broadcast(&document->changed);
 	pthread_mutex_unlock(&document->lock);
 	mf_ticket_unref(old);
 }
@@ -68,7 +69,7 @@ void mf_document_end_pending(struct mf_document *document, struct mf_state *comm
 		document->committed = mf_state_ref(committed);
 	}
 	document->pending--;
-	pthread_cond_broadcast(&document->changed);
+	mf_cond_broadcast(&document->changed);
 	pthread_mutex_unlock(&document->lock);
 	mf_state_unref(old);
 }
@@ -78,7 +79,7 @@ void mf_document_pass_gate(struct mf_document *document)
 {
 	pthread_mutex_lock(&document->lock);
 	while (document->quiet_wanted > 0)
-		pthread_cond_wait(&document->changed, &document->lock);
+		mf_cond_wait(&document->changed, &document->lock);
 	pthread_mutex_unlock(&document->lock);
 }
 
@@ -93,7 +94,7 @@ void mf_document_unwant_quiet(struct mf_document *document)
 {
 	pthread_mutex_lock(&document->lock);
 	document->quiet_wanted--;
-	pthread_cond_broadcast(&document->changed);
+	mf_cond_broadcast(&document->changed);
 	pthread_mutex_unlock(&document->lock);
 }
 
@@ -108,7 +109,7 @@ void mf_document_wait_quiet(struct mf_document *document)
 		(void)ignored; /* its submitter hears of it */
 		pthread_mutex_lock(&document->lock);
 		while (document->pending > 0 && document->last_ticket == ticket)
-			pthread_cond_wait(&document->changed, &document->lock);
+			mf_cond_wait(&document->changed, &document->lock);
 		mf_ticket_unref(ticket);
 	}
 	pthread_mutex_unlock(&document->lock);

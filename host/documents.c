@@ -1,9 +1,9 @@
 #include "host/documents.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "model/mem.h"
+#include "model/thread.h"
 #include "model/utf8.h"
 
 #define FIRST_BUCKETS 64
@@ -11,8 +11,6 @@
 /* ---- life cycle ---- */
 enum mf_status mf_documents_init(struct mf_documents *documents, const struct mf_committer *committer, size_t max_loaded)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	memset(documents, 0, sizeof(*documents));
 	documents->buckets = mf_calloc(FIRST_BUCKETS, sizeof(struct mf_document *));
 	if (!documents->buckets)
@@ -20,7 +18,7 @@ enum mf_status mf_documents_init(struct mf_documents *documents, const struct mf
 	documents->bucket_count = FIRST_BUCKETS;
 	documents->max_loaded = max_loaded;
 	documents->committer = committer;
-	documents->seed = (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)documents;
+	documents->seed = (uint64_t)mf_now_us() ^ (uint64_t)(uintptr_t)documents;
 	pthread_mutex_init(&documents->lock, NULL);
 	return MF_OK;
 }
@@ -174,7 +172,7 @@ static void load(struct mf_documents *documents, struct mf_document *document)
 	document->load_error = error;
 	document->load_error.status = status;
 	document->phase = status == MF_OK ? MF_DOCUMENT_LOADED : MF_DOCUMENT_FAILED;
-	pthread_cond_broadcast(&document->changed);
+	mf_cond_broadcast(&document->changed);
 	pthread_mutex_unlock(&document->lock);
 }
 
@@ -191,7 +189,7 @@ enum mf_status mf_documents_get(struct mf_documents *documents, const char *doc_
 		load(documents, document);
 	pthread_mutex_lock(&document->lock);
 	while (document->phase == MF_DOCUMENT_LOADING)
-		pthread_cond_wait(&document->changed, &document->lock);
+		mf_cond_wait(&document->changed, &document->lock);
 	struct mf_error load_error = document->load_error;
 	pthread_mutex_unlock(&document->lock);
 	if (load_error.status != MF_OK) {

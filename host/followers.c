@@ -41,10 +41,10 @@ enum mf_status mf_runtime_end_followers(struct mf_runtime *runtime, int64_t time
 {
 	struct mf_error late = {0};
 	int64_t patience = timeout_ms < 0 || timeout_ms > PATIENCE_MS ? PATIENCE_MS : timeout_ms;
-	int64_t deadline = mf_feed_deadline(patience);
+	int64_t deadline = mf_deadline_in_ms(patience);
 	if (mf_bus_await_followers(runtime->bus, patience, &late) != MF_OK)
 		mf_logf(&runtime->logger, MF_LOG_WARNING, "closing: %s; it goes on from there when the store is opened again", late.message);
-	int64_t left = (deadline - mf_feed_now()) / 1000;
+	int64_t left = (deadline - mf_now_us()) / 1000;
 	enum mf_status status = mf_bus_stop_followers(runtime->bus, left > STOP_MS ? left : STOP_MS, error);
 	runtime->followers_busy = status == MF_ERR_TIMEOUT;
 	if (runtime->followers_busy)

@@ -3,9 +3,9 @@
  * A walk that has to wait for somebody else's key first gives back those it holds already, so that two
  * batches with the same keys in another order cannot wait for each other. */
 #include <string.h>
-#include <unistd.h>
 
 #include "host/walk.h"
+#include "model/thread.h"
 
 void mf_walk_release(struct mf_walk *walk)
 {
@@ -45,7 +45,7 @@ static void wait_for_key(struct mf_walk *walk, struct mf_ticket *ticket)
 {
 	if (!ticket) {
 		unsigned exponent = walk->naps < 6 ? walk->naps++ : 6;
-		usleep(100u << exponent);
+		mf_sleep_us((int64_t)100 << exponent);
 		return;
 	}
 	enum mf_status ignored = mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL);

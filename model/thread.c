@@ -4,9 +4,20 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "model/mem.h"
 #include <moduforge/value.h>
+
+static const struct mf_threads *replaced; /* NULL: the system's */
+
+void mf_threads_replace(const struct mf_threads *threads)
+{
+	replaced = threads;
+}
+
+/* ---- threads ---- */
 
 struct start {
 	void *(*run)(void *user);
@@ -38,6 +49,8 @@ static int create_deaf(pthread_t *out, struct start *start)
 
 int mf_thread_start(pthread_t *out, const char *name, void *(*run)(void *user), void *user)
 {
+	if (replaced)
+		return replaced->start(out, name, run, user);
 	struct start *start = mf_malloc(sizeof(*start));
 	if (!start)
 		return ENOMEM;
@@ -47,4 +60,96 @@ int mf_thread_start(pthread_t *out, const char *name, void *(*run)(void *user), 
 	if (rc)
 		mf_free(start);
 	return rc;
+}
+
+void mf_thread_join(pthread_t thread)
+{
+	if (replaced)
+		replaced->join(thread);
+	else
+		pthread_join(thread, NULL);
+}
+
+/* ---- the clock ---- */
+
+int64_t mf_now_us(void)
+{
+	if (replaced)
+		return replaced->now_us();
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t mf_deadline_in_ms(int64_t timeout_ms)
+{
+	return timeout_ms < 0 || timeout_ms > INT64_MAX / 2000 ? INT64_MAX : mf_now_us() + timeout_ms * 1000;
+}
+
+/* ---- waits ---- */
+
+int mf_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attributes;
+	int rc = pthread_condattr_init(&attributes);
+	if (rc)
+		return rc;
+	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	if (!rc)
+		rc = pthread_cond_init(cond, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return rc;
+}
+
+void mf_cond_destroy(pthread_cond_t *cond)
+{
+	pthread_cond_destroy(cond);
+}
+
+void mf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	mf_cond_wait_until(cond, mutex, INT64_MAX);
+}
+
+void mf_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
+{
+	if (replaced) {
+		replaced->wait(cond, mutex, deadline_us);
+		return;
+	}
+	if (deadline_us == INT64_MAX) {
+		pthread_cond_wait(cond, mutex);
+		return;
+	}
+	struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
+	pthread_cond_timedwait(cond, mutex, &until);
+}
+
+void mf_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t us)
+{
+	mf_cond_wait_until(cond, mutex, us < 0 ? INT64_MAX : mf_now_us() + us);
+}
+
+void mf_cond_signal(pthread_cond_t *cond)
+{
+	if (replaced)
+		replaced->wake(cond, false);
+	else
+		pthread_cond_signal(cond);
+}
+
+void mf_cond_broadcast(pthread_cond_t *cond)
+{
+	if (replaced)
+		replaced->wake(cond, true);
+	else
+		pthread_cond_broadcast(cond);
+}
+
+void mf_sleep_us(int64_t us)
+{
+	if (replaced)
+		replaced->wait(NULL, NULL, replaced->now_us() + us);
+	else
+		usleep((useconds_t)us);
 }

@@ -134,7 +134,7 @@ void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *
 	queue->source.sync_error = *error;
 	queue->source.sync_error.status = MF_ERR_UNKNOWN_OUTCOME;
 	mf_logf(&queue->logger, MF_LOG_ERROR, "writes have stopped until the store is reopened: %s", error->message);
-	pthread_cond_broadcast(&queue->source.synced);
+	mf_cond_broadcast(&queue->source.synced);
 }
 
 static void note_written(struct mf_commit_queue *queue, const struct chain *stored)
@@ -192,7 +192,7 @@ static enum mf_status sync_stored(struct mf_commit_queue *queue, struct mf_error
 		if (synced > queue->source.synced_lsn)
 			queue->source.synced_lsn = synced;
 		queue->unsynced_since_us = -1;
-		pthread_cond_broadcast(&queue->source.synced);
+		mf_cond_broadcast(&queue->source.synced);
 	}
 	pthread_mutex_unlock(&queue->source.mutex);
 	if (status == MF_OK)
@@ -363,7 +363,7 @@ static void hand_over(struct mf_commit_queue *queue)
 {
 	queue->leading = false;
 	if (queue->drainers || queue->pushers)
-		pthread_cond_broadcast(&queue->progress);
+		mf_cond_broadcast(&queue->progress);
 	if (!queue->head || pthread_equal(queue->leader, queue->worker))
 		return;
 	if (queue->head->tickets->waiters)

@@ -48,8 +48,8 @@ static bool in_callback(struct mf_ticket_source *source)
 static void free_queue(struct mf_ticket_source *source)
 {
 	struct mf_commit_queue *queue = queue_of(source);
-	pthread_cond_destroy(&queue->worker_wake);
-	pthread_cond_destroy(&queue->progress);
+	mf_cond_destroy(&queue->worker_wake);
+	mf_cond_destroy(&queue->progress);
 	mf_ticket_source_deinit(source);
 	mf_free(queue->scratch);
 	mf_free(queue);
@@ -83,9 +83,9 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	atomic_init(&queue->committed, options->committed);
 	return MF_OK;
 no_source:
-	pthread_cond_destroy(&queue->worker_wake);
+	mf_cond_destroy(&queue->worker_wake);
 no_wake:
-	pthread_cond_destroy(&queue->progress);
+	mf_cond_destroy(&queue->progress);
 no_progress:
 	mf_free(queue->scratch);
 	return MF_ERR_NO_MEMORY;
@@ -125,7 +125,7 @@ void mf_commit_queue_close(struct mf_commit_queue *queue)
 	queue->refusing = true;
 	mf_commit_queue_kick(queue);
 	pthread_mutex_unlock(&queue->source.mutex);
-	pthread_join(queue->worker, NULL);
+	mf_thread_join(queue->worker);
 	mf_commit_queue_free(mf_commit_queue_take_retired(queue, SIZE_MAX));
 	mf_ticket_source_unref(&queue->source);
 }

@@ -11,7 +11,7 @@ void mf_commit_queue_kick(struct mf_commit_queue *queue)
 	if (queue->place == WORKER_AWAKE)
 		return;
 	queue->place = WORKER_AWAKE;
-	pthread_cond_signal(&queue->worker_wake);
+	mf_cond_signal(&queue->worker_wake);
 }
 
 /* Microseconds until the window's end; negative: nothing is waiting for a sync. */
@@ -28,7 +28,7 @@ static int64_t sync_in(const struct mf_commit_queue *queue)
 static void tell_progress(struct mf_commit_queue *queue)
 {
 	if (queue->drainers || queue->pushers)
-		pthread_cond_broadcast(&queue->progress);
+		mf_cond_broadcast(&queue->progress);
 }
 
 static void tell_synced(struct mf_commit_queue *queue)
@@ -59,7 +59,7 @@ static void sync_window(struct mf_commit_queue *queue)
 		mf_commit_queue_stop(queue, &error);
 	} else if (synced > queue->source.synced_lsn) {
 		queue->source.synced_lsn = synced;
-		pthread_cond_broadcast(&queue->source.synced);
+		mf_cond_broadcast(&queue->source.synced);
 		tell_synced(queue);
 	}
 	tell_progress(queue);

@@ -12,23 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
-static int64_t clock_us(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
+#include "model/thread.h"
 
 static int64_t os_wall_us(void *user)
 {
 	(void)user;
-	return clock_us(CLOCK_REALTIME);
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static int64_t os_monotonic_us(void *user)
 {
 	(void)user;
-	return clock_us(CLOCK_MONOTONIC);
+	return mf_now_us();
 }
 
 static int os_random(void *user, void *bytes, size_t len)
@@ -202,6 +199,18 @@ static const struct mf_env os_env = {
 const struct mf_env *mf_env_os(void)
 {
 	return &os_env;
+}
+
+static const struct mf_env *replaced; /* NULL: the system's */
+
+void mf_env_replace(const struct mf_env *env)
+{
+	replaced = env;
+}
+
+const struct mf_env *mf_env_default(void)
+{
+	return replaced ? replaced : &os_env;
 }
 
 ssize_t mf_env_read_all(const struct mf_env *env, int fd, void *bytes, size_t len, int64_t offset)

@@ -1,6 +1,6 @@
-/* env.h - the seam to the operating system: clock, timers, randomness, and the file operations of our
- * own files (lock, watermark, directories). Tests replace it to replay a seed exactly and to inject faults;
- * SQLite's file operations are reached through the VFS named in sqlite_vfs.
+/* env.h - the seam to the operating system: clocks, randomness, and the file operations of our own files (lock,
+ * watermark, directories). Tests replace it to replay a seed exactly and to inject faults; SQLite's file operations are
+ * reached through the VFS named in sqlite_vfs. Threads, waits and the monotonic clock itself are model/thread.h.
  *
  * Functions return 0 (or a count) on success and -errno on failure. Thread: any. */
 #pragma once
@@ -36,6 +36,8 @@ struct mf_env {
 };
 
 const struct mf_env *mf_env_os(void);
+const struct mf_env *mf_env_default(void); /* what `env` NULL means: the system's, unless a test replaced it */
+void mf_env_replace(const struct mf_env *env); /* for tests, before anything is open; NULL: the system's again */
 
 /* All of it: a short count that is not an error is completed. Returns len, less at the end of the file, or -errno. */
 ssize_t mf_env_read_all(const struct mf_env *env, int fd, void *bytes, size_t len, int64_t offset);

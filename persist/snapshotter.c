@@ -58,7 +58,7 @@ void mf_snapshotter_free(struct mf_snapshotter *snapshotter)
 		return;
 	pthread_mutex_destroy(&snapshotter->mutex);
 	pthread_mutex_destroy(&snapshotter->writing);
-	pthread_cond_destroy(&snapshotter->changed);
+	mf_cond_destroy(&snapshotter->changed);
 	mf_snapshot_bases_free(snapshotter->bases);
 	mf_free(snapshotter);
 }
@@ -77,7 +77,7 @@ void mf_snapshotter_unlock(struct mf_snapshotter *snapshotter)
 
 static const struct mf_env *env_of(const struct mf_snapshotter *snapshotter)
 {
-	return snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_os();
+	return snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_default();
 }
 
 static enum mf_status encode_on(const struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_snapshot *out, bool *out_fits,
@@ -175,7 +175,7 @@ static void *work(void *argument)
 	while (!snapshotter->ending) {
 		struct job *job = snapshotter->paused ? NULL : pop(snapshotter);
 		if (!job) {
-			pthread_cond_wait(&snapshotter->changed, &snapshotter->mutex);
+			mf_cond_wait(&snapshotter->changed, &snapshotter->mutex);
 			continue;
 		}
 		snapshotter->working = true;
@@ -191,7 +191,7 @@ static void *work(void *argument)
 		free_job(job);
 		pthread_mutex_lock(&snapshotter->mutex);
 		snapshotter->working = false;
-		pthread_cond_broadcast(&snapshotter->changed);
+		mf_cond_broadcast(&snapshotter->changed);
 	}
 	pthread_mutex_unlock(&snapshotter->mutex);
 	return NULL;
@@ -236,7 +236,7 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	*snapshotter->tail = job;
 	snapshotter->tail = &job->next;
 	snapshotter->count++;
-	pthread_cond_broadcast(&snapshotter->changed);
+	mf_cond_broadcast(&snapshotter->changed);
 	return MF_OK;
 }
 
@@ -286,11 +286,11 @@ enum mf_status mf_snapshotter_stop(struct mf_snapshotter *snapshotter, int64_t t
 	for (struct job *job = idle ? pop(snapshotter) : NULL; job; job = pop(snapshotter))
 		free_job(job);
 	snapshotter->paused = snapshotter->ending = idle;
-	pthread_cond_broadcast(&snapshotter->changed);
+	mf_cond_broadcast(&snapshotter->changed);
 	pthread_mutex_unlock(&snapshotter->mutex);
 	if (!idle)
 		return mf_error_set(error, MF_ERR_TIMEOUT, "a snapshot is still being written after %lld ms", (long long)timeout_ms);
 	if (join)
-		pthread_join(snapshotter->thread, NULL);
+		mf_thread_join(snapshotter->thread);
 	return MF_OK;
 }

@@ -1,8 +1,6 @@
 /* ticket.c - see persist/ticket.h; the public half is moduforge/ticket.h. */
 #include "persist/ticket.h"
 
-#include <time.h>
-
 #include "model/mem.h"
 #include <moduforge/value.h>
 
@@ -13,33 +11,6 @@ struct mf_ticket_failure {
 
 /* ---- the source ---- */
 
-int mf_cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attributes;
-	int rc = pthread_condattr_init(&attributes);
-	if (rc)
-		return rc;
-	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	if (!rc)
-		rc = pthread_cond_init(cond, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return rc;
-}
-
-void mf_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t us)
-{
-	if (us < 0) {
-		pthread_cond_wait(cond, mutex);
-		return;
-	}
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t nanoseconds = until.tv_nsec + us % 1000000 * 1000;
-	until.tv_sec += us / 1000000 + nanoseconds / 1000000000;
-	until.tv_nsec = nanoseconds % 1000000000;
-	pthread_cond_timedwait(cond, mutex, &until);
-}
-
 enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const struct mf_env *env, bool durable)
 {
 	*source = (struct mf_ticket_source){.env = env, .durable = durable};
@@ -47,7 +18,7 @@ enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const stru
 	if (mf_cond_init(&source->synced))
 		return MF_ERR_NO_MEMORY;
 	if (pthread_mutex_init(&source->mutex, NULL)) {
-		pthread_cond_destroy(&source->synced);
+		mf_cond_destroy(&source->synced);
 		return MF_ERR_NO_MEMORY;
 	}
 	return MF_OK;
@@ -56,7 +27,7 @@ enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const stru
 void mf_ticket_source_deinit(struct mf_ticket_source *source)
 {
 	pthread_mutex_destroy(&source->mutex);
-	pthread_cond_destroy(&source->synced);
+	mf_cond_destroy(&source->synced);
 }
 
 void mf_ticket_source_ref(struct mf_ticket_source *source)
@@ -100,7 +71,7 @@ void mf_ticket_unref(struct mf_ticket *ticket)
 		return;
 	struct mf_ticket_source *source = ticket->source;
 	mf_ticket_failure_unref(ticket->failure);
-	pthread_cond_destroy(&ticket->settled);
+	mf_cond_destroy(&ticket->settled);
 	mf_free(ticket);
 	mf_ticket_source_unref(source);
 }
@@ -138,7 +109,7 @@ void mf_ticket_settle(struct mf_ticket *ticket, enum mf_status status, struct mf
 
 void mf_ticket_wake(struct mf_ticket *ticket)
 {
-	pthread_cond_broadcast(&ticket->settled);
+	mf_cond_broadcast(&ticket->settled);
 }
 
 void mf_ticket_withdraw(struct mf_ticket *ticket, enum mf_status status, const char *sentence)

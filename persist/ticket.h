@@ -16,6 +16,7 @@
 
 #include <moduforge/ticket.h>
 
+#include "model/thread.h"
 #include "persist/env.h"
 
 struct mf_ticket_source {
@@ -53,8 +54,6 @@ enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const stru
 void mf_ticket_source_deinit(struct mf_ticket_source *source); /* from free */
 void mf_ticket_source_ref(struct mf_ticket_source *source);
 void mf_ticket_source_unref(struct mf_ticket_source *source);
-int mf_cond_init(pthread_cond_t *cond); /* on the monotonic clock */
-void mf_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t us); /* negative: until signalled */
 
 /* ---- tickets ---- */
 enum mf_status mf_ticket_new(struct mf_ticket_source *source, struct mf_ticket **out);
