@@ -5,6 +5,8 @@
 
 #include <moduforge/persist.h>
 
+#include "tests/fuzz/layers.h"
+
 static enum mf_status decode(const uint8_t *payload, size_t len, struct mf_transaction **out)
 {
 	struct mf_event event = {
@@ -35,6 +37,11 @@ static void expect_same_again(const struct mf_transaction *transaction)
 	mf_free(memory_again);
 	mf_transaction_free(again);
 	mf_free(memory);
+}
+
+size_t fuzz_inside(uint8_t *bytes, size_t len, size_t max_len, fuzz_change *change)
+{
+	return fuzz_inside_record(bytes, len, max_len, change);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,103 +1,125 @@
-/* The blob of a snapshot: whatever the bytes, an error, or a state that is encoded and decoded to itself.
+/* The blob of a snapshot, whole or incremental: whatever the bytes, an error, or a state that is encoded and decoded to itself.
  *
- * Behind the CRC and the digest a fuzzer finds nothing by chance: fuzz_repair makes both fit what is there.
- * The layout is that of persist/snapshot_codec.c. */
+ *   a whole one, or: 4 bytes length of a whole one, that one, an incremental one that builds on it
+ *
+ * Behind the CRC and the digests a fuzzer finds nothing by chance: fuzz_repair makes all fit what is there. */
 #include "tests/fuzz/target.h"
 
 #include <string.h>
 
-#include <zlib.h>
-
-#include <moduforge/persist.h>
-
-#include "model/mem.h"
-#include "model/pack.h"
-#include "persist/compress.h"
+#include "persist/snapshot_codec.h"
+#include "tests/fuzz/layers.h"
 #include "tests/fuzz/seed_lsn.h"
 
-#define HEADER_LEN 36
-#define FLAGS_AT 5
-#define RAW_LEN_AT 8
-#define DIGEST_AT 16
-#define CRC_AT 32
-#define REPAIR_RAW_MAX (1u << 20) /* what a repair unpacks to find the digest */
+#define HISTORY_LIMIT 1000
 
-static enum mf_status decode(const uint8_t *blob, size_t len, struct mf_state **out)
+struct blob {
+	uint8_t *bytes;
+	size_t len;
+};
+
+/* How many: the base is the first of two. */
+static size_t split(uint8_t *bytes, size_t len, struct blob out[2])
 {
-	struct mf_snapshot snapshot = {.doc_id = "d", .upto_lsn = SEED_LSN, .version = 1, .state_blob = blob, .state_len = len};
-	return mf_snapshot_decode(&snapshot, fuzz_steps(), 1000, out, NULL);
+	out[0] = (struct blob){bytes, len};
+	if (len < 4 || memcmp(bytes, "MFSN", 4) == 0)
+		return 1;
+	size_t base_len = fuzz_get_le(bytes, 4) % (len - 4 + 1);
+	out[0] = (struct blob){bytes + 4, base_len};
+	out[1] = (struct blob){bytes + 4 + base_len, len - 4 - base_len};
+	return 2;
+}
+
+/* ---- a store that has just the base ---- */
+
+static struct mf_snapshot stored;
+
+static enum mf_status latest_snapshot(struct mf_store *store, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
+{
+	(void)store, (void)doc_id, (void)error;
+	if (at_most < stored.upto_lsn)
+		return MF_ERR_NOT_FOUND;
+	*out = stored;
+	return MF_OK;
+}
+
+static enum mf_status list(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error)
+{
+	(void)store, (void)error;
+	const struct mf_snapshot_info newest = {.doc_id = doc_id, .upto_lsn = SEED_LSN, .version = MF_SNAPSHOT_INCREMENTAL, .base_lsn = SEED_MIDDLE_LSN};
+	(void)visit(user, &newest);
+	return MF_OK;
+}
+
+static const struct mf_store_ops ops = {.size = sizeof(struct mf_store_ops), .name = "base", .latest_snapshot = latest_snapshot, .snapshots = list};
+static struct mf_store store = {&ops};
+
+/* ---- promises ---- */
+
+static struct mf_snapshot row_of(const uint8_t *bytes, size_t len, int64_t upto_lsn, int64_t base_lsn)
+{
+	return (struct mf_snapshot){
+		.doc_id = "d", .upto_lsn = upto_lsn, .version = base_lsn ? MF_SNAPSHOT_INCREMENTAL : MF_SNAPSHOT_WHOLE, .state_blob = bytes, .state_len = len, .base_lsn = base_lsn};
+}
+
+static enum mf_status load(const struct blob *blobs, size_t count, struct mf_state **out)
+{
+	stored = row_of(blobs[0].bytes, blobs[0].len, SEED_MIDDLE_LSN, 0);
+	struct mf_snapshot newest = count == 1 ? row_of(blobs[0].bytes, blobs[0].len, SEED_LSN, 0) : row_of(blobs[1].bytes, blobs[1].len, SEED_LSN, SEED_MIDDLE_LSN);
+	return mf_snapshot_load(&store, &newest, fuzz_steps(), HISTORY_LIMIT, out, NULL);
+}
+
+static void expect_same_again(const struct mf_state *state)
+{
+	struct mf_snapshot snapshot;
+	struct mf_state *again;
+	fuzz_expect(mf_snapshot_encode("d", state, NULL, &snapshot, NULL), MF_OK, MF_OK);
+	fuzz_expect(mf_snapshot_decode(&snapshot, fuzz_steps(), HISTORY_LIMIT, &again, NULL), MF_OK, MF_OK);
+	fuzz_walk_stacks(again);
+	FUZZ_BEHIND(snapshot.state_blob + 36, snapshot.state_len - 36);
+	mf_snapshot_deinit(&snapshot);
+	mf_state_unref(again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	struct mf_state *state, *again;
-	enum mf_status status = decode(bytes, len, &state);
+	struct blob blobs[2];
+	struct mf_state *state;
+	enum mf_status status = load(blobs, split((uint8_t *)bytes, len, blobs), &state);
 	if (status != MF_OK) {
 		fuzz_expect(status, MF_ERR_CORRUPTED, MF_ERR_UNKNOWN_STEP);
 		return 0;
 	}
-	struct mf_snapshot snapshot;
-	fuzz_expect(mf_snapshot_encode("d", state, NULL, &snapshot, NULL), MF_OK, MF_OK);
-	fuzz_expect(decode(snapshot.state_blob, snapshot.state_len, &again), MF_OK, MF_OK);
-	fuzz_walk_stacks(again);
-	mf_snapshot_deinit(&snapshot);
-	mf_state_unref(again);
+	expect_same_again(state);
 	mf_state_unref(state);
 	return 0;
 }
 
 /* ---- repair ---- */
 
-static void put_le(uint8_t *out, uint64_t value, unsigned bytes)
+static struct mf_state *base_in(const struct blob *blob)
 {
-	for (unsigned i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *in, unsigned bytes)
-{
-	uint64_t value = 0;
-	for (unsigned i = 0; i < bytes; i++)
-		value |= (uint64_t)in[i] << (8 * i);
-	return value;
-}
-
-static void repair_digest(uint8_t *blob, const uint8_t *raw, size_t raw_len)
-{
-	struct mf_unpack in = {raw, raw + raw_len};
+	struct mf_snapshot base = row_of(blob->bytes, blob->len, SEED_MIDDLE_LSN, 0);
 	struct mf_state *state;
-	struct mf_digest digest;
-	if (mf_unpack_state(&in, NULL, 0, &state, NULL) != MF_OK)
-		return;
-	if (mf_doc_digest(mf_state_doc(state), &digest) == MF_OK)
-		memcpy(blob + DIGEST_AT, digest.bytes, MF_DIGEST_BYTES);
-	mf_state_unref(state);
-}
-
-static void repair_compressed(uint8_t *blob, size_t len)
-{
-	uint64_t raw_len = get_le(blob + RAW_LEN_AT, 8);
-	if (raw_len > REPAIR_RAW_MAX || !mf_compressed_is(blob + HEADER_LEN, len - HEADER_LEN, raw_len))
-		return;
-	void *raw = mf_malloc(raw_len);
-	if (mf_decompress(blob + HEADER_LEN, len - HEADER_LEN, raw, raw_len) == MF_OK)
-		repair_digest(blob, raw, raw_len);
-	mf_free(raw);
+	return mf_snapshot_decode(&base, fuzz_steps(), SIZE_MAX, &state, NULL) == MF_OK ? state : NULL;
 }
 
 void fuzz_repair(uint8_t *bytes, size_t len)
 {
-	if (len < HEADER_LEN)
-		return;
-	memcpy(bytes, "MFSN\1", 5);
-	bytes[FLAGS_AT] &= 1;
-	memset(bytes + FLAGS_AT + 1, 0, 2);
-	if (bytes[FLAGS_AT]) {
-		repair_compressed(bytes, len);
-	} else {
-		put_le(bytes + RAW_LEN_AT, len - HEADER_LEN, 8);
-		repair_digest(bytes, bytes + HEADER_LEN, len - HEADER_LEN);
-	}
-	uLong crc = crc32_z(0, bytes, CRC_AT);
-	put_le(bytes + CRC_AT, crc32_z(crc, bytes + HEADER_LEN, len - HEADER_LEN), 4);
+	struct blob blobs[2];
+	size_t count = split(bytes, len, blobs);
+	fuzz_repair_snapshot(blobs[0].bytes, blobs[0].len, NULL);
+	struct mf_state *base = count == 2 ? base_in(&blobs[0]) : NULL;
+	if (base)
+		fuzz_repair_snapshot(blobs[1].bytes, blobs[1].len, base);
+	mf_state_unref(base);
+}
+
+/* Of two the newest: it is at the end, and may grow. */
+size_t fuzz_inside(uint8_t *bytes, size_t len, size_t max_len, fuzz_change *change)
+{
+	struct blob blobs[2];
+	size_t at = blobs[split(bytes, len, blobs) - 1].bytes - bytes;
+	size_t changed = fuzz_inside_snapshot(bytes + at, len - at, max_len - at, change);
+	return changed ? at + changed : 0;
 }

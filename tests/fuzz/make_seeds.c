@@ -3,10 +3,12 @@
  * A history is a file of SEED_LSN lines as `mf run` reads them. Each gives
  *
  *   OUT/line/NAME-LSN         the line itself
- *   OUT/event/NAME-LSN[-z]    the payload of its event, plain and compressed
+ *   OUT/event/NAME-LSN[-z]    the payload of its event, plain and compressed; the same in OUT/record
+ *   OUT/zstd/NAME-LSN         the compressed frame in it, as fuzz_zstd reads it
  *   OUT/delta/NAME            a packed state in the middle, and what changed to the last line
  *   OUT/state/NAME            the packed state after the last line
  *   OUT/snapshot/NAME[-z]     its snapshot, plain and compressed
+ *   OUT/snapshot/NAME-on[-z]  a whole one in the middle, and an incremental one on it, as fuzz_snapshot reads them
  *   OUT/fields/NAME           state fields that counted its steps */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +21,9 @@
 #include "host/run_request.h"
 #include "model/delta.h"
 #include "model/transaction.h"
+#include "persist/record.h"
+#include "persist/snapshot_codec.h"
+#include "tests/fuzz/layers.h"
 #include "tests/fuzz/number_fields.h"
 #include "tests/fuzz/seed_lsn.h"
 #include "tests/fuzz/target.h"
@@ -57,6 +62,19 @@ static struct mf_persist_options options_for(bool compressed)
 	return options;
 }
 
+/* The frame alone, behind the byte that tells fuzz_zstd to take it as it is. */
+static void write_frame(const struct seeds *seeds, const char *ending, const unsigned char *payload, size_t len)
+{
+	struct mf_buffer seed = {0};
+	size_t at = MF_RECORD_HEADER_LEN;
+	while (payload[at++] & 0x80)
+		;
+	fuzz_expect(mf_buffer_append(&seed, "\1", 1), MF_OK, MF_OK);
+	fuzz_expect(mf_buffer_append(&seed, payload + at, len - at), MF_OK, MF_OK);
+	write_seed(seeds, "zstd", ending, seed.bytes, seed.len);
+	mf_buffer_deinit(&seed);
+}
+
 static void write_event(const struct seeds *seeds, const struct mf_transaction *transaction, int lsn, bool compressed)
 {
 	struct mf_persist_options options = options_for(compressed);
@@ -68,6 +86,9 @@ static void write_event(const struct seeds *seeds, const struct mf_transaction *
 		fail(seeds->name, error.message);
 	snprintf(ending, sizeof(ending), "-%d%s", lsn, compressed ? "-z" : "");
 	write_seed(seeds, "event", ending, event.payload, event.payload_len);
+	write_seed(seeds, "record", ending, event.payload, event.payload_len);
+	if (event.payload[1] & MF_RECORD_COMPRESSED)
+		write_frame(seeds, ending, event.payload, event.payload_len);
 	mf_free(memory);
 }
 
@@ -82,6 +103,27 @@ static void write_snapshot(const struct seeds *seeds, bool compressed)
 	mf_snapshot_deinit(&snapshot);
 }
 
+static void write_incremental(const struct seeds *seeds, bool compressed)
+{
+	struct mf_persist_options options = options_for(compressed);
+	struct mf_snapshot_base base = {.state = seeds->middle, .raw_max = SIZE_MAX / 2};
+	struct mf_snapshot whole, newest;
+	struct mf_buffer seed = {0};
+	uint8_t len[4];
+	bool fits;
+	fuzz_expect(mf_doc_digest(mf_state_doc(seeds->middle), &base.digest), MF_OK, MF_OK);
+	fuzz_expect(mf_snapshot_encode("d", seeds->middle, &options, &whole, NULL), MF_OK, MF_OK);
+	fuzz_expect(mf_snapshot_encode_on("d", &base, seeds->state, &options, &newest, &fits, NULL), MF_OK, MF_OK);
+	fuzz_put_le(len, whole.state_len, sizeof(len));
+	fuzz_expect(mf_buffer_append(&seed, len, sizeof(len)), MF_OK, MF_OK);
+	fuzz_expect(mf_buffer_append(&seed, whole.state_blob, whole.state_len), MF_OK, MF_OK);
+	fuzz_expect(mf_buffer_append(&seed, newest.state_blob, newest.state_len), MF_OK, MF_OK);
+	write_seed(seeds, "snapshot", compressed ? "-on-z" : "-on", seed.bytes, seed.len);
+	mf_buffer_deinit(&seed);
+	mf_snapshot_deinit(&newest);
+	mf_snapshot_deinit(&whole);
+}
+
 static void write_state(const struct seeds *seeds)
 {
 	struct mf_buffer bytes = {0};
@@ -90,6 +132,8 @@ static void write_state(const struct seeds *seeds)
 	mf_buffer_deinit(&bytes);
 	write_snapshot(seeds, false);
 	write_snapshot(seeds, true);
+	write_incremental(seeds, false);
+	write_incremental(seeds, true);
 }
 
 static void write_delta(const struct seeds *seeds)
@@ -144,7 +188,7 @@ static void take_line(struct seeds *seeds, int lsn, const char *line, size_t len
 	mf_transaction_set_id(transaction, (uint64_t)lsn);
 	seeds->state = advance(seeds->state, transaction, lsn);
 	seeds->fields = advance(seeds->fields, transaction, lsn);
-	if (lsn == SEED_LSN / 2)
+	if (lsn == SEED_MIDDLE_LSN)
 		seeds->middle = mf_state_ref(seeds->state);
 	snprintf(ending, sizeof(ending), "-%d", lsn);
 	write_seed(seeds, "line", ending, line, len);

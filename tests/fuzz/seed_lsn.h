@@ -2,3 +2,4 @@
 #pragma once
 
 #define SEED_LSN 9
+#define SEED_MIDDLE_LSN (SEED_LSN / 2) /* of what differences build on */

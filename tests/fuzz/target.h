@@ -17,6 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 /* Makes checksums fit again, in place; only of a target whose bytes carry some (a fuzzer does not guess a CRC). */
 void fuzz_repair(uint8_t *bytes, size_t len) __attribute__((weak));
 
+/* Changes bytes in place, and returns how many there are then (LLVMFuzzerMutate is one). */
+typedef size_t fuzz_change(uint8_t *bytes, size_t len, size_t max_len);
+/* Makes the change to what lies compressed inside, and packs it again; only of a target whose bytes are. 0: nothing is. */
+size_t fuzz_inside(uint8_t *bytes, size_t len, size_t max_len, fuzz_change *change) __attribute__((weak));
+/* A target says what has passed every check, so that planted.c can see that changes do. */
+void fuzz_behind(const void *bytes, size_t len) __attribute__((weak));
+#define FUZZ_BEHIND(bytes, len) (fuzz_behind ? fuzz_behind(bytes, len) : (void)0)
+
 /* The built-in step types, frozen, without the loader. Made once, never freed. */
 const struct mf_step_registry *fuzz_steps(void);
 
