@@ -8,7 +8,8 @@
  * 1. A line is written with one call of the sink, so that threads may share it; it is shorter than PIPE_BUF.
  * 2. Neither keys, documents nor follower names have white space; each is shorter than LEDGER_NAME.
  * 3. Saying allocates nothing: it can be done while every allocation fails.
- * 4. A key is submitted once in the life of a ledger, but for a resubmission, which is not said. Batch numbers are unique.
+ * 4. A key is said to be submitted once; once more only after it ended absent or was lost, with a new batch. Batch numbers
+ *    are unique. What is tried again after an unknown end is not said anew: the old batch ends a second time.
  *
  * Thread: saying is as safe as the sink; a ledger belongs to one thread. */
 #pragma once
@@ -42,11 +43,13 @@ struct ledger_item {
 	enum mf_action action;
 	uint64_t batch;        /* number of the batch; a single transaction is a batch of one */
 	uint32_t index, count; /* its place in the batch */
+	enum mf_commit_kind mode; /* its own, when it was raised */
 	struct ledger_state after;
 	/* The rest is the book's: */
 	uint32_t life;
 	int64_t lsn; /* 0: not known */
-	enum ledger_level { LEDGER_SUBMITTED, LEDGER_ABSENT, LEDGER_UNKNOWN, LEDGER_WRITTEN, LEDGER_SYNCED, LEDGER_LOST } level;
+	int64_t found; /* the oracle's: where it is in the store; 0: nowhere */
+	enum ledger_level { LEDGER_SUBMITTED, LEDGER_ABSENT, LEDGER_UNKNOWN, LEDGER_WRITTEN, LEDGER_SYNCED, LEDGER_LOST, LEDGER_REPLACED } level;
 };
 
 /* A life of the store begins: it was opened for writing, and had so much. In mode memory epoch and last_lsn are 0. */
@@ -57,8 +60,11 @@ void ledger_say_ended(const struct ledger_out *out, uint64_t batch, enum ledger_
 void ledger_say_synced(const struct ledger_out *out, int64_t lsn); /* the store says: synced up to here */
 /* A reader saw the document so, after the event lsn. */
 void ledger_say_seen(const struct ledger_out *out, const char *doc, int64_t lsn, const struct ledger_state *state);
-/* A follower is about to return MF_OK for this event. It must say so before it returns. */
+/* A follower is about to return MF_OK for this event. It must say so before it returns. What a follower sees is committed:
+ * that counts as an acknowledgement. */
 void ledger_say_handled(const struct ledger_out *out, const char *follower, bool synced_only, int64_t lsn, const char *key);
+/* It was told that events are not in the store any more, or that it is set back: it goes on after lsn. */
+void ledger_say_placed(const struct ledger_out *out, const char *follower, int64_t lsn);
 void ledger_say_snapshot(const struct ledger_out *out, const char *doc, int64_t upto_lsn);
 void ledger_say_compacting(const struct ledger_out *out, const char *doc); /* before it is asked for */
 void ledger_say_compacted(const struct ledger_out *out, const char *doc, int64_t upto_lsn);
@@ -70,10 +76,9 @@ void ledger_say_closed(const struct ledger_out *out, enum mf_status status);
 /* ---- the book ---- */
 struct ledger_follower {
 	char name[LEDGER_NAME];
-	bool synced_only;
-	uint32_t life;
-	int64_t handled, before; /* the newest in this life, and in any life before it */
-	int64_t newest;          /* of both */
+	uint32_t life;   /* in which it was last told of an event */
+	int64_t last;    /* that event, or after what it was placed */
+	int64_t handled; /* the newest event that it ever handled, or was placed after */
 };
 struct ledger_life {
 	enum mf_commit_kind mode;
@@ -124,8 +129,8 @@ struct ledger_tail {
 void ledger_feed(struct ledger *ledger, struct ledger_tail *tail, const char *bytes, size_t len);
 /* To the end of file. The number of lines. */
 size_t ledger_read(struct ledger *ledger, int fd);
+/* A sink into a ledger of the same process: user is the ledger. Any thread, as long as nobody reads it. */
+void ledger_line_to_ledger(void *user, const char *line, size_t len);
 
 struct ledger_item *ledger_find(const struct ledger *ledger, const char *key); /* NULL: it was never submitted */
 struct ledger_place *ledger_place(struct ledger *ledger, const char *doc);     /* made if need be */
-/* For the oracle: as if this had been said. */
-struct ledger_item *ledger_submitted(struct ledger *ledger, const struct ledger_item *item);

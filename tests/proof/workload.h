@@ -12,8 +12,6 @@
 
 #include "ledger.h"
 
-struct mf_runtime;
-
 enum workload_what {
 	WORKLOAD_UNDO = 1,          /* and redo */
 	WORKLOAD_SNAPSHOTS = 2,     /* asked for now and then; beside those by policy, which the configuration decides */
@@ -45,8 +43,6 @@ struct workload {
 	struct ledger_out out;
 	void (*between)(void *user); /* called between two batches; may be NULL */
 	void *user;
-	bool no_close;          /* returns with the runtime open, in *out_runtime */
-	struct mf_runtime **out_runtime;
 };
 
 enum mf_status workload_run(const struct workload *workload, struct mf_error *error);
