@@ -114,7 +114,7 @@ static enum mf_status refuse_nul(const char *text, const char *nul, struct mf_er
 
 static enum mf_status translate(const json_error_t *from, struct mf_error *error)
 {
-	if (json_error_code(from) == json_error_out_of_memory)
+	if (!from->text[0]) /* the parser has a reason for every text that it refuses, but none when it had no memory */
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading JSON");
 	return mf_error_set(error, MF_ERR_INVALID, "JSON line %d, column %d: %s", from->line, from->column, from->text);
 }

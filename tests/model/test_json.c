@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "model/json_write.h"
 #include "model/mem.h"
@@ -491,6 +492,78 @@ static void every_allocation_may_fail(void **state)
 	free(text);
 }
 
+static enum mf_status count_calls(void *user, const void *bytes, size_t len)
+{
+	(void)bytes;
+	(void)len;
+	++*(int *)user;
+	return MF_OK;
+}
+
+static void a_failed_sink_ends_an_array_and_an_object(void **state)
+{
+	(void)state;
+	size_t len = 0;
+	char *text = malloc(40 * MF_JSON_BUFFER);
+	struct mf_json_writer writer;
+	for (int object = 0; object < 2; object++) {
+		len = (size_t)sprintf(text, object ? "{\"k0\":0" : "[0");
+		for (int i = 1; len < 9 * MF_JSON_BUFFER; i++)
+			len += (size_t)(object ? sprintf(text + len, ",\"k%d\":%d", i, i) : sprintf(text + len, ",%d", i));
+		text[len++] = object ? '}' : ']';
+		struct mf_value *value = parse(text, len);
+		int calls = 0, all = 0;
+		mf_json_begin(&writer, count_calls, &all);
+		mf_json_value(&writer, value);
+		assert_int_equal(mf_json_finish(&writer), MF_OK);
+		assert_true(all > 5);
+		mf_json_begin(&writer, refuse_second, &calls);
+		mf_json_value(&writer, value);
+		assert_int_equal(mf_json_finish(&writer), MF_ERR_IO);
+		assert_int_equal(calls, 2);
+		mf_value_unref(value);
+	}
+	free(text);
+	int calls = 0;
+	mf_json_begin(&writer, refuse_second, &calls);
+	assert_int_equal(mf_json_finish(&writer), MF_OK); /* nothing was written: nothing is given to the sink */
+	assert_int_equal(calls, 0);
+}
+
+static int allocations_left;
+static void *allocate_some(size_t size)
+{
+	return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+static void the_parser_may_run_out_of_memory_too(void **state)
+{
+	(void)state;
+	static const char text[] = "{\"a\":[1,2.5,\"text\",{\"b\":null}]}";
+	json_malloc_t its_malloc;
+	json_free_t its_free;
+	json_get_alloc_funcs(&its_malloc, &its_free);
+	json_set_alloc_funcs(allocate_some, free);
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	int n = 0, no_memory = 0;
+	for (; status != MF_OK; n++) {
+		struct mf_value *value = NULL;
+		struct mf_error error = {0};
+		allocations_left = n;
+		status = mf_value_parse_json(text, sizeof(text) - 1, &value, &error);
+		allocations_left = 0;
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY || status == MF_ERR_INVALID); /* the parser does not tell each time */
+		assert_true((status == MF_OK) == (value != NULL));
+		if (n == 0)
+			assert_int_equal(status, MF_ERR_NO_MEMORY);
+		no_memory += status == MF_ERR_NO_MEMORY && strstr(error.message, "out of memory");
+		mf_value_unref(value);
+	}
+	json_set_alloc_funcs(its_malloc, its_free);
+	assert_true(n > 5);
+	assert_in_range(no_memory, 2 * n / 3, n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +585,8 @@ int main(void)
 		cmocka_unit_test(values_survive_the_way_through_text),
 		cmocka_unit_test(a_failed_sink_is_not_called_again),
 		cmocka_unit_test(every_allocation_may_fail),
+		cmocka_unit_test(a_failed_sink_ends_an_array_and_an_object),
+		cmocka_unit_test(the_parser_may_run_out_of_memory_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
