@@ -15,7 +15,7 @@
 
 static enum mf_status grow(struct mf_buffer *buffer, size_t need)
 {
-	size_t capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
+	size_t capacity = mf_mem_is_tight() ? need : buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
 	while (capacity < need)
 		capacity = capacity > SIZE_MAX / 2 ? need : capacity * 2;
 	unsigned char *bytes = mf_realloc(buffer->bytes, capacity);

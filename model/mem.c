@@ -9,6 +9,7 @@
 static atomic_uint_fast64_t fail_at; /* 0: never */
 static atomic_bool fail_forever;
 static atomic_uint_fast64_t count;
+static atomic_bool is_tight;
 static atomic_bool counting; /* keeps the counter's cache line out of normal runs */
 
 static bool allowed(void)
@@ -61,6 +62,16 @@ void mf_mem_fail_at(uint64_t n, bool forever)
 	atomic_store(&fail_at, n);
 	atomic_store(&fail_forever, forever);
 	atomic_store(&counting, true);
+}
+
+void mf_mem_tight(bool tight)
+{
+	atomic_store(&is_tight, tight);
+}
+
+bool mf_mem_is_tight(void)
+{
+	return atomic_load_explicit(&is_tight, memory_order_relaxed);
 }
 
 uint64_t mf_mem_count(void)

@@ -16,4 +16,8 @@ char *mf_strdup(const char *text); /* NULL in, NULL out */
 /* mf_free is public: moduforge/value.h */
 
 void mf_mem_fail_at(uint64_t n, bool forever);
+/* For tests too: a buffer that grows gets just the room that it needs, so that each append of an encoding is one that may
+ * find no memory. */
+void mf_mem_tight(bool tight);
+bool mf_mem_is_tight(void);
 uint64_t mf_mem_count(void); /* allocations since the last mf_mem_fail_at */

@@ -8,6 +8,7 @@
 #include <moduforge/step.h>
 
 #include "model/mem.h"
+#include "model/str.h"
 
 static void what_is_appended_is_there_in_order(void **state)
 {
@@ -97,6 +98,46 @@ static void a_failed_allocation_leaves_the_buffer_as_it_was(void **state)
 	mf_buffer_deinit(&buffer);
 }
 
+static void more_than_half_of_all_memory_is_asked_for_and_not_given(void **state)
+{
+	(void)state;
+	struct mf_buffer buffer = {0};
+	assert_int_equal(mf_buffer_append(&buffer, "abc", 3), MF_OK);
+	mf_mem_fail_at(1, true);
+	assert_int_equal(mf_buffer_append(&buffer, "abc", SIZE_MAX / 2 + 2), MF_ERR_NO_MEMORY);
+	assert_int_equal(mf_mem_count(), 1);
+	mf_mem_fail_at(0, false);
+	assert_int_equal(buffer.len, 3);
+	mf_buffer_deinit(&buffer);
+}
+
+static void a_tight_buffer_has_no_room_to_spare(void **state)
+{
+	(void)state;
+	struct mf_buffer buffer = {0};
+	mf_mem_tight(true);
+	for (size_t len = 1; len <= 100; len++) {
+		assert_int_equal(mf_buffer_append(&buffer, "x", 1), MF_OK);
+		assert_int_equal(buffer.capacity, len);
+	}
+	mf_mem_tight(false);
+	mf_buffer_deinit(&buffer);
+}
+
+static void memory_for_nothing_is_memory_too(void **state)
+{
+	(void)state;
+	void *some = mf_malloc(0), *more = mf_calloc(0, 0);
+	assert_non_null(some);
+	assert_non_null(more);
+	some = mf_realloc(some, 0);
+	assert_non_null(some);
+	mf_free(some);
+	mf_free(more);
+	assert_null(mf_calloc(SIZE_MAX, 2));
+	assert_null(mf_str_new("x", UINT32_MAX)); /* longer than a string can say */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +148,9 @@ int main(void)
 		cmocka_unit_test(deinit_leaves_an_empty_buffer_to_use_again),
 		cmocka_unit_test(a_length_that_overflows_is_out_of_memory),
 		cmocka_unit_test(a_failed_allocation_leaves_the_buffer_as_it_was),
+		cmocka_unit_test(more_than_half_of_all_memory_is_asked_for_and_not_given),
+		cmocka_unit_test(a_tight_buffer_has_no_room_to_spare),
+		cmocka_unit_test(memory_for_nothing_is_memory_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "model/delta.h"
 #include "model/mem.h"
+#include "model/pack_stack.h"
 #include "model/transaction.h"
 #include "model/tree.h"
 #include "small_steps.h"
@@ -237,6 +238,14 @@ static void a_difference_longer_than_wanted_is_given_up(void **unused)
 	assert_int_equal(mf_pack_delta(&buffer, base, state, 500, &fits), MF_OK);
 	assert_false(fits);
 	assert_true(buffer.len < 1700); /* 500, and the node that was at work: maybe the root with its 200 children */
+	mf_state_unref(state);
+	state = mf_state_ref(base);
+	for (int i = 2; i <= LIMIT; i++)
+		state = small_set_number(state, i, i);
+	buffer.len = 0;
+	assert_int_equal(mf_pack_delta(&buffer, base, state, 100, &fits), MF_OK); /* the document's part fits, the history's does not */
+	assert_false(fits);
+	assert_in_range(buffer.len, 100, 200);
 	mf_buffer_deinit(&buffer);
 	mf_state_unref(state);
 	mf_state_unref(base);
@@ -250,6 +259,13 @@ static void states_that_do_not_follow_have_no_difference(void **unused)
 	bool fits;
 	assert_int_equal(mf_pack_delta(&buffer, state, base, 1000, &fits), MF_ERR_STATE);
 	assert_int_equal(mf_pack_delta(&buffer, base, base, 1000, &fits), MF_ERR_STATE);
+	struct mf_state *next;
+	struct mf_transaction *transaction = small_transaction_new();
+	ADD_SET(transaction, "root", "n", 3);
+	assert_int_equal(mf_state_apply(state, transaction, &next, NULL), MF_OK);
+	assert_int_equal(mf_pack_delta(&buffer, next, state, 1000, &fits), MF_ERR_STATE); /* not committed */
+	mf_state_unref(next);
+	mf_transaction_free(transaction);
 	mf_buffer_deinit(&buffer);
 	mf_state_unref(state);
 	mf_state_unref(base);
@@ -366,8 +382,85 @@ static void a_missing_step_type_is_never_passed_over(void **unused)
 	assert_int_equal(patched(base, &delta, &lenient, &made, NULL), MF_ERR_UNKNOWN_STEP);
 	mf_buffer_deinit(&delta);
 	mf_step_registry_free(registry);
+	struct mf_state_reading bare = {.registry = NULL, .history_limit = LIMIT}; /* the document alone */
+	struct mf_digest digest = small_steps_digest(state);
+	delta = difference(base, state);
+	assert_int_equal(patched(base, &delta, &bare, &made, NULL), MF_OK);
+	small_assert_digest(made, &digest);
+	assert_int_equal(bare.dropped, 0);
+	mf_state_unref(made);
+	delta.len--; /* an entry that ends within is seen all the same */
+	assert_int_equal(patched(base, &delta, &bare, &made, NULL), MF_ERR_CORRUPTED);
+	delta.len++;
+	mf_buffer_deinit(&delta);
 	mf_state_unref(state);
 	mf_state_unref(base);
+}
+
+static enum mf_status decode_to_nothing(const struct mf_step_type *type, const void *bytes, size_t len, struct mf_step **out, struct mf_error *error)
+{
+	(void)type, (void)bytes, (void)len, (void)error;
+	*out = NULL;
+	return MF_OK;
+}
+
+static void f19_a_decode_that_makes_no_step_is_seen(void **unused)
+{
+	(void)unused;
+	static struct mf_step_type lazy;
+	struct mf_state *base = small_set_number(small_state_new(LIMIT), 1, 1), *state = small_set_number(mf_state_ref(base), 2, 2), *made = NULL;
+	struct mf_buffer delta = difference(base, state);
+	struct mf_step_registry *registry;
+	lazy = *small_steps_set();
+	lazy.decode = decode_to_nothing;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	assert_int_equal(mf_step_registry_add(registry, &lazy, NULL), MF_OK);
+	struct mf_state_reading how = {.registry = registry, .history_limit = LIMIT};
+	assert_int_equal(patched(base, &delta, &how, &made, NULL), MF_ERR_CORRUPTED);
+	assert_null(made);
+	mf_buffer_deinit(&delta);
+	mf_step_registry_free(registry);
+	mf_state_unref(state);
+	mf_state_unref(base);
+}
+
+static void a_history_of_many_types_is_told(void **unused)
+{
+	(void)unused;
+	enum { TYPES = 40 };
+	static struct mf_step_type types[TYPES];
+	static char names[TYPES][16];
+	static const char json[] = "{\"id\":\"a\",\"key\":\"k\"}";
+	struct mf_step_registry *registry;
+	struct mf_stack_writer writer = {0};
+	struct mf_entry *entry;
+	struct mf_buffer out = {0};
+	uint32_t count;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	assert_int_equal(mf_entry_new(TYPES, 7, 7, &entry), MF_OK);
+	for (int i = 0; i < TYPES; i++) {
+		types[i] = *small_steps_set();
+		snprintf(names[i], sizeof(names[i]), "type_%d", i);
+		types[i].type_id = names[i];
+		assert_int_equal(mf_step_registry_add(registry, &types[i], NULL), MF_OK);
+		struct mf_value *data;
+		assert_int_equal(mf_value_parse_json(json, sizeof(json) - 1, &data, NULL), MF_OK);
+		assert_int_equal(mf_step_registry_create(registry, names[i], strlen(names[i]), data, &entry->steps[i], NULL), MF_OK);
+		mf_value_unref(data);
+	}
+	writer.out = &out;
+	assert_int_equal(mf_stack_writer_note(&writer, entry), MF_OK);
+	assert_int_equal(mf_stack_writer_note(&writer, entry), MF_OK); /* each type once */
+	assert_int_equal(mf_stack_writer_types(&writer), MF_OK);
+	struct mf_unpack in = {.at = out.bytes, .end = out.bytes + out.len};
+	assert_int_equal(mf_unpack_array(&in, &count), MF_OK);
+	assert_int_equal(count, TYPES);
+	atomic_store(&entry->lsn, MF_LSN_UNKNOWN);
+	assert_int_equal(mf_stack_writer_entry(&writer, entry), MF_ERR_STATE); /* an event that is not committed is not told */
+	mf_stack_writer_deinit(&writer);
+	mf_buffer_deinit(&out);
+	mf_entry_unref(entry);
+	mf_step_registry_free(registry);
 }
 
 /* ---- damage ---- */
@@ -495,6 +588,9 @@ static void differences_that_make_no_tree_are_corrupted(void **unused)
 	HOSTILE(HEAD "\x94\x07\xa2""g0\x94\xa4item\x80\x80\x94\xa1k\x00\x00\xa1x\xc0" STACKS); /* ... and of a number */
 	HOSTILE(HEAD "\x94\x07\xa2""g0\x94\xa4item\x80\x80\x93\xa1k\x00\x00\xc0" STACKS);
 	HOSTILE(HEAD "\x93\x07\xa2""c0\xc0" STACKS);
+	HOSTILE(HEAD "\x94\x07\xa4root\xc0\x91\xdc\xff\xff" STACKS);                          /* a run that is longer than what is left */
+	HOSTILE(HEAD "\x94\x07\xa4root\xc0\x91\x93\x00\x01\x01" STACKS);                     /* a run of three numbers */
+	HOSTILE(HEAD "\x94\x07\xa2""g0\x94\xa4item\x81\xa1k\xa1v\x80\x94\xa1k\x00\x00\xa1x\xc0" STACKS); /* an attribute and a splice of it */
 	HOSTILE(HEAD "\xdd\xff\xff\xff\xff\x07" STACKS);
 	HOSTILE(HEAD "\x91\x07\x93\x00\x01\xdd\xff\xff\xff\xff");
 }
@@ -518,20 +614,41 @@ static enum mf_status write_and_apply(const struct mf_state *base, const struct 
 static void every_failed_allocation_is_reported_as_such(void **unused)
 {
 	(void)unused;
+	mf_mem_tight(true); /* each piece that is appended may find no room */
 	struct mf_state *base, *state;
 	rich_pair(&base, &state);
-	for (uint64_t n = 1;; n++) {
-		mf_mem_fail_at(n, false);
+	uint64_t n = 0, reached;
+	do {
+		mf_mem_fail_at(++n, false);
 		enum mf_status status = write_and_apply(base, state);
+		reached = mf_mem_count();
 		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 20);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-	}
+		/* a shrink that fails is no failure, so MF_OK does not end the loop */
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && reached >= n));
+	} while (reached >= n);
+	assert_true(n > 20);
 	mf_state_unref(state);
 	mf_state_unref(base);
+	mf_mem_tight(false);
+	mf_patch_free(NULL);
+}
+
+/* Two of these share their first two bytes, two their last: neither is a place to cut. */
+static void texts_are_cut_between_characters_only(void **unused)
+{
+	(void)unused;
+	static const char *const starts[] = {"", "\xe2\x82\xac", "\xe2\x82\xad", "\xc3\xa9", "\xc4\xa9", "x"};
+	static const char some[] = "some text that is long enough to be told by what has changed in it, and not as a whole";
+	char before[300], now[300];
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		for (size_t j = 0; j < sizeof(starts) / sizeof(starts[0]); j++)
+			for (int end = 0; end < 3; end++) {
+				snprintf(before, sizeof(before), "%s%s%s", end == 1 ? some : "", starts[i], end == 0 ? some : end == 1 ? "" : some);
+				snprintf(now, sizeof(now), "%s%s%s%s", end == 1 ? some : "", starts[j], end == 0 ? some : end == 1 ? "" : some, end == 2 ? starts[i] : "");
+				struct mf_state *base = text_state(before);
+				check_text(base, now);
+				mf_state_unref(base);
+			}
 }
 
 int main(void)
@@ -547,10 +664,13 @@ int main(void)
 		cmocka_unit_test(p13_the_history_limit_cuts_the_result_and_not_what_leads_there),
 		cmocka_unit_test(p5_the_stacks_end_above_what_cannot_be_read),
 		cmocka_unit_test(a_missing_step_type_is_never_passed_over),
+		cmocka_unit_test(f19_a_decode_that_makes_no_step_is_seen),
+		cmocka_unit_test(a_history_of_many_types_is_told),
 		cmocka_unit_test(every_prefix_of_a_difference_is_corrupted),
 		cmocka_unit_test(flipped_bits_give_an_error_or_a_sound_state),
 		cmocka_unit_test(differences_that_make_no_tree_are_corrupted),
 		cmocka_unit_test(every_failed_allocation_is_reported_as_such),
+		cmocka_unit_test(texts_are_cut_between_characters_only),
 	};
 	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
 }

@@ -380,6 +380,7 @@ static enum mf_status write_and_read(const struct mf_value *value)
 static void every_failed_allocation_is_reported_as_such(void **state)
 {
 	(void)state;
+	mf_mem_tight(true); /* each piece that is appended may find no room */
 	struct mf_value *value = parse("{\"a\":[1,2,[3,{\"b\":\"a text of some length that is not short at all, to be sure\"}]],\"c\":{\"d\":[null,true,1.5]}}");
 	for (int forever = 0; forever < 2; forever++) {
 		uint64_t n = 0, reached;
@@ -393,6 +394,17 @@ static void every_failed_allocation_is_reported_as_such(void **state)
 		assert_true(n > 5);
 	}
 	mf_value_unref(value);
+	mf_mem_tight(false);
+}
+
+static void a_string_beyond_the_format_is_refused_before_it_is_read(void **state)
+{
+	(void)state;
+	struct mf_buffer buffer = {0};
+	assert_int_equal(mf_pack_str(&buffer, "x", (size_t)UINT32_MAX + 1), MF_ERR_NO_MEMORY);
+	assert_int_equal(mf_pack_bin(&buffer, "x", (size_t)UINT32_MAX + 1), MF_ERR_NO_MEMORY);
+	assert_int_equal(buffer.len, 0);
+	mf_buffer_deinit(&buffer);
 }
 
 int main(void)
@@ -415,6 +427,7 @@ int main(void)
 		cmocka_unit_test(minus_zero_reads_as_zero),
 		cmocka_unit_test(members_out_of_order_read_as_the_sorted_object),
 		cmocka_unit_test(every_failed_allocation_is_reported_as_such),
+		cmocka_unit_test(a_string_beyond_the_format_is_refused_before_it_is_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,9 +272,38 @@ static enum mf_status write_and_read(const struct mf_doc *doc)
 	return status;
 }
 
+static void a_fragment_without_memory_is_reported_as_such(void **state)
+{
+	(void)state;
+	struct mf_value *value;
+	struct mf_fragment *fragment;
+	struct mf_buffer whole = {0};
+	static const char json[] = "{\"id\":\"a\",\"type\":\"p\",\"attrs\":{\"k\":1},\"marks\":[{\"type\":\"m\"}],\"children\":[{\"id\":\"b\",\"type\":\"p\"}]}";
+	assert_int_equal(mf_value_parse_json(json, sizeof(json) - 1, &value, NULL), MF_OK);
+	assert_int_equal(mf_fragment_from_value(value, &fragment, NULL), MF_OK);
+	assert_int_equal(mf_pack_fragment(&whole, fragment), MF_OK);
+	mf_mem_tight(true);
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	uint64_t n = 1;
+	for (; status != MF_OK; n++) {
+		struct mf_buffer buffer = {0};
+		mf_mem_fail_at(n, false);
+		status = mf_pack_fragment(&buffer, fragment);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_ERR_NO_MEMORY || buffer.len == whole.len);
+		mf_buffer_deinit(&buffer);
+	}
+	mf_mem_tight(false);
+	assert_true(n > 10);
+	mf_buffer_deinit(&whole);
+	mf_fragment_unref(fragment);
+	mf_value_unref(value);
+}
+
 static void every_failed_allocation_is_reported_as_such(void **state)
 {
 	(void)state;
+	mf_mem_tight(true); /* each piece that is appended may find no room */
 	struct mf_doc *doc = example_doc();
 	for (int forever = 0; forever < 2; forever++) {
 		uint64_t n = 0, reached;
@@ -290,6 +319,7 @@ static void every_failed_allocation_is_reported_as_such(void **state)
 		assert_true(n > 20);
 	}
 	mf_doc_unref(doc);
+	mf_mem_tight(false);
 }
 
 int main(void)
@@ -303,6 +333,7 @@ int main(void)
 		cmocka_unit_test(a_tree_that_is_too_deep_is_corrupted),
 		cmocka_unit_test(every_prefix_of_a_document_is_corrupted),
 		cmocka_unit_test(flipped_bits_give_an_error_or_a_valid_document),
+		cmocka_unit_test(a_fragment_without_memory_is_reported_as_such),
 		cmocka_unit_test(every_failed_allocation_is_reported_as_such),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,9 +301,63 @@ static enum mf_status write_and_read(const struct mf_state *state, struct mf_sta
 	return status;
 }
 
+/* ---- a field whose value is always the same ---- */
+static int the_only_value;
+
+static enum mf_status only_init(const struct mf_state_field *field, const struct mf_doc *doc, void **out_value, struct mf_error *error)
+{
+	(void)field, (void)doc, (void)error;
+	*out_value = &the_only_value;
+	return MF_OK;
+}
+
+static enum mf_status only_apply(const struct mf_state_field *field, const struct mf_field_change *change, const void *old_value, void **out_value, struct mf_error *error)
+{
+	(void)field, (void)change, (void)error;
+	*out_value = (void *)old_value;
+	return MF_OK;
+}
+
+static enum mf_status only_encode(const struct mf_state_field *field, const void *value, struct mf_buffer *out)
+{
+	(void)field, (void)value, (void)out;
+	return MF_OK;
+}
+
+static enum mf_status only_decode(const struct mf_state_field *field, uint32_t version, const void *bytes, size_t len, void **out_value, struct mf_error *error)
+{
+	(void)field, (void)version, (void)bytes, (void)len, (void)error;
+	*out_value = &the_only_value;
+	return MF_OK;
+}
+
+static void only_free(const struct mf_state_field *field, void *value)
+{
+	(void)field, (void)value;
+}
+
+static void a_value_of_no_bytes_reads_back(void **unused)
+{
+	(void)unused;
+	static const struct mf_state_field only = {.size = sizeof(struct mf_state_field), .key = "test_only", .version = 1, .oldest_version = 1,
+						   .init = only_init, .apply = only_apply, .encode = only_encode, .decode = only_decode, .free = only_free};
+	static const struct mf_state_field *const fields[] = {&only, NULL};
+	struct mf_step_registry *registry = small_fields_registry(fields);
+	struct mf_state *state = example_state(registry), *back;
+	struct mf_buffer buffer = pack(state);
+	assert_int_equal(unpack(buffer.bytes, buffer.len, registry, MF_FIELDS_COMPLETE, &back, NULL), MF_OK);
+	assert_ptr_equal(mf_state_field_value(back, "test_only"), &the_only_value);
+	assert_int_equal(mf_state_fields_note(back).begun_anew, 0);
+	mf_state_unref(back);
+	mf_buffer_deinit(&buffer);
+	mf_state_unref(state);
+	mf_step_registry_free(registry);
+}
+
 static void every_failed_allocation_is_reported_as_such(void **unused)
 {
 	(void)unused;
+	mf_mem_tight(true); /* each piece that is appended may find no room */
 	struct mf_state *state = example_state(all);
 	for (int forever = 0; forever < 2; forever++) {
 		enum mf_status status = MF_ERR_NO_MEMORY;
@@ -319,6 +373,7 @@ static void every_failed_allocation_is_reported_as_such(void **unused)
 	}
 	mf_state_unref(state);
 	assert_int_equal(small_fields_alive(), 0);
+	mf_mem_tight(false);
 }
 
 static int setup(void **state)
@@ -348,6 +403,7 @@ int main(void)
 		cmocka_unit_test(every_prefix_is_corrupted_and_so_are_bytes_behind_the_end),
 		cmocka_unit_test(f22_a_flipped_bit_never_gives_another_value),
 		cmocka_unit_test(keys_that_do_not_rise_are_corrupted),
+		cmocka_unit_test(a_value_of_no_bytes_reads_back),
 		cmocka_unit_test(every_failed_allocation_is_reported_as_such),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
