@@ -96,10 +96,8 @@ const struct mf_entry *mf_stack_next(struct mf_stack_iter *iter)
 	if (iter->seen == iter->stack->depth)
 		return NULL;
 	const struct mf_entry *next = iter->last ? iter->last->next : iter->stack->recent;
-	if (!next && !iter->in_older) {
+	if (!next) /* once: the depth ends before the older ones do */
 		next = iter->stack->older;
-		iter->in_older = true;
-	}
 	iter->last = next;
 	iter->seen++;
 	return next;

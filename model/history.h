@@ -56,6 +56,5 @@ struct mf_stack_iter {
 	const struct mf_stack *stack;
 	const struct mf_entry *last;
 	size_t seen;
-	bool in_older;
 };
 const struct mf_entry *mf_stack_next(struct mf_stack_iter *iter);

@@ -155,17 +155,12 @@ enum mf_status mf_attrs_put(struct mf_tree **attrs, const char *key, size_t key_
 enum mf_status mf_attrs_remove(struct mf_tree **attrs, const char *key, size_t key_len, struct mf_value **out_old)
 {
 	const struct mf_bytes wanted = {key, key_len};
-	struct mf_tree_entry old = {0};
-	enum mf_status status = MF_OK;
-	if (mf_attrs_get(*attrs, key, key_len))
-		status = mf_tree_remove(&mf_attr_ops, attrs, mf_bytes_prefix(key, key_len), &wanted, &old);
+	struct mf_tree_entry old;
+	enum mf_status status = mf_tree_remove(&mf_attr_ops, attrs, mf_bytes_prefix(key, key_len), &wanted, &old);
 	if (status)
 		return status;
 	mf_str_unref((struct mf_str *)old.key);
-	if (out_old)
-		*out_old = old.item;
-	else
-		mf_value_unref(old.item);
+	*out_old = old.item;
 	return MF_OK;
 }
 
@@ -189,7 +184,7 @@ int mf_show_len(const char *bytes, size_t len)
 	if (len <= 64)
 		return (int)len;
 	int cut = 64;
-	while (cut > 0 && !mf_utf8_is_lead(bytes[cut]))
+	while (!mf_utf8_is_lead(bytes[cut])) /* it is valid: the first byte is one */
 		cut--;
 	return cut;
 }

@@ -80,7 +80,8 @@ static inline struct mf_node *mf_entry_node(const struct mf_seq_entry *entry)
 
 /* ---- attributes and marks: a tree of mf_attr_ops ---- */
 const struct mf_value *mf_attrs_get(const struct mf_tree *attrs, const char *key, size_t key_len); /* NULL if absent */
-/* Takes references of its own. out_old (may be NULL) receives the caller's reference to the old value, or NULL. */
+/* Takes references of its own. out_old (may be NULL) receives the caller's reference to the old value, or NULL.
+ * What is removed must be there, and out_old too. */
 MF_MUST_CHECK enum mf_status mf_attrs_put(struct mf_tree **attrs, const char *key, size_t key_len, const struct mf_value *value, struct mf_value **out_old);
 MF_MUST_CHECK enum mf_status mf_attrs_remove(struct mf_tree **attrs, const char *key, size_t key_len, struct mf_value **out_old);
 void mf_attrs_visit(const struct mf_tree *attrs, mf_member_visit *visit, void *user); /* in key order, until false */

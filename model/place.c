@@ -152,8 +152,10 @@ static uint64_t free_label(const struct mf_node *parent, size_t index)
 		return MF_LABEL_FIRST;
 	mf_seq_iterate(&iter, parent->children, index > 0 ? index - 1 : 0);
 	mf_seq_expect_change(&iter, NULL);
-	if (index > 0 && mf_seq_next(&iter, &entry))
+	if (index > 0) {
+		mf_seq_next(&iter, &entry);
 		below = entry.sort;
+	}
 	if (mf_seq_next(&iter, &entry))
 		above = entry.sort;
 	if (index == count && above - below > MF_LABEL_GAP)

@@ -9,19 +9,19 @@
 
 static char *copy_of(const struct mf_value *string, size_t len)
 {
-	char *bytes = mf_malloc(len ? len : 1);
+	char *bytes = mf_malloc(len);
 	if (bytes)
 		mf_value_string_copy(string, 0, len, bytes);
 	return bytes;
 }
 
-/* How many bytes both begin with, cut where a code point begins in both. */
+/* How many bytes both begin with, cut where a code point begins: as both are valid, in one as in the other. */
 static size_t common_start(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	size_t most = a_len < b_len ? a_len : b_len, len = 0;
 	while (len < most && a[len] == b[len])
 		len++;
-	while (len > 0 && ((len < a_len && !mf_utf8_is_lead(a[len])) || (len < b_len && !mf_utf8_is_lead(b[len]))))
+	while (len < a_len && !mf_utf8_is_lead(a[len]))
 		len--;
 	return len;
 }
@@ -44,7 +44,7 @@ static enum mf_status find(const char *old, size_t old_len, const char *now, siz
 	*out_found = insert_len < len / 2;
 	if (!*out_found)
 		return MF_OK;
-	char *insert = mf_malloc(insert_len ? insert_len : 1);
+	char *insert = mf_malloc(insert_len);
 	if (!insert)
 		return MF_ERR_NO_MEMORY;
 	memcpy(insert, now + start, insert_len);

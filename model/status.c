@@ -72,7 +72,7 @@ enum mf_status mf_error_prefix(struct mf_error *error, enum mf_status status, co
 	va_start(args, format);
 	int written = vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);
-	if (written >= 0 && (size_t)written < sizeof(error->message))
+	if ((size_t)written < sizeof(error->message))
 		snprintf(error->message + written, sizeof(error->message) - (size_t)written, ": %.*s", (int)sizeof(tail) - 3, tail);
 	tidy(error->message);
 	return error->status;

@@ -63,7 +63,7 @@ static size_t cut_at(const char *bytes, size_t len, size_t count, size_t k)
 {
 	size_t extra = len % count;
 	size_t at = k * (len / count) + (k < extra ? k : extra);
-	while (at > 0 && at < len && !mf_utf8_is_lead(bytes[at]))
+	while (at < len && !mf_utf8_is_lead(bytes[at])) /* the first byte is one */
 		at--;
 	return at;
 }
@@ -258,8 +258,8 @@ void mf_text_copy(const struct mf_tree *text, size_t from, size_t len, char *buf
 	uint64_t skip;
 	struct mf_tree_iter iter;
 	mf_tree_iterate(&iter, text, mf_tree_locate2(text, from, &skip));
-	for (const struct mf_tree_entry *entry; len > 0 && (entry = mf_tree_next(&iter)); skip = 0) {
-		const struct chunk *chunk = entry->item;
+	for (; len > 0; skip = 0) {
+		const struct chunk *chunk = mf_tree_next(&iter)->item;
 		size_t part = chunk->len - (size_t)skip;
 		if (part > len)
 			part = len;

@@ -143,8 +143,6 @@ static enum mf_status make_room(struct mf_transaction *transaction)
 	if (transaction->count < transaction->capacity)
 		return MF_OK;
 	size_t capacity = transaction->capacity ? transaction->capacity * 2 : 4;
-	if (capacity > SIZE_MAX / sizeof(struct mf_step *))
-		return MF_ERR_NO_MEMORY;
 	struct mf_step **steps = mf_realloc(transaction->steps, capacity * sizeof(*steps));
 	if (!steps)
 		return MF_ERR_NO_MEMORY;

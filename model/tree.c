@@ -334,8 +334,7 @@ enum mf_status mf_tree_put(const struct mf_tree_ops *ops, struct mf_tree **root,
 	bool found = mf_tree_find(ops, *root, entry->sort, key) != NULL;
 	size_t index = mf_tree_rank(ops, *root, entry->sort, key);
 	enum mf_status status = found ? mf_tree_replace_at(ops, root, index, entry, out_old) : mf_tree_insert_at(ops, root, index, entry);
-	if (!status && out_replaced)
-		*out_replaced = found;
+	*out_replaced = found;
 	return status;
 }
 

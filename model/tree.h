@@ -61,7 +61,7 @@ struct mf_tree_ops {
 	enum mf_tree_kind kind;
 	void (*ref)(const struct mf_tree_entry *entry);   /* take the references that entry holds once more */
 	void (*unref)(const struct mf_tree_entry *entry); /* give them back */
-	/* Order of key (as the caller passed it) against an entry with the same sort; NULL: equal. */
+	/* Order of key (as the caller passed it) against an entry with the same sort. MAP only. */
 	int (*compare)(const void *key, const struct mf_tree_entry *entry);
 };
 
@@ -80,13 +80,13 @@ static inline int mf_tree_order(const struct mf_tree_ops *ops, uint64_t sort, co
 {
 	if (sort != node->entry.sort)
 		return sort < node->entry.sort ? -1 : 1;
-	return ops->compare ? ops->compare(key, &node->entry) : 0;
+	return ops->compare(key, &node->entry);
 }
 const struct mf_tree_entry *mf_tree_find(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key); /* NULL if absent */
 /* How many entries come before (sort, key), which need not be there. */
 size_t mf_tree_rank(const struct mf_tree_ops *ops, const struct mf_tree *root, uint64_t sort, const void *key);
 /* key is what ops->compare understands and equals entry->key. A present entry is replaced and handed
- * to out_old (NULL: given back); *out_replaced (may be NULL) tells which it was. */
+ * to out_old (NULL: given back); *out_replaced tells which it was. */
 MF_MUST_CHECK enum mf_status mf_tree_put(const struct mf_tree_ops *ops, struct mf_tree **root, const void *key, const struct mf_tree_entry *entry,
 					 struct mf_tree_entry *out_old, bool *out_replaced);
 /* The entry must be there. out_old NULL: its references are given back. */

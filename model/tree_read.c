@@ -139,14 +139,7 @@ static bool node_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *n
 	return (!left || left->entry.sort <= node->entry.sort) && (!right || right->entry.sort >= node->entry.sort);
 }
 
-static bool is_valid(const struct mf_tree_ops *ops, const struct mf_tree *node, unsigned height)
-{
-	if (!node)
-		return true;
-	return height < MF_TREE_HEIGHT_MAX && node_is_valid(ops, node) && is_valid(ops, node->left, height + 1) && is_valid(ops, node->right, height + 1);
-}
-
 bool mf_tree_is_valid(const struct mf_tree_ops *ops, const struct mf_tree *root)
 {
-	return is_valid(ops, root, 0);
+	return !root || (node_is_valid(ops, root) && mf_tree_is_valid(ops, root->left) && mf_tree_is_valid(ops, root->right));
 }

@@ -135,7 +135,7 @@ static enum mf_status make_array(struct mf_value **items, size_t count, struct m
 			depth = (size_t)items[i]->depth + 1;
 	if (depth > MF_NESTING_MAX)
 		return mf_error_set(error, MF_ERR_INVALID, "an array is nested more than %d deep", MF_NESTING_MAX);
-	struct array *array = count <= (SIZE_MAX - sizeof(*array)) / sizeof(*items) ? mf_malloc(sizeof(*array) + count * sizeof(*items)) : NULL;
+	struct array *array = mf_malloc(sizeof(*array) + count * sizeof(*items)); /* the items lie in memory already: no overflow */
 	if (!array)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for an array of %zu items", count);
 	mf_value_init(&array->head, MF_VALUE_ARRAY, depth);

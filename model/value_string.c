@@ -136,8 +136,7 @@ bool mf_string_equal(const struct mf_value *left, const struct mf_value *right)
 	if (!a->rope) /* then b is flat as well: equal length, equal form */
 		return memcmp(a->flat, b->flat, a->bytes) == 0;
 	struct comparison comparison = {.other = right, .equal = true};
-	if (a->rope != b->rope)
-		mf_text_pieces(a->rope, compare_piece, &comparison);
+	mf_text_pieces(a->rope, compare_piece, &comparison);
 	return comparison.equal;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "model/node.h"
 #include "doc_fixture.h"
 #include "model/mem.h"
 #include "model/tree.h"
@@ -287,6 +288,7 @@ static void text_that_does_not_fit_is_refused(void **state)
 	assert_refused(mf_edit_replace_text(edit, "a", 1, 2, 2, text, &deleted, &error), &error, "node \"a\"");
 	assert_refused(mf_edit_replace_text(edit, "a", 1, SIZE_MAX, 2, text, &deleted, &error), &error, "node \"a\"");
 	assert_refused(mf_edit_replace_text(edit, "a", 1, 0, 0, number, &deleted, &error), &error, "not a string");
+	assert_refused(mf_edit_replace_text(edit, "a", 1, 0, 0, NULL, &deleted, &error), &error, "not a string");
 	assert_refused(mf_edit_replace_text(edit, "zz", 2, 0, 0, text, &deleted, &error), &error, "\"zz\"");
 	assert_null(deleted);
 	mf_value_unref(text);
@@ -476,6 +478,69 @@ static void an_edit_without_memory_is_as_it_was(void **state)
 	mf_value_unref(text);
 }
 
+static void the_attributes_of_a_mark_are_not_nested_deeper_than_a_documents(void **state)
+{
+	(void)state;
+	struct mf_edit *edit = edit_of_abc();
+	struct mf_error error = {0};
+	struct mf_value *fits = nested(MF_DEPTH_MAX - 1), *object;
+	for (int more = 0; more < 2; more++) {
+		struct mf_member member = {"k", 1, fits};
+		assert_int_equal(mf_value_new_object_take(&member, 1, &object, NULL), MF_OK);
+		if (!more)
+			assert_int_equal(mf_edit_set_mark(edit, "a", 1, "m", 1, object, NULL, NULL), MF_OK);
+		fits = object;
+	}
+	assert_refused(mf_edit_set_mark(edit, "a", 1, "m", 1, fits, NULL, &error), &error, "deeper");
+	mf_value_unref(fits);
+	mf_edit_drop(edit);
+}
+
+static void a_long_name_is_shown_up_to_a_whole_character(void **state)
+{
+	(void)state;
+	char name[200];
+	memset(name, 'n', sizeof(name));
+	assert_int_equal(mf_show_len(name, 64), 64);
+	assert_int_equal(mf_show_len(name, 65), 64);
+	memcpy(name + 62, "\xe2\x82\xac", 3);
+	assert_int_equal(mf_show_len(name, sizeof(name)), 62);
+	name[150] = (char)0xff;
+	assert_int_equal(mf_show_len(name, sizeof(name)), 0);
+}
+
+/* Always at the same place, so that there is no number left between two neighbours again and again. */
+static void making_room_between_children_may_fail_and_changes_nothing(void **state)
+{
+	(void)state;
+	struct mf_edit *edit = edit_of_abc();
+	for (int i = 0; i < 100; i++) {
+		char json[64];
+		struct mf_fragment *fragment;
+		snprintf(json, sizeof(json), "{'id':'n%d','type':'p'}", i);
+		struct mf_value *value = value_of(json);
+		assert_int_equal(mf_fragment_from_value(value, &fragment, NULL), MF_OK);
+		enum mf_status status = MF_ERR_NO_MEMORY;
+		for (uint64_t n = 1; status != MF_OK; n++) {
+			mf_tree_trim();
+			mf_mem_fail_at(n, false);
+			status = mf_edit_insert(edit, "root", 4, 1, fragment, NULL);
+			mf_mem_fail_at(0, false);
+			assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+			assert_int_equal(mf_doc_node_count(mf_edit_doc(edit)), 4 + i + (status == MF_OK));
+		}
+		mf_fragment_unref(fragment);
+		mf_value_unref(value);
+	}
+	const struct mf_doc *doc = mf_edit_doc(edit);
+	for (size_t i = 0; i < 103; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", 100 - (int)i);
+		assert_string_equal(mf_node_id(mf_doc_child(doc, mf_doc_root(doc), i), NULL), i == 0 ? "a" : i == 101 ? "b" : i == 102 ? "c" : id);
+	}
+	mf_edit_drop(edit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +560,9 @@ int main(void)
 		cmocka_unit_test(the_depth_limit_follows_moves_and_removals),
 		cmocka_unit_test(an_edit_leaves_the_old_document_alone),
 		cmocka_unit_test(an_edit_without_memory_is_as_it_was),
+		cmocka_unit_test(the_attributes_of_a_mark_are_not_nested_deeper_than_a_documents),
+		cmocka_unit_test(a_long_name_is_shown_up_to_a_whole_character),
+		cmocka_unit_test(making_room_between_children_may_fail_and_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "model/mem.h"
+#include "model/state.h"
 #include "model/transaction.h"
 #include "model/tree.h"
 #include "small_fields.h"
@@ -445,6 +446,42 @@ static int teardown(void **state)
 	return small_free_registry(state);
 }
 
+static void an_event_that_changes_no_field_shares_all_of_them(void **unused)
+{
+	(void)unused;
+	static const struct mf_state_field *const nodes[] = {&small_nodes_field, NULL};
+	struct mf_step_registry *only_nodes = small_fields_registry(nodes);
+	struct mf_state *old = insert(new_state(only_nodes), "a", 1), *next = small_set_number(mf_state_ref(old), 5, 2);
+	assert_ptr_equal(next->fields, old->fields);
+	struct mf_state *more = insert(mf_state_ref(next), "b", 3);
+	assert_ptr_not_equal(more->fields, old->fields);
+	mf_state_unref(more);
+	mf_state_unref(next);
+	mf_state_unref(old);
+	mf_step_registry_free(only_nodes);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
+static void as_many_fields_as_there_are_fit(void **unused)
+{
+	(void)unused;
+	static char keys[20][16];
+	static struct mf_state_field fields[20];
+	const struct mf_state_field *list[21] = {NULL};
+	for (int i = 0; i < 20; i++) {
+		fields[i] = small_nodes_field;
+		snprintf(keys[i], sizeof(keys[i]), "nodes_%d", i);
+		fields[i].key = keys[i];
+		list[i] = &fields[i];
+	}
+	struct mf_step_registry *many = small_fields_registry(list);
+	struct mf_state *state = insert(new_state(many), "a", 1);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(small_field_number(state, keys[i]), 2);
+	mf_state_unref(state);
+	mf_step_registry_free(many);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +500,8 @@ int main(void)
 		cmocka_unit_test(a_replay_that_a_field_refuses_is_a_plugin_error_and_changes_nothing),
 		cmocka_unit_test(every_failed_allocation_is_reported_and_leaves_nothing),
 		cmocka_unit_test(a_registry_without_fields_costs_no_allocation),
+		cmocka_unit_test(an_event_that_changes_no_field_shares_all_of_them),
+		cmocka_unit_test(as_many_fields_as_there_are_fit),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

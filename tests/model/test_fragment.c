@@ -63,6 +63,7 @@ static void wrong_json_is_refused_and_member_and_node_named(void **state)
 		{"{'id':'a','type':'p','marks':{}}", "\"marks\""},
 		{"{'id':'a','type':'p','marks':[1]}", "mark"},
 		{"{'id':'a','type':'p','marks':[{}]}", "\"type\" of a mark"},
+		{"{'id':'a','type':'p','marks':[{'type':1}]}", "\"type\" of a mark"},
 		{"{'id':'a','type':'p','marks':[{'type':''}]}", "mark type is 0 bytes"},
 		{"{'id':'a','type':'p','marks':[{'type':'m','attrs':1}]}", "mark \"m\""},
 		{"{'id':'a','type':'p','marks':[{'type':'m','more':{}}]}", "other members"},
@@ -226,6 +227,40 @@ static void running_out_of_memory_leaves_nothing_behind(void **state)
 	mf_fragment_unref(fragment);
 }
 
+static void a_node_is_not_named_by_an_id_that_is_too_long(void **state)
+{
+	(void)state;
+	struct mf_fragment *fragment = NULL;
+	struct mf_error error = {0};
+	struct mf_value *value;
+	for (size_t len = MF_ID_MAX; len <= MF_ID_MAX + 1; len++) {
+		struct mf_member members[] = {{"id", 2, string_of(len)}};
+		assert_int_equal(mf_value_new_object_take(members, 1, &value, NULL), MF_OK);
+		assert_int_equal(mf_fragment_from_value(value, &fragment, &error), MF_ERR_INVALID);
+		assert_int_equal(strstr(error.message, "node \"xxxx") != NULL, len <= MF_ID_MAX);
+		assert_non_null(strstr(error.message, "lacks \"type\""));
+		mf_value_unref(value);
+	}
+}
+
+static void a_mark_without_attributes_needs_memory_too(void **state)
+{
+	(void)state;
+	struct mf_value *value = value_of("{'id':'a','type':'p','marks':[{'type':'m'}]}");
+	struct mf_fragment *fragment = NULL;
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	for (uint64_t n = 1; status != MF_OK; n++) {
+		mf_tree_trim();
+		mf_mem_fail_at(n, false);
+		status = mf_fragment_from_value(value, &fragment, NULL);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && !fragment));
+	}
+	assert_int_equal(mf_fragment_node_count(fragment), 1);
+	mf_fragment_unref(fragment);
+	mf_value_unref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +272,8 @@ int main(void)
 		cmocka_unit_test(bytes_that_are_not_text_are_refused),
 		cmocka_unit_test(many_ids_are_all_told_apart),
 		cmocka_unit_test(running_out_of_memory_leaves_nothing_behind),
+		cmocka_unit_test(a_node_is_not_named_by_an_id_that_is_too_long),
+		cmocka_unit_test(a_mark_without_attributes_needs_memory_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "model/history.h"
 #include "model/state.h"
 #include "model/transaction.h"
 #include "small_steps.h"
@@ -222,6 +223,14 @@ static void f12_random_events_undone_and_redone_give_the_recorded_digests(void *
 	}
 }
 
+static void an_entry_that_overflows_is_out_of_memory(void **unused)
+{
+	(void)unused;
+	struct mf_entry *entry = NULL;
+	assert_int_equal(mf_entry_new(SIZE_MAX / sizeof(void *), 1, 1, &entry), MF_ERR_NO_MEMORY);
+	assert_null(entry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +240,7 @@ int main(void)
 		cmocka_unit_test(a_million_entries_are_freed_without_recursion),
 		cmocka_unit_test(replay_accepts_stored_undos_that_a_smaller_limit_no_longer_has),
 		cmocka_unit_test(f12_random_events_undone_and_redone_give_the_recorded_digests),
+		cmocka_unit_test(an_entry_that_overflows_is_out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
 }

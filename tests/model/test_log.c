@@ -72,6 +72,44 @@ static void each_level_has_its_name(void **state)
 	assert_string_equal(mf_log_level_name((enum mf_log_level)99), "unknown");
 }
 
+static void a_message_of_nothing_but_half_characters_is_cut_too(void **state)
+{
+	(void)state;
+	char text[2 * MF_ERROR_MESSAGE_SIZE];
+	struct mf_error error;
+	memset(text, 0x80, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(mf_error_set(&error, MF_ERR_INVALID, "%s", text), MF_ERR_INVALID);
+	assert_int_equal(strlen(error.message), MF_ERROR_MESSAGE_SIZE - 1);
+	memset(text, 'a', sizeof(text) - 1);
+	mf_error_set(&error, MF_ERR_INVALID, "%s", text); /* cut between plain letters: none is lost */
+	assert_int_equal(strlen(error.message), MF_ERROR_MESSAGE_SIZE - 1);
+}
+
+static void a_prefix_longer_than_a_message_leaves_no_room_for_the_rest(void **state)
+{
+	(void)state;
+	char text[2 * MF_ERROR_MESSAGE_SIZE];
+	struct mf_error error;
+	memset(text, 'p', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	mf_error_set(&error, MF_ERR_IO, "the rest");
+	assert_int_equal(mf_error_prefix(&error, MF_ERR_IO, "%s", text), MF_ERR_IO);
+	assert_int_equal(strlen(error.message), MF_ERROR_MESSAGE_SIZE - 1);
+	assert_int_equal(strspn(error.message, "p"), MF_ERROR_MESSAGE_SIZE - 1);
+	mf_error_set(&error, MF_ERR_IO, "the rest");
+	mf_error_prefix(&error, MF_ERR_IO, "%s", "first");
+	assert_string_equal(error.message, "first: the rest");
+}
+
+static void a_status_that_is_none_has_a_name_too(void **state)
+{
+	(void)state;
+	assert_string_equal(mf_status_name((enum mf_status)-1), "MF_ERR_UNKNOWN");
+	assert_string_equal(mf_status_name(MF_OK), "MF_OK");
+	assert_string_equal(mf_status_name(MF_ERR_TIMEOUT), "MF_ERR_TIMEOUT");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -80,6 +118,9 @@ int main(void)
 		cmocka_unit_test(control_characters_of_hostile_ids_become_question_marks),
 		cmocka_unit_test(a_long_message_is_cut_between_characters),
 		cmocka_unit_test(each_level_has_its_name),
+		cmocka_unit_test(a_message_of_nothing_but_half_characters_is_cut_too),
+		cmocka_unit_test(a_prefix_longer_than_a_message_leaves_no_room_for_the_rest),
+		cmocka_unit_test(a_status_that_is_none_has_a_name_too),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -417,6 +417,73 @@ static void threads_change_versions_of_one_sequence(void **state)
 	assert_int_equal(alive, 0);
 }
 
+/* Changes what a field holds, expects the check to see it, and puts it back. */
+#define ASSERT_SEEN(items, root, field, value)                \
+	do {                                                  \
+		__typeof__(field) was_ = field;               \
+		field = value;                                \
+		assert_false(mf_seq_is_valid(items, root));   \
+		field = was_;                                 \
+		assert_true(mf_seq_is_valid(items, root));    \
+	} while (0)
+
+static void the_check_of_a_sequence_sees_what_is_wrong(void **state)
+{
+	(void)state;
+	enum { COUNT = 400 };
+	struct mf_seq_entry entries[COUNT];
+	struct mf_seq *root;
+	for (size_t i = 0; i < COUNT; i++)
+		entries[i] = (struct mf_seq_entry){10 * i, i % 7};
+	assert_int_equal(mf_seq_build(NULL, entries, COUNT, &root), MF_OK);
+	assert_true(mf_seq_is_valid(NULL, root));
+	struct mf_seq *inner = root->inner.blocks[1], *leaf = inner->inner.blocks[1];
+	assert_int_equal(leaf->level, 0);
+	ASSERT_SEEN(NULL, root, leaf->leaf.sorts[1], 0);
+	ASSERT_SEEN(NULL, root, leaf->leaf.sorts[0], 1);
+	ASSERT_SEEN(NULL, root, leaf->leaf.items[1], 99);
+	ASSERT_SEEN(NULL, root, leaf->n, 3);
+	ASSERT_SEEN(NULL, root, leaf->n, MF_SEQ_LEAF_MAX + 1);
+	ASSERT_SEEN(NULL, root, leaf->level, 1);
+	ASSERT_SEEN(NULL, root, leaf->count, 1);
+	ASSERT_SEEN(NULL, root, leaf->top, 0);
+	ASSERT_SEEN(NULL, root, inner->inner.counts[1], 1);
+	ASSERT_SEEN(NULL, root, inner->inner.tops[1], 0);
+	ASSERT_SEEN(NULL, root, inner->inner.sorts[1], 0);
+	ASSERT_SEEN(NULL, root, inner->count, 1);
+	ASSERT_SEEN(NULL, root, root->count, 1);
+	ASSERT_SEEN(NULL, root, root->top, 99);
+	ASSERT_SEEN(NULL, root, root->level, MF_SEQ_LEVELS);
+	uint64_t first = leaf->leaf.sorts[0]; /* the same in both places, but not above its neighbour's */
+	leaf->leaf.sorts[0] = inner->inner.sorts[1] = 0;
+	assert_false(mf_seq_is_valid(NULL, root));
+	leaf->leaf.sorts[0] = inner->inner.sorts[1] = first;
+	unsigned refs = atomic_exchange(&leaf->ref, 0);
+	assert_false(mf_seq_is_valid(NULL, root));
+	atomic_store(&leaf->ref, refs);
+	leaf->count = inner->inner.counts[1] = 1; /* agreed upon, and wrong */
+	assert_false(mf_seq_is_valid(NULL, root));
+	leaf->count = inner->inner.counts[1] = leaf->n;
+	assert_true(mf_seq_is_valid(NULL, root));
+	assert_true(mf_seq_is_valid(NULL, NULL));
+	mf_seq_unref(NULL, root);
+}
+
+static void a_sequence_holds_no_more_than_its_counters(void **state)
+{
+	(void)state;
+	struct mf_seq full = {.ref = 1, .count = UINT32_MAX}, *root = &full, *built = NULL;
+	const struct mf_seq_entry entry = {1, 1};
+	struct mf_seq_iter iter;
+	assert_int_equal(mf_seq_insert(NULL, &root, 0, &entry), MF_ERR_NO_MEMORY);
+	assert_ptr_equal(root, &full);
+	assert_int_equal(mf_seq_build(NULL, &entry, (size_t)UINT32_MAX + 1, &built), MF_ERR_NO_MEMORY);
+	assert_null(built);
+	mf_seq_iterate(&iter, NULL, 0); /* of nothing, nothing is fetched */
+	mf_seq_expect_change(&iter, &things);
+	assert_false(mf_seq_next(&iter, &(struct mf_seq_entry){0}));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +494,8 @@ int main(void)
 		cmocka_unit_test(an_operation_without_memory_changes_nothing),
 		cmocka_unit_test(a_build_without_memory_leaves_the_items_to_the_caller),
 		cmocka_unit_test(threads_change_versions_of_one_sequence),
+		cmocka_unit_test(the_check_of_a_sequence_sees_what_is_wrong),
+		cmocka_unit_test(a_sequence_holds_no_more_than_its_counters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

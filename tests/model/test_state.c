@@ -276,6 +276,8 @@ static void an_undo_that_does_not_fit_the_top_is_refused(void **unused)
 	mf_transaction_set_action(stale, MF_ACTION_UNDO, -1);
 	assert_int_equal(mf_state_apply(state, stale, &next, NULL), MF_ERR_STATE);
 	state = small_undo(state, 4);
+	mf_transaction_set_action(stale, MF_ACTION_UNDO, -1);
+	assert_int_equal(small_replay(state, stale, 9, &next), MF_ERR_STATE); /* a replay may have less to undo, but never what is no event */
 	mf_transaction_set_action(stale, MF_ACTION_UNDO, 1);
 	assert_int_equal(mf_state_apply(state, stale, &next, NULL), MF_ERR_STATE); /* the stack is empty */
 	assert_null(next);
@@ -402,6 +404,22 @@ static void every_failed_allocation_leaves_the_old_state(void **unused)
 		} while (reached >= n);
 		assert_true(n > 20);
 	}
+	enum mf_status replayed = MF_ERR_NO_MEMORY;
+	for (uint64_t n = 1; replayed != MF_OK; n++) {
+		struct mf_replayer *replayer = NULL;
+		struct mf_state *next = NULL;
+		mf_tree_trim();
+		mf_mem_fail_at(n, false);
+		replayed = mf_replayer_new(state, &replayer);
+		if (replayed == MF_OK && (replayed = mf_replayer_apply(replayer, transaction, 2, NULL)) != MF_OK)
+			mf_replayer_free(replayer);
+		else if (replayed == MF_OK)
+			replayed = mf_replayer_finish(replayer, &next);
+		mf_mem_fail_at(0, false);
+		assert_true(replayed == MF_OK ? mf_state_lsn(next) == 2 : replayed == MF_ERR_NO_MEMORY);
+		mf_state_unref(next);
+	}
+	mf_replayer_free(NULL);
 	mf_mem_fail_at(1, true);
 	struct mf_state *none;
 	assert_int_equal(mf_state_new(10, &none), MF_ERR_NO_MEMORY);

@@ -338,6 +338,16 @@ static void every_failed_allocation_leaves_the_registry_usable(void **state)
 	mf_step_registry_free(NULL);
 }
 
+static void a_refusal_may_be_asked_for_without_its_reason(void **state)
+{
+	(void)state;
+	struct mf_step_registry *registry = small_steps_registry();
+	struct mf_step *step = NULL;
+	assert_int_equal(mf_step_registry_create(registry, "test_set", 8, mf_value_bool(true), &step, NULL), MF_ERR_INVALID);
+	assert_null(step);
+	mf_step_registry_free(registry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +366,7 @@ int main(void)
 		cmocka_unit_test(f19_an_unknown_type_id_is_an_error_that_names_it),
 		cmocka_unit_test(a_type_that_makes_no_step_is_a_plugin_error),
 		cmocka_unit_test(every_failed_allocation_leaves_the_registry_usable),
+		cmocka_unit_test(a_refusal_may_be_asked_for_without_its_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -469,6 +469,43 @@ static void every_allocation_of_a_splice_may_fail(void **state)
 	mf_value_unref(longer);
 }
 
+struct its_chunk { /* as in text.c */
+	atomic_uint refs;
+	unsigned len;
+	char bytes[];
+};
+
+static void the_check_of_a_rope_sees_what_is_wrong(void **state)
+{
+	(void)state;
+	static char text[20 * MF_TEXT_CHUNK_MAX];
+	struct mf_tree *rope;
+	memset(text, 't', sizeof(text));
+	assert_int_equal(mf_text_new(text, sizeof(text), &rope), MF_OK);
+	assert_true(mf_text_is_valid(rope));
+	struct its_chunk *chunk = rope->entry.item;
+	unsigned len = chunk->len;
+	const unsigned wrong[] = {MF_TEXT_CHUNK_MAX + 1, MF_TEXT_CHUNK_MIN - 1, len - 1};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		chunk->len = wrong[i];
+		assert_false(mf_text_is_valid(rope));
+		chunk->len = len;
+	}
+	memcpy(chunk->bytes, "\xc3\xa9", 2); /* one code point less than the sum says */
+	assert_false(mf_text_is_valid(rope));
+	memcpy(chunk->bytes, "\xff\xff", 2);
+	assert_false(mf_text_is_valid(rope));
+	memcpy(chunk->bytes, "tt", 2);
+	chunk->bytes[0] = (char)0xff; /* counts as one, and is none */
+	assert_false(mf_text_is_valid(rope));
+	chunk->bytes[0] = 't';
+	assert_true(mf_text_is_valid(rope));
+	rope->count++;
+	assert_false(mf_text_is_valid(rope));
+	rope->count--;
+	mf_text_unref(rope);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +523,7 @@ int main(void)
 		cmocka_unit_test(pieces_stop_when_told),
 		cmocka_unit_test(canonical_text_does_not_show_the_cut),
 		cmocka_unit_test(every_allocation_of_a_splice_may_fail),
+		cmocka_unit_test(the_check_of_a_rope_sees_what_is_wrong),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <moduforge/value.h>
 #include "model/mem.h"
@@ -453,15 +455,101 @@ static void threads_change_versions_of_one_tree(void **state)
 	assert_int_equal(alive, 0);
 }
 
+/* Changes what a field holds, expects the check to see it, and puts it back. */
+#define ASSERT_SEEN(ops, root, field, value)                  \
+	do {                                                  \
+		__typeof__(field) was_ = field;               \
+		field = value;                                \
+		assert_false(mf_tree_is_valid(ops, root));    \
+		field = was_;                                 \
+		assert_true(mf_tree_is_valid(ops, root));     \
+	} while (0)
+
+static void the_check_of_a_tree_sees_what_is_wrong(void **state)
+{
+	(void)state;
+	enum { COUNT = 40 };
+	struct mf_tree_entry entries[COUNT] = {0};
+	struct mf_tree *root;
+	for (int kind = 0; kind < 2; kind++) {
+		const struct mf_tree_ops *ops = kind ? &sum_ops : &map_ops;
+		for (size_t i = 0; i < COUNT; i++) {
+			entries[i] = (struct mf_tree_entry){.item = thing_new(i)};
+			if (kind)
+				entries[i].sum = 10, entries[i].sum2 = 10;
+			else
+				entries[i].sort = 10 * i;
+		}
+		assert_int_equal(mf_tree_build(ops, entries, COUNT, &root), MF_OK);
+		assert_true(mf_tree_is_valid(ops, root));
+		ASSERT_SEEN(ops, root, root->count, COUNT + 1);
+		ASSERT_SEEN(ops, root, root->left->right->count, 0);
+		unsigned refs = atomic_exchange(&root->right->ref, 0);
+		assert_false(mf_tree_is_valid(ops, root));
+		atomic_store(&root->right->ref, refs);
+		struct mf_tree *left = root->left, *right = root->right; /* as heavy as it says, but leaning */
+		*root = (struct mf_tree){.ref = 1, .count = COUNT - right->count, .entry = root->entry, .left = left};
+		assert_false(mf_tree_is_valid(ops, root));
+		*root = (struct mf_tree){.ref = 1, .count = COUNT - left->count, .entry = root->entry, .right = right};
+		assert_false(mf_tree_is_valid(ops, root));
+		*root = (struct mf_tree){.ref = 1, .count = COUNT, .entry = root->entry, .left = left, .right = right};
+		if (kind) {
+			ASSERT_SEEN(ops, root, root->entry.sum, 0);
+			ASSERT_SEEN(ops, root, root->entry.sum2, 0);
+		} else {
+			ASSERT_SEEN(ops, root, root->entry.sort, 0);
+			ASSERT_SEEN(ops, root, root->entry.sort, 10 * COUNT);
+		}
+		mf_tree_unref(ops, root);
+	}
+	assert_int_equal(alive, 0);
+}
+
+static void a_tree_holds_no_more_than_its_counters(void **state)
+{
+	(void)state;
+	struct mf_tree full = {.ref = 1, .count = UINT32_MAX - 1}, other = {.ref = 1, .count = 1}, *root = &full, *right = &other, *made = NULL;
+	const struct mf_tree_entry entry = {0};
+	assert_int_equal(mf_tree_insert_at(&sum_ops, &root, 0, &entry), MF_ERR_NO_MEMORY);
+	assert_int_equal(mf_tree_build(&sum_ops, &entry, UINT32_MAX, &made), MF_ERR_NO_MEMORY);
+	assert_int_equal(mf_tree_concat(&sum_ops, &root, &right, &made), MF_ERR_NO_MEMORY);
+	assert_ptr_equal(root, &full);
+	assert_ptr_equal(right, &other);
+	assert_null(made);
+}
+
+/* In a process of its own: what a process has used up of its keys for threads does not come back. */
+static void without_a_key_for_threads_a_change_is_refused(void **state)
+{
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		pthread_key_t key;
+		while (pthread_key_create(&key, NULL) == 0)
+			;
+		struct mf_tree *root = NULL;
+		const struct mf_tree_entry entry = sum_entry(1);
+		exit(mf_tree_insert_at(&sum_ops, &root, 0, &entry) == MF_ERR_NO_MEMORY && !root ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_key_for_threads_a_change_is_refused), /* first: no thread has a list yet */
 		cmocka_unit_test(random_changes_by_index_match_an_array),
 		cmocka_unit_test(a_built_tree_holds_its_entries_and_iterates_from_anywhere),
 		cmocka_unit_test(trees_of_any_two_sizes_concat_and_split),
 		cmocka_unit_test(random_changes_by_key_match_an_array),
 		cmocka_unit_test(an_operation_without_memory_changes_nothing),
 		cmocka_unit_test(threads_change_versions_of_one_tree),
+		cmocka_unit_test(the_check_of_a_tree_sees_what_is_wrong),
+		cmocka_unit_test(a_tree_holds_no_more_than_its_counters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

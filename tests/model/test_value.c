@@ -396,6 +396,31 @@ static void threads_may_share_a_value(void **state)
 	mf_value_unref(value);
 }
 
+static void strings_of_equal_bytes_and_unequal_length_differ(void **state)
+{
+	(void)state;
+	struct mf_value *two, *one;
+	assert_int_equal(mf_value_new_string("ab", 2, &two, NULL), MF_OK);
+	assert_int_equal(mf_value_new_string("\xc3\xa9", 2, &one, NULL), MF_OK);
+	assert_false(mf_value_equal(one, two));
+	mf_value_unref(one);
+	mf_value_unref(two);
+}
+
+static void a_long_key_that_is_there_twice_is_shown_in_part(void **state)
+{
+	(void)state;
+	char key[300];
+	struct mf_value *value;
+	struct mf_error error = {0};
+	memset(key, 'k', sizeof(key));
+	struct mf_member members[] = {{key, sizeof(key), integer(1)}, {key, sizeof(key), integer(2)}};
+	assert_int_equal(mf_value_new_object_take(members, 2, &value, &error), MF_ERR_INVALID);
+	const char *first = strstr(error.message, "kk");
+	assert_non_null(first);
+	assert_int_equal(strspn(first, "k"), 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +440,8 @@ int main(void)
 		cmocka_unit_test(equality_looks_at_content),
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(threads_may_share_a_value),
+		cmocka_unit_test(strings_of_equal_bytes_and_unequal_length_differ),
+		cmocka_unit_test(a_long_key_that_is_there_twice_is_shown_in_part),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
