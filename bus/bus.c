@@ -35,13 +35,11 @@ enum mf_status mf_bus_new(struct mf_bus **out)
 	if (!bus)
 		return MF_ERR_NO_MEMORY;
 	bus->roster = mf_roster_new(NULL, NULL);
-	if (!bus->roster || mf_feed_init(&bus->feed) != MF_OK) {
-		if (bus->roster)
-			mf_roster_unref(bus->roster);
+	if (!bus->roster) {
 		mf_free(bus);
 		return MF_ERR_NO_MEMORY;
 	}
-	/* With default attributes neither can fail on Linux. */
+	mf_feed_init(&bus->feed);
 	pthread_mutex_init(&bus->mutex, NULL);
 	mf_cond_init(&bus->call_ended);
 	*out = bus;

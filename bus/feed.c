@@ -249,14 +249,12 @@ enum mf_status mf_feed_remove(struct mf_feed *feed, struct mf_follow *follow, in
 }
 
 /* ---- life cycle ---- */
-enum mf_status mf_feed_init(struct mf_feed *feed)
+void mf_feed_init(struct mf_feed *feed)
 {
 	memset(feed, 0, sizeof(*feed));
-	if (mf_cond_init(&feed->changed))
-		return MF_ERR_NO_MEMORY;
+	mf_cond_init(&feed->changed);
 	pthread_mutex_init(&feed->mutex, NULL);
 	feed->listener = (struct mf_event_listener){feed, synced_grew, needed_above};
-	return MF_OK;
 }
 
 void mf_feed_deinit(struct mf_feed *feed)

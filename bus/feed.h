@@ -46,7 +46,7 @@ struct mf_feed {
 	struct mf_logger logger;
 };
 
-enum mf_status mf_feed_init(struct mf_feed *feed);
+void mf_feed_init(struct mf_feed *feed);
 void mf_feed_deinit(struct mf_feed *feed); /* ends and frees the followers that are left */
 
 void mf_feed_publish(struct mf_feed *feed, const struct mf_publication *publication); /* events, in LSN order */

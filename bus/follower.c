@@ -17,12 +17,11 @@ enum mf_status mf_follow_new(struct mf_feed *feed, const struct mf_follow_option
 	struct mf_follow *follow = mf_calloc(1, sizeof(*follow));
 	if (follow)
 		follow->name = mf_strdup(options->name);
-	if (!follow || !follow->name || mf_cond_init(&follow->wake)) {
-		if (follow)
-			mf_free(follow->name);
+	if (!follow || !follow->name) {
 		mf_free(follow);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for follower '%.200s'", options->name);
 	}
+	mf_cond_init(&follow->wake);
 	follow->feed = feed;
 	follow->options = *options;
 	follow->options.name = follow->name;

@@ -88,17 +88,13 @@ int64_t mf_deadline_in_ms(int64_t timeout_ms)
 
 /* ---- waits ---- */
 
-int mf_cond_init(pthread_cond_t *cond)
+void mf_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attributes;
-	int rc = pthread_condattr_init(&attributes);
-	if (rc)
-		return rc;
-	rc = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	if (!rc)
-		rc = pthread_cond_init(cond, &attributes);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attributes);
 	pthread_condattr_destroy(&attributes);
-	return rc;
 }
 
 void mf_cond_destroy(pthread_cond_t *cond)

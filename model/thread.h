@@ -22,7 +22,7 @@ void mf_thread_join(pthread_t thread);
 int64_t mf_now_us(void);                         /* never goes back; since some moment */
 int64_t mf_deadline_in_ms(int64_t timeout_ms);   /* negative, or too far: INT64_MAX, which is for ever */
 
-int mf_cond_init(pthread_cond_t *cond); /* on that clock. 0, or an errno value */
+void mf_cond_init(pthread_cond_t *cond); /* on that clock; with what it asks for it cannot fail on Linux */
 void mf_cond_destroy(pthread_cond_t *cond);
 void mf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
 void mf_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us); /* INT64_MAX: for ever */

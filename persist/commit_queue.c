@@ -60,12 +60,9 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	queue->scratch = mf_calloc(MF_GROUP_EVENTS, sizeof(*queue->scratch));
 	if (!queue->scratch)
 		return MF_ERR_NO_MEMORY;
-	if (mf_cond_init(&queue->progress))
-		goto no_progress;
-	if (mf_cond_init(&queue->worker_wake))
-		goto no_wake;
-	if (mf_ticket_source_init(&queue->source, options->env, options->store->ops->durable))
-		goto no_source;
+	mf_cond_init(&queue->progress);
+	mf_cond_init(&queue->worker_wake);
+	mf_ticket_source_init(&queue->source, options->env, options->store->ops->durable);
 	queue->source.help = help;
 	queue->source.leave = leave;
 	queue->source.in_callback = in_callback;
@@ -82,13 +79,6 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	atomic_init(&queue->generation, 1);
 	atomic_init(&queue->committed, options->committed);
 	return MF_OK;
-no_source:
-	mf_cond_destroy(&queue->worker_wake);
-no_wake:
-	mf_cond_destroy(&queue->progress);
-no_progress:
-	mf_free(queue->scratch);
-	return MF_ERR_NO_MEMORY;
 }
 
 enum mf_status mf_commit_queue_new(const struct mf_commit_queue_options *options, struct mf_commit_queue **out, struct mf_error *error)

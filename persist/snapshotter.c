@@ -39,11 +39,11 @@ enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, 
 	struct mf_snapshotter *snapshotter = mf_calloc(1, sizeof(*snapshotter));
 	if (!snapshotter)
 		return MF_ERR_NO_MEMORY;
-	if (mf_snapshot_bases_new(options->persist, &snapshotter->bases) != MF_OK || mf_cond_init(&snapshotter->changed)) {
-		mf_snapshot_bases_free(snapshotter->bases);
+	if (mf_snapshot_bases_new(options->persist, &snapshotter->bases) != MF_OK) {
 		mf_free(snapshotter);
 		return MF_ERR_NO_MEMORY;
 	}
+	mf_cond_init(&snapshotter->changed);
 	pthread_mutex_init(&snapshotter->writing, NULL);
 	pthread_mutex_init(&snapshotter->mutex, NULL);
 	snapshotter->options = *options;

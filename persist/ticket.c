@@ -11,17 +11,12 @@ struct mf_ticket_failure {
 
 /* ---- the source ---- */
 
-enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const struct mf_env *env, bool durable)
+void mf_ticket_source_init(struct mf_ticket_source *source, const struct mf_env *env, bool durable)
 {
 	*source = (struct mf_ticket_source){.env = env, .durable = durable};
 	atomic_init(&source->refs, 1);
-	if (mf_cond_init(&source->synced))
-		return MF_ERR_NO_MEMORY;
-	if (pthread_mutex_init(&source->mutex, NULL)) {
-		mf_cond_destroy(&source->synced);
-		return MF_ERR_NO_MEMORY;
-	}
-	return MF_OK;
+	mf_cond_init(&source->synced);
+	pthread_mutex_init(&source->mutex, NULL);
 }
 
 void mf_ticket_source_deinit(struct mf_ticket_source *source)
@@ -48,10 +43,7 @@ enum mf_status mf_ticket_new(struct mf_ticket_source *source, struct mf_ticket *
 	struct mf_ticket *ticket = mf_calloc(1, sizeof(*ticket));
 	if (!ticket)
 		return MF_ERR_NO_MEMORY;
-	if (mf_cond_init(&ticket->settled)) {
-		mf_free(ticket);
-		return MF_ERR_NO_MEMORY;
-	}
+	mf_cond_init(&ticket->settled);
 	atomic_init(&ticket->refs, 1);
 	mf_ticket_source_ref(source);
 	ticket->source = source;

@@ -50,7 +50,7 @@ struct mf_ticket {
 };
 
 /* ---- the source ---- */
-enum mf_status mf_ticket_source_init(struct mf_ticket_source *source, const struct mf_env *env, bool durable); /* one reference */
+void mf_ticket_source_init(struct mf_ticket_source *source, const struct mf_env *env, bool durable); /* one reference */
 void mf_ticket_source_deinit(struct mf_ticket_source *source); /* from free */
 void mf_ticket_source_ref(struct mf_ticket_source *source);
 void mf_ticket_source_unref(struct mf_ticket_source *source);

@@ -1,10 +1,13 @@
 /* test_thread.c - the seam of threads, waits and the clock: the system's, and one that a test puts in its place. */
+#include <dlfcn.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "model/mem.h"
 #include "model/thread.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,7 +29,7 @@ static void a_thread_is_waited_for_and_woken(void **state)
 {
 	(void)state;
 	pthread_t thread;
-	assert_int_equal(mf_cond_init(&cond), 0);
+	mf_cond_init(&cond);
 	assert_int_equal(mf_thread_start(&thread, "turn", take_turn, NULL), 0);
 	pthread_mutex_lock(&lock);
 	turn = 1;
@@ -41,7 +44,7 @@ static void a_thread_is_waited_for_and_woken(void **state)
 static void a_wait_ends_at_its_deadline(void **state)
 {
 	(void)state;
-	assert_int_equal(mf_cond_init(&cond), 0);
+	mf_cond_init(&cond);
 	int64_t deadline = mf_now_us() + 2000;
 	pthread_mutex_lock(&lock);
 	while (mf_now_us() < deadline)
@@ -101,7 +104,7 @@ static void what_replaces_the_system_is_asked_for_everything(void **state)
 	(void)state;
 	static const struct mf_threads fake = {fake_start, fake_join, fake_wait, fake_wake, fake_now};
 	pthread_t thread = pthread_self();
-	assert_int_equal(mf_cond_init(&cond), 0);
+	mf_cond_init(&cond);
 	mf_threads_replace(&fake);
 	assert_int_equal(mf_thread_start(&thread, "nothing", nothing, NULL), 0);
 	mf_thread_join(thread);
@@ -122,12 +125,38 @@ static void what_replaces_the_system_is_asked_for_everything(void **state)
 	mf_cond_destroy(&cond);
 }
 
+static int refusal; /* what the next pthread_create answers, once; 0: it is the system's */
+
+/* In place of the C library's, for this whole program. */
+int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *user)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	int rc = refusal;
+	*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+	refusal = 0;
+	return rc ? rc : real(out, attributes, run, user);
+}
+
+static void a_thread_that_cannot_start_is_an_error_and_leaks_nothing(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	refusal = EAGAIN;
+	assert_int_equal(mf_thread_start(&thread, "test", nothing, NULL), EAGAIN);
+	mf_mem_fail_at(1, false);
+	assert_int_equal(mf_thread_start(&thread, "test", nothing, NULL), ENOMEM);
+	mf_mem_fail_at(0, false);
+	assert_int_equal(mf_thread_start(&thread, "test", nothing, NULL), 0);
+	mf_thread_join(thread);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_is_waited_for_and_woken),
 		cmocka_unit_test(a_wait_ends_at_its_deadline),
 		cmocka_unit_test(what_replaces_the_system_is_asked_for_everything),
+		cmocka_unit_test(a_thread_that_cannot_start_is_an_error_and_leaks_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
