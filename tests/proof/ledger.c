@@ -190,6 +190,8 @@ static void committed(struct ledger *ledger, struct ledger_item *item, enum ledg
 	if (life->mode != MF_COMMIT_MEMORY_ONLY && lsn <= life->last_lsn)
 		wrong(ledger, "key %s was given LSN %" PRId64 ", and the store had %" PRId64 " when it was opened", item->key, lsn, life->last_lsn);
 	item->lsn = lsn;
+	if (item->life + 1 == ledger->life_count && ledger->lives[item->life].newest < lsn)
+		ledger->lives[item->life].newest = lsn;
 	if (level == LEDGER_WRITTEN && item->mode == MF_COMMIT_SYNC_DURABLE)
 		level = LEDGER_SYNCED;
 	if (level > item->level)
@@ -201,6 +203,7 @@ static void committed(struct ledger *ledger, struct ledger_item *item, enum ledg
 static void ended(struct ledger *ledger, uint64_t batch, enum ledger_level level, int64_t last_lsn)
 {
 	uint32_t index = ledger->count ? *slot_of_batch(ledger, batch) : NONE;
+	ledger->ended[level & 7]++;
 	if (index == NONE)
 		wrong(ledger, "batch %" PRIu64 " ended and was never submitted", batch);
 	for (; index != NONE; index = ledger->more->next[index]) {
@@ -220,6 +223,7 @@ static void opened(struct ledger *ledger, enum mf_commit_kind mode, int64_t epoc
 		if (mode != MF_COMMIT_MEMORY_ONLY && ledger->lives[i].epoch >= epoch)
 			wrong(ledger, "epoch %" PRId64 " was given to an opening, and one before it had %" PRId64, epoch, ledger->lives[i].epoch);
 	struct ledger_life *life = one_more((void **)&ledger->lives, &ledger->life_count, &ledger->more->life_room, sizeof(*life));
+	ledger->durable |= mode != MF_COMMIT_MEMORY_ONLY;
 	*life = (struct ledger_life){.mode = mode, .epoch = epoch, .last_lsn = last_lsn};
 }
 
@@ -282,6 +286,14 @@ static struct ledger_backup *backup_of(struct ledger *ledger, const char *file)
 	return backup;
 }
 
+static void closed(struct ledger *ledger, enum mf_status status)
+{
+	struct ledger_life *life = &ledger->lives[ledger->life_count - 1];
+	life->closed = status == MF_OK;
+	if (life->closed)
+		synced_upto(ledger, life->newest);
+}
+
 /* ---- lines ---- */
 
 static bool parse_digest(const char *hex, struct mf_digest *out)
@@ -337,15 +349,17 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	static const struct {
 		char word;
 		size_t fields;
-	} words[] = {{'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}};
+	} words[] = {{'o', 2}, {'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}};
 	size_t i = 0;
 	while (i < sizeof(words) / sizeof(*words) && words[i].word != f[0][0])
 		i++;
 	if (i == sizeof(words) / sizeof(*words) || count < words[i].fields)
 		return false;
-	if (f[0][0] != 'O' && f[0][0] != 'b' && f[0][0] != 'B' && ledger->life_count == 0)
+	if (f[0][0] != 'o' && f[0][0] != 'O' && f[0][0] != 'b' && f[0][0] != 'B' && ledger->life_count == 0)
 		return false;
+	ledger->said[(unsigned char)f[0][0] & 127]++;
 	switch (f[0][0]) {
+	case 'o': ledger->durable |= number(f[1]) != MF_COMMIT_MEMORY_ONLY; break;
 	case 'O': opened(ledger, (enum mf_commit_kind)number(f[1]), number(f[2]), number(f[3])); break;
 	case 'S': parse_submitted(ledger, f, count); break;
 	case 'E': ended(ledger, strtoull(f[1], NULL, 10), (enum ledger_level)number(f[2]), number(f[3])); break;
@@ -358,7 +372,7 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	case 'C': ledger_place(ledger, f[1])->compacted = number(f[2]); break;
 	case 'b': backup_of(ledger, f[1])->at_least = number(f[2]); break;
 	case 'B': backup_of(ledger, f[1])->lsn = number(f[2]); break;
-	default: ledger->lives[ledger->life_count - 1].closed = number(f[1]) == MF_OK; break;
+	default: closed(ledger, (enum mf_status)number(f[1])); break;
 	}
 	return true;
 }

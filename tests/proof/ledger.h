@@ -52,6 +52,8 @@ struct ledger_item {
 	enum ledger_level { LEDGER_SUBMITTED, LEDGER_ABSENT, LEDGER_UNKNOWN, LEDGER_WRITTEN, LEDGER_SYNCED, LEDGER_LOST, LEDGER_REPLACED } level;
 };
 
+/* Before an opening: if that is killed, the world knows that there may be a database. */
+void ledger_say_opening(const struct ledger_out *out, enum mf_commit_kind mode);
 /* A life of the store begins: it was opened for writing, and had so much. In mode memory epoch and last_lsn are 0. */
 void ledger_say_opened(const struct ledger_out *out, enum mf_commit_kind mode, int64_t epoch, int64_t last_lsn);
 void ledger_say_submitted(const struct ledger_out *out, const struct ledger_item *item); /* each of a batch, in order, before it is */
@@ -83,7 +85,8 @@ struct ledger_follower {
 struct ledger_life {
 	enum mf_commit_kind mode;
 	int64_t epoch, last_lsn;
-	bool closed; /* in good order */
+	int64_t newest; /* acknowledged in it */
+	bool closed; /* in good order: then all of it is synced */
 };
 struct ledger_seen {
 	char doc[LEDGER_NAME];
@@ -113,8 +116,11 @@ struct ledger {
 	size_t backup_count;
 	struct ledger_place *places;
 	size_t place_count;
+	bool durable;       /* it may have been opened in a durable mode, ever */
 	int64_t synced_lsn; /* the most that was reported synced, by whatever means */
 	uint64_t lines;
+	uint64_t said[128]; /* lines by their first letter (ledger_say.c) */
+	uint64_t ended[8];  /* batches by how they ended, enum ledger_level */
 	char wrong[512];    /* what was told cannot be true, whatever the store holds; "" */
 	struct ledger_more *more;
 };

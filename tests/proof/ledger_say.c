@@ -57,6 +57,11 @@ static struct state_text text_of(const struct ledger_state *state)
 	return out;
 }
 
+void ledger_say_opening(const struct ledger_out *out, enum mf_commit_kind mode)
+{
+	say(out, "o %d\n", (int)mode);
+}
+
 void ledger_say_opened(const struct ledger_out *out, enum mf_commit_kind mode, int64_t epoch, int64_t last_lsn)
 {
 	say(out, "O %d %" PRId64 " %" PRId64 "\n", (int)mode, epoch, last_lsn);

@@ -118,14 +118,6 @@ static bool has_store(const char *dir)
 	return stat(path, &about) == 0;
 }
 
-static bool was_durable(const struct ledger *ledger)
-{
-	for (size_t i = 0; i < ledger->life_count; i++)
-		if (ledger->lives[i].mode != MF_COMMIT_MEMORY_ONLY)
-			return true;
-	return false;
-}
-
 /* ---- opening ---- */
 
 static bool open_store(struct oracle *oracle, const char *mode, bool read_only)
@@ -262,7 +254,7 @@ static bool check(struct oracle *oracle)
 	forget_memory(oracle);
 	if (in_memory && !memory_begins_anew(oracle))
 		return false;
-	if (!was_durable(oracle->ledger)) {
+	if (!oracle->ledger->durable && oracle->ledger->life_count > 0) {
 		if (has_store(dir))
 			oracle_broken(oracle, "mode memory has left a database");
 		settle(oracle);

@@ -305,6 +305,7 @@ enum mf_status workload_run(const struct workload *workload, struct mf_error *er
 	struct mf_runtime_options options = {.config_path = workload->config, .data_dir = workload->dir, .mode = workload->mode};
 	for (unsigned i = 0; i < WORKLOAD_DOCS; i++)
 		snprintf(run.names[i], sizeof(run.names[i]), "d%u", i);
+	ledger_say_opening(&workload->out, workload->kind);
 	enum mf_status status = mf_runtime_open(&options, &run.runtime, error);
 	if (status != MF_OK)
 		return status;

@@ -1,0 +1,148 @@
+/* crash.c - kill -9 at random moments, in every mode, with everything going on; the oracle after each.
+ *
+ *   MF_COUNT=1000 MF_SEED=1 crash          so many cycles, two at once
+ *   MF_SEED=1 MF_CYCLE=17 crash            one of them
+ *
+ * A cycle is a store with one to five lives. In each a child commits (workload.h) and says what it is told into a pipe,
+ * snapshots are taken, documents compacted, followers keep checkpoints, a thread or another process backs up; then it is
+ * killed: so long after its start (which may be in the middle of its recovery), or a moment after so many acknowledgements,
+ * compactions, snapshots or backups that had begun. Afterwards, mostly, the oracle (oracle.h) is asked; sometimes only
+ * after several kills in a row.
+ *
+ * What a seed decides is what is submitted and what a kill waits for; to the microsecond the moment is the machine's.
+ * MF_KEEP=1 leaves the files of a cycle that failed. Ends with "N passed, M failed". */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crash_cycle.h"
+
+#define WORKERS 2
+#define CYCLE_SECONDS 120 /* then it hangs */
+
+/* Shared with the workers. */
+struct worker {
+	pid_t pid;
+	uint64_t next; /* the cycle that it is at */
+	struct crash_figures figures;
+};
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void work(struct worker *worker, const char *program, uint64_t seed, uint64_t end, uint64_t step)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (; worker->next < end; worker->next += step) {
+		alarm(CYCLE_SECONDS);
+		crash_cycle(program, seed, worker->next, &worker->figures);
+	}
+	alarm(0);
+}
+
+static void start(struct worker *worker, const char *program, uint64_t seed, uint64_t end, uint64_t step)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		work(worker, program, seed, end, step);
+		_exit(0);
+	}
+	worker->pid = pid; /* shared: the child must not set it */
+}
+
+static void add(struct crash_figures *sum, const struct crash_figures *more)
+{
+	const uint64_t *from = (const uint64_t *)(const void *)more;
+	uint64_t *to = (uint64_t *)(void *)sum;
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+static struct crash_figures sum_of(const struct worker *workers, uint64_t count)
+{
+	struct crash_figures sum = {0};
+	for (uint64_t i = 0; i < count; i++)
+		add(&sum, &workers[i].figures);
+	return sum;
+}
+
+/* Waits for all; a worker that a cycle has taken with it goes on with the one after it. */
+static void supervise(struct worker *workers, uint64_t count, const char *program, uint64_t seed, uint64_t end)
+{
+	bool terminal = isatty(STDERR_FILENO);
+	for (uint64_t running = count; running > 0;) {
+		int status;
+		pid_t pid = waitpid(-1, &status, terminal ? WNOHANG : 0);
+		if (pid == 0) {
+			nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+			fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " cycles ", sum_of(workers, count).cycles, end);
+			continue;
+		}
+		if (pid < 0 && errno != EINTR) {
+			perror("waitpid");
+			return;
+		}
+		for (uint64_t i = 0; i < count; i++) {
+			if (workers[i].pid != pid)
+				continue;
+			running--;
+			if (status == 0)
+				continue;
+			printf("cycle %" PRIu64 ": the oracle's process ended with status %d (%s)\n  again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n", workers[i].next, status,
+			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit", seed, workers[i].next, program);
+			workers[i].figures.cycles++;
+			workers[i].figures.failed++;
+			workers[i].next += count;
+			running++;
+			start(&workers[i], program, seed, end, count);
+		}
+	}
+	if (terminal)
+		fprintf(stderr, "\r\033[K");
+}
+
+static void print_figures(const struct crash_figures *f)
+{
+	printf("%" PRIu64 " kills (%" PRIu64 " before the store was open, %" PRIu64 " with compactions or backups), %" PRIu64 " runs that ended before; lives in memory, async, sync: %" PRIu64
+	       ", %" PRIu64 ", %" PRIu64 "\n",
+	       f->kills, f->early_kills, f->side_kills, f->closed, f->mode_lives[0], f->mode_lives[1], f->mode_lives[2]);
+	printf("%" PRIu64 " events submitted, %" PRIu64 " acknowledged, %" PRIu64 " recovered (%" PRIu64 " of them unheard of, %" PRIu64 " compacted)\n", f->submitted, f->acknowledged,
+	       f->recovered, f->unheard, f->compacted);
+	printf("%" PRIu64 " follower checkpoints looked at, %" PRIu64 " backups restored, %" PRIu64 " lives with a backup that was killed; %" PRIu64 " ms with the oracle, %" PRIu64 " ms with what was killed\n",
+	       f->checkpoints, f->backups, f->backup_kills, f->oracle_ms, f->life_ms);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed = number_of("MF_SEED", (uint64_t)time(NULL)), first = number_of("MF_CYCLE", UINT64_MAX);
+	uint64_t end = first == UINT64_MAX ? number_of("MF_COUNT", 1000) : first + 1, count = first == UINT64_MAX ? WORKERS : 1;
+	const char *program = argc > 1 ? argv[1] : argv[0];
+	struct worker *workers = mmap(NULL, WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (workers == MAP_FAILED)
+		return 1;
+	printf("# seed %" PRIu64 "\n", seed);
+	for (uint64_t i = 0; i < count; i++) {
+		workers[i].next = first == UINT64_MAX ? i : first;
+		start(&workers[i], program, seed, end, count);
+	}
+	supervise(workers, count, program, seed, end);
+	struct crash_figures sum = sum_of(workers, count);
+	print_figures(&sum);
+	if (getenv("MF_TAP"))
+		printf("1..1\n%s 1 - %" PRIu64 " cycles\n", sum.failed == 0 && sum.kills > 0 ? "ok" : "not ok", sum.cycles);
+	else
+		printf("%" PRIu64 " passed, %" PRIu64 " failed\n", sum.cycles - sum.failed, sum.failed);
+	return sum.failed == 0 && sum.kills > 0 ? 0 : 1;
+}

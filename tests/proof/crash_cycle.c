@@ -1,0 +1,349 @@
+/* crash_cycle.c - the seed's plan of a cycle, its children, the kills, and what the oracle says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <moduforge/backup.h>
+
+#include "crash_cycle.h"
+#include "oracle.h"
+#include "workload.h"
+
+#define LIVES_MAX 5
+#define PATIENCE_MS 500 /* for what a kill waits for; then it comes all the same */
+
+/* When the writer is killed: so long after its start, or when so many lines of a kind were said; then a moment later. */
+struct kill_plan {
+	char word; /* 0: time alone */
+	uint32_t count, delay_us;
+};
+
+struct life {
+	char mode[16];
+	struct workload workload;
+	struct kill_plan kill;
+	bool reader, reader_first; /* a process that backs up; killed before the writer */
+	bool ask;                  /* the oracle, afterwards */
+};
+
+struct cycle {
+	const char *program;
+	uint64_t seed, number, random;
+	char dir[96], data[128], backups[128], config[128];
+	struct ledger *ledger;
+	struct crash_figures *figures;
+	uint32_t lives;
+};
+
+static uint32_t below(struct cycle *cycle, uint32_t limit)
+{
+	return proof_below(&cycle->random, limit);
+}
+
+/* ---- the plan ---- */
+
+static bool make_place(struct cycle *cycle)
+{
+	const char *base = getenv("TMPDIR");
+	if (cycle->number % 4 != 0 && access("/dev/shm", W_OK) == 0)
+		base = "/dev/shm"; /* most where a sync is nothing: more kills; one in four where it is something */
+	snprintf(cycle->dir, sizeof(cycle->dir), "%.60s/mf-crash-XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(cycle->dir))
+		return false;
+	snprintf(cycle->data, sizeof(cycle->data), "%s/store", cycle->dir);
+	snprintf(cycle->backups, sizeof(cycle->backups), "%s/backups", cycle->dir);
+	snprintf(cycle->config, sizeof(cycle->config), "%s/plugins.json", cycle->dir);
+	return mkdir(cycle->backups, 0755) == 0;
+}
+
+static bool write_config(struct cycle *cycle)
+{
+	static const uint32_t pages[] = {8, 50, 1000};
+	char options[512];
+	snprintf(options, sizeof(options),
+		 ", \"snapshot_every_n_events\": %" PRIu32 ", \"full_snapshot_every\": %" PRIu32 ", \"keep_snapshots\": %" PRIu32 ", \"checkpoint_pages\": %" PRIu32
+		 ", \"snapshot_every_ms\": %" PRIu32 ", \"history_limit\": %" PRIu32 ", \"compression_threshold\": %" PRIu32,
+		 5 + below(cycle, 60), 1 + below(cycle, 4), 1 + below(cycle, 3), pages[below(cycle, 3)], below(cycle, 2) ? 5 : 0, below(cycle, 3) ? 1000 : 5, 64u << below(cycle, 6));
+	return proof_write_config(cycle->config, cycle->data, options);
+}
+
+static void plan_mode(struct cycle *cycle, struct life *life)
+{
+	static const uint32_t windows[] = {0, 1, 5, 10, 50};
+	uint32_t kind = below(cycle, 20);
+	if (kind < 9) {
+		life->workload.kind = MF_COMMIT_ASYNC_DURABLE;
+		snprintf(life->mode, sizeof(life->mode), "async:%" PRIu32, windows[below(cycle, 5)]);
+	} else {
+		life->workload.kind = kind < 17 ? MF_COMMIT_SYNC_DURABLE : MF_COMMIT_MEMORY_ONLY;
+		snprintf(life->mode, sizeof(life->mode), "%s", kind < 17 ? "sync" : "memory");
+	}
+}
+
+/* A third each: by time, by acknowledgements, by what goes on beside them. */
+static void plan_kill(struct cycle *cycle, struct kill_plan *kill, unsigned what)
+{
+	static const char beside[] = "bcCNHOYP";
+	switch (below(cycle, 3)) {
+	case 0:
+		*kill = (struct kill_plan){.delay_us = below(cycle, below(cycle, 4) == 0 ? 3000 : 60000)};
+		break;
+	case 1:
+		*kill = (struct kill_plan){.word = 'E', .count = 1 + below(cycle, 150), .delay_us = below(cycle, 500)};
+		break;
+	default:
+		*kill = (struct kill_plan){.word = beside[below(cycle, sizeof(beside) - 1)], .count = 1 + below(cycle, 10), .delay_us = below(cycle, 3000)};
+		if (kill->word == 'O')
+			kill->count = 1;
+		if ((kill->word == 'b' && !(what & WORKLOAD_BACKUP)) || kill->word == 'P')
+			kill->word = 'E';
+	}
+}
+
+static void plan_life(struct cycle *cycle, struct life *life, uint32_t number)
+{
+	memset(life, 0, sizeof(*life));
+	plan_mode(cycle, life);
+	life->workload.config = cycle->config;
+	life->workload.mode = life->mode;
+	life->workload.seed = cycle->seed ^ cycle->number << 20;
+	life->workload.life = number;
+	life->workload.batches = below(cycle, 10) == 0 ? 1 + below(cycle, 60) : 3000; /* now and then it ends before it is killed */
+	life->workload.batch_max = below(cycle, 3) == 0 ? 1 : 100;
+	life->workload.docs = 1 + below(cycle, 5);
+	life->workload.what = (unsigned)below(cycle, WORKLOAD_ALL + 1) | WORKLOAD_UNDO;
+	life->workload.backups = cycle->backups;
+	plan_kill(cycle, &life->kill, life->workload.what);
+	life->reader = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
+	life->reader_first = below(cycle, 2) == 0;
+	life->ask = number + 1 == cycle->lives || below(cycle, 3) > 0;
+}
+
+/* ---- children ---- */
+
+struct child {
+	pid_t pid;
+	int fd; /* what it says */
+	struct ledger_tail tail;
+};
+
+static void sleep_us(uint32_t us)
+{
+	struct timespec pause = {.tv_sec = us / 1000000, .tv_nsec = 1000 * (long)(us % 1000000)};
+	nanosleep(&pause, NULL);
+}
+
+static int write_events(struct cycle *cycle, struct life *life, int fd)
+{
+	struct mf_error error = {0};
+	life->workload.out = (struct ledger_out){ledger_line_to_fd, (void *)(intptr_t)fd};
+	if (workload_run(&life->workload, &error) == MF_OK)
+		return 0;
+	fprintf(stderr, "cycle %" PRIu64 ": the run ended with %s: %s\n", cycle->number, mf_status_name(error.status), error.message);
+	return 3;
+}
+
+/* Backs up again and again, as `mf backup` does: it opens to read what another process writes. */
+static int back_up(struct cycle *cycle, struct life *life, int fd)
+{
+	struct ledger_out out = {ledger_line_to_fd, (void *)(intptr_t)fd};
+	struct mf_sqlite_options options = {.dir = cycle->data, .read_only = true};
+	for (unsigned n = 0; n < 1000; n++) {
+		char name[LEDGER_NAME], path[192];
+		struct mf_store *store;
+		struct mf_store_stats stats;
+		struct mf_backup_info info = {0};
+		if (mf_store_open_sqlite(&options, &store, NULL) != MF_OK) {
+			sleep_us(500); /* not there yet */
+			continue;
+		}
+		snprintf(name, sizeof(name), "r%" PRIu32 "-%u", life->workload.life, n);
+		snprintf(path, sizeof(path), "%s/%s", cycle->backups, name);
+		if (mf_store_stats(store, &stats, NULL) == MF_OK) {
+			ledger_say_backing_up(&out, name, stats.last_lsn);
+			if (mf_store_backup(store, path, NULL, NULL, &info, NULL) == MF_OK)
+				ledger_say_backed_up(&out, name, info.lsn);
+		}
+		(void)mf_store_close(store, NULL);
+		sleep_us(2000);
+	}
+	return 0;
+}
+
+static bool start(struct cycle *cycle, struct life *life, int (*work)(struct cycle *, struct life *, int), struct child *child)
+{
+	int ends[2];
+	*child = (struct child){.pid = -1, .fd = -1};
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return false;
+	fflush(NULL);
+	child->pid = fork();
+	if (child->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ends[0]);
+		_exit(work(cycle, life, ends[1]));
+	}
+	close(ends[1]);
+	child->fd = ends[0];
+	return child->pid > 0;
+}
+
+/* Takes what is there; false at the end. */
+static bool listen_to(struct cycle *cycle, struct child *child)
+{
+	char bytes[16384];
+	ssize_t got = read(child->fd, bytes, sizeof(bytes));
+	if (got > 0)
+		ledger_feed(cycle->ledger, &child->tail, bytes, (size_t)got);
+	if (got > 0 || (got < 0 && errno == EINTR))
+		return true;
+	close(child->fd);
+	child->fd = -1;
+	return false;
+}
+
+/* How it ended: 0, its exit code, or minus the signal. */
+static int end(struct cycle *cycle, struct child *child, bool by_kill)
+{
+	int status = 0;
+	if (child->pid <= 0)
+		return 0;
+	if (by_kill)
+		kill(child->pid, SIGKILL);
+	while (child->fd >= 0)
+		listen_to(cycle, child);
+	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	child->pid = -1;
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- a life ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static uint64_t heard(const struct ledger *ledger, char word)
+{
+	return ledger->said[(unsigned char)word & 127];
+}
+
+/* Listens until the plan says that it is time, or the writer has ended. */
+static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, struct child *writer, struct child *reader)
+{
+	uint64_t wanted = plan->word ? heard(cycle->ledger, plan->word) + plan->count : 0;
+	int64_t until = now_ms() + PATIENCE_MS;
+	while (plan->word && heard(cycle->ledger, plan->word) < wanted && writer->fd >= 0 && now_ms() < until) {
+		struct pollfd fds[2] = {{.fd = writer->fd, .events = POLLIN}, {.fd = reader->fd, .events = POLLIN}};
+		if (poll(fds, 2, 20) <= 0)
+			continue;
+		if (fds[0].revents)
+			listen_to(cycle, writer);
+		if (fds[1].revents)
+			listen_to(cycle, reader);
+	}
+	sleep_us(plan->delay_us);
+}
+
+static void tell(struct cycle *cycle, const struct life *life, const char *text)
+{
+	char out[6144];
+	int len = snprintf(out, sizeof(out), "cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n  again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n",
+			   cycle->number, life->workload.life, life->mode, life->kill.delay_us, life->kill.count, life->kill.word ? life->kill.word : '-', text, cycle->seed,
+			   cycle->number, cycle->program);
+	if (write(STDOUT_FILENO, out, len < (int)sizeof(out) ? (size_t)len : sizeof(out) - 1) < 0)
+		perror("stdout");
+}
+
+static bool ask_oracle(struct cycle *cycle, const struct life *life)
+{
+	struct crash_figures *figures = cycle->figures;
+	struct oracle_report report;
+	struct oracle_plan plan = {.dir = cycle->data, .config = cycle->config, .backups = cycle->backups, .crash = ORACLE_KILLED, .seed = cycle->seed + cycle->number};
+	int64_t began = now_ms();
+	bool sound = oracle_check(&plan, cycle->ledger, &report);
+	figures->oracle_ms += (uint64_t)(now_ms() - began);
+	figures->submitted += report.submitted;
+	figures->acknowledged += report.acknowledged;
+	figures->recovered += report.recovered;
+	figures->unheard += report.unheard;
+	figures->compacted += report.compacted;
+	figures->checkpoints += report.checkpoints;
+	figures->backups += report.backups;
+	if (!sound)
+		tell(cycle, life, report.text);
+	return sound;
+}
+
+static bool live(struct cycle *cycle, uint32_t number)
+{
+	struct life life;
+	struct child writer, reader = {.pid = -1, .fd = -1};
+	char text[64];
+	int64_t began = now_ms();
+	plan_life(cycle, &life, number);
+	uint64_t openings = heard(cycle->ledger, 'O'), begun = heard(cycle->ledger, 'b'), done = heard(cycle->ledger, 'B');
+	if (!start(cycle, &life, write_events, &writer) || (life.reader && !start(cycle, &life, back_up, &reader)))
+		return false;
+	wait_for_kill(cycle, &life.kill, &writer, &reader);
+	if (life.reader_first)
+		(void)end(cycle, &reader, true);
+	int how = end(cycle, &writer, true);
+	(void)end(cycle, &reader, true);
+	cycle->figures->life_ms += (uint64_t)(now_ms() - began);
+	cycle->figures->kills += how == -SIGKILL;
+	cycle->figures->early_kills += how == -SIGKILL && heard(cycle->ledger, 'O') == openings;
+	cycle->figures->side_kills += how == -SIGKILL && heard(cycle->ledger, 'c') + heard(cycle->ledger, 'b') > 0;
+	cycle->figures->backup_kills += heard(cycle->ledger, 'b') - begun > heard(cycle->ledger, 'B') - done;
+	cycle->figures->closed += how == 0;
+	cycle->figures->mode_lives[life.workload.kind]++;
+	if (how != 0 && how != -SIGKILL) {
+		snprintf(text, sizeof(text), "the run ended with %d", how);
+		tell(cycle, &life, text);
+		return false;
+	}
+	return !life.ask || ask_oracle(cycle, &life);
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+	(void)about;
+	(void)kind;
+	(void)walk;
+	return remove(path);
+}
+
+bool crash_cycle(const char *program, uint64_t seed, uint64_t number, struct crash_figures *figures)
+{
+	struct cycle cycle = {.program = program, .seed = seed, .number = number, .random = seed ^ number << 32, .figures = figures};
+	bool passed = true;
+	cycle.lives = 1 + (below(&cycle, 2) ? below(&cycle, LIVES_MAX) : 0);
+	cycle.ledger = ledger_new();
+	if (!make_place(&cycle) || !write_config(&cycle)) {
+		perror(cycle.dir);
+		passed = false;
+	}
+	for (uint32_t i = 0; passed && i < cycle.lives; i++)
+		passed = live(&cycle, i);
+	ledger_free(cycle.ledger);
+	if (passed || !getenv("MF_KEEP"))
+		nftw(cycle.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	figures->cycles++;
+	figures->failed += !passed;
+	return passed;
+}

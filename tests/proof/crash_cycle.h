@@ -1,0 +1,16 @@
+/* crash_cycle.h - one cycle of crash.c: a store of its own, a few lives, each ended by a kill, and the oracle. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What was seen, added up. */
+struct crash_figures {
+	uint64_t cycles, failed, kills, early_kills, closed, mode_lives[3];
+	uint64_t submitted, acknowledged, recovered, unheard, compacted;
+	uint64_t checkpoints, backups, backup_kills, side_kills;
+	uint64_t oracle_ms, life_ms;
+};
+
+/* Prints what is wrong, if anything. The figures are added to. */
+bool crash_cycle(const char *program, uint64_t seed, uint64_t cycle, struct crash_figures *figures);
