@@ -176,7 +176,7 @@ static int back_up(struct cycle *cycle, struct life *life, int fd)
 				ledger_say_backed_up(&out, name, info.lsn);
 		}
 		(void)mf_store_close(store, NULL);
-		sleep_us(2000);
+		sleep_us(5000);
 	}
 	return 0;
 }

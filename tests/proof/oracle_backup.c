@@ -10,6 +10,7 @@
 #include <moduforge/backup.h>
 
 #include "oracle_parts.h"
+#include "workload.h"
 
 /* Its files, not those in directories below it. */
 static void empty(const char *path)
@@ -91,42 +92,65 @@ static void compare_restored(struct oracle *oracle, const char *file, const char
 		oracle_broken(oracle, "backup %s was restored and does not close: %s", file, error.message);
 }
 
-static void check_backup(struct oracle *oracle, const struct ledger_backup *backup)
+/* What the file itself says of it. */
+static bool look_at(struct oracle *oracle, const struct ledger_backup *backup, const char *file, int64_t *out_lsn)
 {
-	char file[512], dir[512];
 	struct stat about;
 	struct mf_backup_info info = {0};
 	struct mf_error error = {0};
-	snprintf(file, sizeof(file), "%s/%s", oracle->plan->backups, backup->file);
-	snprintf(dir, sizeof(dir), "%s/restored", oracle->plan->backups);
 	if (stat(file, &about) != 0) {
 		if (backup->lsn > 0)
 			oracle_broken(oracle, "backup %s was said to be complete, and is not there", backup->file);
-		return;
+		return false;
 	}
-	if (mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir}, &info, &error) != MF_OK) {
+	if (mf_backup_look(file, &info, &error) != MF_OK) {
 		oracle_broken(oracle, "backup %s is there and is not whole: %s", backup->file, error.message);
-		return;
+		return false;
 	}
-	oracle->report->backups++;
 	if (backup->lsn > 0 && info.lsn != backup->lsn)
 		oracle_broken(oracle, "backup %s goes to LSN %" PRId64 ", and was said to go to %" PRId64, backup->file, info.lsn, backup->lsn);
 	if (info.lsn < backup->at_least)
 		oracle_broken(oracle, "backup %s goes to LSN %" PRId64 ", and %" PRId64 " was committed when it began", backup->file, info.lsn, backup->at_least);
 	if (oracle->plan->crash == ORACLE_KILLED && info.lsn > oracle->stats.last_lsn)
 		oracle_broken(oracle, "backup %s goes to LSN %" PRId64 ", the store to %" PRId64, backup->file, info.lsn, oracle->stats.last_lsn);
-	compare_restored(oracle, backup->file, dir, info.lsn);
+	*out_lsn = info.lsn;
+	return true;
+}
+
+static void restore(struct oracle *oracle, const struct ledger_backup *backup, const char *file, int64_t lsn)
+{
+	char dir[512];
+	struct mf_backup_info info = {0};
+	struct mf_error error = {0};
+	snprintf(dir, sizeof(dir), "%s/restored", oracle->plan->backups);
+	if (mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir}, &info, &error) != MF_OK) {
+		oracle_broken(oracle, "backup %s is there and cannot be restored: %s", backup->file, error.message);
+		return;
+	}
+	oracle->report->backups++;
+	if (info.lsn != lsn)
+		oracle_broken(oracle, "backup %s says that it goes to LSN %" PRId64 ", restored it goes to %" PRId64, backup->file, lsn, info.lsn);
+	compare_restored(oracle, backup->file, dir, lsn);
 	empty(dir);
 	rmdir(dir);
 }
 
-/* Each is looked at once, and then goes, with what killed ones left. */
+/* Each is looked at once, and then goes, with what killed ones left. Restored, which is dear, are those that nobody heard
+ * to be complete, and two others. */
 void oracle_check_backups(struct oracle *oracle)
 {
+	char file[512];
+	int64_t lsn;
+	size_t count = oracle->ledger->backup_count;
 	if (!oracle->plan->backups)
 		return;
-	for (size_t i = 0; i < oracle->ledger->backup_count; i++)
-		check_backup(oracle, &oracle->ledger->backups[i]);
+	size_t picked = count > 0 ? proof_below(&oracle->random, (uint32_t)count) : 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct ledger_backup *backup = &oracle->ledger->backups[i];
+		snprintf(file, sizeof(file), "%s/%s", oracle->plan->backups, backup->file);
+		if (look_at(oracle, backup, file, &lsn) && (backup->lsn == 0 || i == picked || i + 1 == count))
+			restore(oracle, backup, file, lsn);
+	}
 	oracle->ledger->backup_count = 0;
 	empty(oracle->plan->backups);
 }
