@@ -36,8 +36,9 @@ static void take_event(struct oracle *oracle, const struct mf_event *event, int6
 			      (int)event->action, event->doc_id, (int)item->action, item->doc);
 	if (event->epoch < *last_epoch)
 		oracle_broken(oracle, "LSN %" PRId64 " has epoch %" PRId64 ", one before it has %" PRId64, event->lsn, event->epoch, *last_epoch);
-	if (event->epoch != oracle->ledger->lives[item->life].epoch)
-		oracle_broken(oracle, "LSN %" PRId64 " has epoch %" PRId64 ", it was submitted in epoch %" PRId64, event->lsn, event->epoch, oracle->ledger->lives[item->life].epoch);
+	const struct ledger_life *life = &oracle->ledger->lives[item->life];
+	if (life->mode != MF_COMMIT_MEMORY_ONLY && event->epoch != life->epoch)
+		oracle_broken(oracle, "LSN %" PRId64 " has epoch %" PRId64 ", it was submitted in epoch %" PRId64, event->lsn, event->epoch, life->epoch);
 	*last_epoch = event->epoch;
 }
 

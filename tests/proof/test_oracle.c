@@ -1,4 +1,10 @@
-/* test_oracle.c - the oracle finds a sound store sound, and each promise broken when it is. */
+/* test_oracle.c - the oracle finds a sound store sound, and each of its promises broken when it is.
+ *
+ * A run tells its story into memory. The story or the store is then doctored, in one place, and the oracle must say so: a
+ * store that has lost what was acknowledged and a world that was told of more than there is are the same to it. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <sqlite3.h>
 
@@ -13,8 +20,52 @@
 #include "scratch.h"
 #include "workload.h"
 
+#define MEMORY MF_COMMIT_MEMORY_ONLY
+#define ASYNC MF_COMMIT_ASYNC_DURABLE
+#define SYNC MF_COMMIT_SYNC_DURABLE
+#define QUIET (WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS)
+
 static struct ledger *ledger;
 static char backups[128];
+
+/* ---- the story of a run ---- */
+static struct {
+	pthread_mutex_t lock;
+	char text[1 << 22];
+	size_t len;
+} story = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void write_down(void *user, const char *line, size_t len)
+{
+	(void)user;
+	pthread_mutex_lock(&story.lock);
+	assert_true(story.len + len < sizeof(story.text));
+	memcpy(story.text + story.len, line, len);
+	story.len += len;
+	pthread_mutex_unlock(&story.lock);
+}
+
+/* One line of the story for the ledger: edit may change it, or say false, and it is left out. */
+typedef bool edit_line(char *line, size_t room, size_t number);
+
+static void tell(edit_line *edit)
+{
+	size_t number = 0;
+	for (char *line = story.text, *end; (end = memchr(line, '\n', (size_t)(story.text + story.len - line))); line = end + 1) {
+		char copy[600];
+		snprintf(copy, sizeof(copy), "%.*s", (int)(end - line), line);
+		if (edit && !edit(copy, sizeof(copy) - 1, number++))
+			continue;
+		strcat(copy, "\n");
+		ledger_line_to_ledger(ledger, copy, strlen(copy));
+	}
+	story.len = 0;
+}
+
+static void add_line(const char *line)
+{
+	ledger_line_to_ledger(ledger, line, strlen(line));
+}
 
 static int setup(void **unused)
 {
@@ -22,6 +73,7 @@ static int setup(void **unused)
 	scratch_make();
 	snprintf(backups, sizeof(backups), "%s/backups", scratch_dir);
 	ledger = ledger_new();
+	story.len = 0;
 	if (mkdir(backups, 0755) != 0)
 		return -1;
 	return proof_write_config(scratch_config, scratch_data, ", \"snapshot_every_n_events\": 50, \"full_snapshot_every\": 3") ? 0 : -1;
@@ -34,60 +86,532 @@ static int teardown(void **unused)
 	return scratch_remove();
 }
 
-static void work(const char *mode, enum mf_commit_kind kind, uint32_t life, unsigned what)
+static void work(enum mf_commit_kind kind, uint32_t life, unsigned what)
 {
+	static const char *const modes[] = {"memory", "async:5", "sync"};
 	struct mf_error error = {0};
-	struct workload workload = {.config = scratch_config, .mode = mode, .kind = kind, .seed = 7, .life = life, .batches = 120, .batch_max = 100, .docs = 3, .what = what,
-				    .backups = backups, .out = {ledger_line_to_ledger, ledger}};
+	struct workload workload = {.config = scratch_config, .mode = modes[kind], .kind = kind, .seed = 7, .life = life, .batches = 60, .batch_max = 100, .docs = 3, .what = what,
+				    .backups = backups, .out = {write_down, NULL}};
 	if (workload_run(&workload, &error) != MF_OK)
 		fail_msg("%s", error.message);
 }
 
-static struct oracle_report ask(enum oracle_crash crash)
+static struct oracle_report ask(enum oracle_crash crash, unsigned leave)
 {
 	struct oracle_report report;
-	struct oracle_plan plan = {.dir = scratch_data, .config = scratch_config, .backups = backups, .crash = crash, .seed = 3};
-	oracle_check(&plan, ledger, &report);
+	struct oracle_plan plan = {.dir = scratch_data, .config = scratch_config, .backups = backups, .crash = crash, .leave = leave, .seed = 3};
+	bool sound = oracle_check(&plan, ledger, &report);
+	assert_int_equal(sound, report.verdict == ORACLE_SOUND);
 	return report;
 }
 
-static void assert_sound(void)
+static void expect(enum oracle_verdict verdict, const char *text, enum oracle_crash crash, unsigned leave)
 {
-	struct oracle_report report = ask(ORACLE_KILLED);
-	if (report.verdict != ORACLE_SOUND)
-		fail_msg("%s", report.text);
-	assert_true(report.acknowledged > 0);
+	struct oracle_report report = ask(crash, leave);
+	if (report.verdict != verdict || !strstr(report.text, text))
+		fail_msg("verdict %d, expected was %d with \"%s\":\n%s", (int)report.verdict, (int)verdict, text, report.text);
 }
+
+static void expect_broken(const char *text)
+{
+	expect(ORACLE_BROKEN, text, ORACLE_KILLED, 0);
+}
+
+static void change(const char *sql)
+{
+	char path[192];
+	sqlite3 *db;
+	snprintf(path, sizeof(path), "%s/store.db", scratch_data);
+	assert_int_equal(SQLITE_OK, sqlite3_open(path, &db));
+	char *message = NULL;
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s", message);
+	assert_int_equal(SQLITE_OK, sqlite3_close(db));
+}
+
+static int64_t newest(void)
+{
+	return ledger->lives[ledger->life_count - 1].newest;
+}
+
+/* ---- sound ---- */
 
 static void a_sound_store_is_found_sound_life_after_life(void **unused)
 {
 	(void)unused;
-	for (uint32_t life = 0; life < 3; life++) {
-		work("async:5", MF_COMMIT_ASYNC_DURABLE, life, WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION);
-		assert_sound();
-	}
-}
-
-static void a_run_with_everything_beside_it_is_found_sound(void **unused)
-{
-	(void)unused;
-	static const struct {
-		const char *mode;
-		enum mf_commit_kind kind;
-	} modes[] = {{"async:5", MF_COMMIT_ASYNC_DURABLE}, {"sync", MF_COMMIT_SYNC_DURABLE}, {"memory", MF_COMMIT_MEMORY_ONLY}, {"async:1", MF_COMMIT_ASYNC_DURABLE}};
+	static const enum mf_commit_kind kinds[] = {ASYNC, SYNC, MEMORY, ASYNC};
 	size_t looked_at = 0, checkpoints = 0, compacted = 0;
 	for (uint32_t life = 0; life < 4; life++) {
-		work(modes[life].mode, modes[life].kind, life, WORKLOAD_ALL);
-		struct oracle_report report = ask(life % 2 ? ORACLE_POWER_LOST : ORACLE_KILLED); /* closed in good order it is the same */
+		work(kinds[life], life, WORKLOAD_ALL);
+		tell(NULL);
+		struct oracle_report report = ask(life % 2 ? ORACLE_POWER_LOST : ORACLE_KILLED, 0); /* closed in good order it is the same */
 		if (report.verdict != ORACLE_SOUND)
 			fail_msg("%s", report.text);
+		assert_true(kinds[life] == MEMORY || report.acknowledged > 100);
 		looked_at += report.backups;
 		checkpoints += report.checkpoints;
 		compacted += report.compacted;
 	}
-	assert_true(looked_at > 0);
-	assert_true(checkpoints > 0);
-	assert_true(compacted > 0);
+	assert_true(looked_at > 0 && checkpoints > 0 && compacted > 0);
+}
+
+static void what_a_kill_cut_off_was_never_said(void **unused)
+{
+	(void)unused;
+	static const char cut[] = "O 2 1 0\nS 1 0 1 0 2 d k -\nE 1 4";
+	struct ledger_tail tail = {.len = 0};
+	ledger_feed(ledger, &tail, cut, strlen(cut));
+	assert_int_equal(2, ledger->lines);
+	assert_int_equal(LEDGER_SUBMITTED, ledger_find(ledger, "k")->level);
+	ledger_feed(ledger, &tail, " 1\n", 3);
+	assert_int_equal(LEDGER_SYNCED, ledger_find(ledger, "k")->level);
+	assert_string_equal("", ledger->wrong);
+}
+
+/* ---- 1. acknowledged, recovered, submitted ---- */
+
+static void an_acknowledged_event_that_is_not_there_is_missed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(NULL);
+	char line[128];
+	add_line("S 999 0 1 0 1 d0 ghost -\n");
+	snprintf(line, sizeof(line), "E 999 3 %" PRId64 "\n", newest() + 1);
+	add_line(line);
+	expect_broken("key ghost, was acknowledged as written and is not there");
+}
+
+static bool without_the_third_key(char *line, size_t room, size_t number)
+{
+	(void)room;
+	(void)number;
+	return !strstr(line, " k0-3 ");
+}
+
+static void an_event_that_nobody_submitted_is_noticed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(without_the_third_key);
+	expect_broken("has key k0-3, which nobody submitted");
+}
+
+static void replace(char *line, size_t room, const char *what, const char *by)
+{
+	char rest[600];
+	char *at = strstr(line, what);
+	if (!at)
+		return;
+	snprintf(rest, sizeof(rest), "%s", at + strlen(what));
+	snprintf(at, room - (size_t)(at - line), "%s%s", by, rest);
+}
+
+static bool the_third_key_for_another_document(char *line, size_t room, size_t number)
+{
+	(void)number;
+	if (line[0] == 'S' && strstr(line, " k0-3 "))
+		replace(line, room, " d", " e");
+	return true;
+}
+
+static void an_event_of_another_document_is_noticed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(the_third_key_for_another_document);
+	expect_broken("key k0-3, is action 0 of document d");
+}
+
+static bool the_fifth_batch_one_later(char *line, size_t room, size_t number)
+{
+	long long lsn;
+	(void)number;
+	if (strncmp(line, "E 5 ", 4) == 0 && sscanf(line, "E 5 3 %lld", &lsn) == 1)
+		snprintf(line, room, "E 5 3 %lld", lsn + 1);
+	return true;
+}
+
+static void an_event_under_another_lsn_is_noticed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(the_fifth_batch_one_later);
+	expect_broken("was acknowledged as LSN");
+}
+
+/* ---- 2. and 5. LSNs and keys ---- */
+
+static void a_hole_is_a_refusal(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(NULL);
+	change("DELETE FROM events WHERE lsn = 7");
+	expect(ORACLE_REFUSED, "of the events with LSN 7 to 7, 1 are missing", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+}
+
+static void a_hole_that_the_store_explains_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(NULL);
+	change("DELETE FROM events WHERE lsn = 7; INSERT INTO compacted_keys VALUES (7, 'stranger', x'00', 0)");
+	expect(ORACLE_BROKEN, "LSN 7 is missing", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+}
+
+static bool without_compaction(char *line, size_t room, size_t number)
+{
+	(void)room;
+	(void)number;
+	return line[0] != 'c' && line[0] != 'C';
+}
+
+static void a_compaction_that_nobody_asked_for_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION);
+	tell(without_compaction);
+	expect_broken("is gone, and no compaction was asked for");
+}
+
+static void a_key_that_compaction_forgot_is_missed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION);
+	tell(NULL);
+	change("UPDATE compacted_keys SET idempotency_key = 'other' WHERE lsn = (SELECT min(lsn) FROM compacted_keys)");
+	expect(ORACLE_BROKEN, "was acknowledged as synced and is not there", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+}
+
+static void a_key_with_two_lsns_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(NULL);
+	change("UPDATE events SET idempotency_key = 'other' WHERE lsn = 5; UPDATE events SET idempotency_key = 'k0-4' WHERE lsn = 6;");
+	struct oracle_report report = ask(ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+	assert_int_not_equal(ORACLE_SOUND, report.verdict);
+}
+
+/* ---- 3. checksums ---- */
+
+static void what_verify_finds_is_a_refusal(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(NULL);
+	change("UPDATE events SET ts = ts + 1 WHERE lsn = 9");
+	expect(ORACLE_REFUSED, "LSN 9", ORACLE_KILLED, 0);
+}
+
+/* ---- 4. batches ---- */
+
+static bool the_fourth_batch_larger(char *line, size_t room, size_t number)
+{
+	unsigned index, count;
+	char rest[500];
+	(void)number;
+	if (strncmp(line, "S 4 ", 4) == 0 && sscanf(line, "S 4 %u %u %499[^\n]", &index, &count, rest) == 3)
+		snprintf(line, room, "S 4 %u %u %s", index, count + 1, rest);
+	return strncmp(line, "E 4 ", 4) != 0;
+}
+
+static void a_batch_that_is_not_whole_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(the_fourth_batch_larger);
+	expect_broken("of a batch of");
+}
+
+/* ---- 6. the watermark ---- */
+
+static void a_watermark_above_what_is_there_is_a_refusal(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_UNDO);
+	tell(NULL);
+	change("DELETE FROM events WHERE lsn = (SELECT max(lsn) FROM events)");
+	struct oracle_report report = ask(ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+	assert_int_equal(ORACLE_REFUSED, report.verdict);
+	assert_int_equal(MF_ERR_CORRUPTED, report.status);
+}
+
+/* ---- 7. states ---- */
+
+static bool other_digests(char *line, size_t room, size_t number)
+{
+	char *space;
+	(void)number;
+	(void)room;
+	if (line[0] == 'S' && (space = strchr(line, 'k')) && (space = strchr(space, ' ')))
+		space[1] = space[1] == '0' ? '1' : '0';
+	return line[0] != 'V';
+}
+
+static void a_document_with_another_digest_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(other_digests);
+	expect_broken("recovered at LSN");
+}
+
+static bool deeper_stacks(char *line, size_t room, size_t number)
+{
+	(void)number;
+	if (line[0] == 'S') {
+		char *last = strrchr(line, ' ');
+		snprintf(last, room - (size_t)(last - line), " 77");
+	}
+	return line[0] != 'V';
+}
+
+static void a_lost_redo_stack_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(deeper_stacks);
+	expect_broken("it was");
+}
+
+/* ---- 10. a clean append ---- */
+
+static void a_store_that_takes_no_append_is_refused(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(NULL);
+	change("CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END");
+	expect(ORACLE_REFUSED, "a clean append", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
+}
+
+/* ---- 11. absent ---- */
+
+static bool the_fifth_batch_absent(char *line, size_t room, size_t number)
+{
+	(void)number;
+	if (strncmp(line, "E 5 ", 4) == 0)
+		snprintf(line, room, "E 5 1 0");
+	return line[0] != 'V';
+}
+
+static void what_ended_absent_and_is_there_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(the_fifth_batch_absent);
+	expect_broken("ended absent, and is there");
+}
+
+/* ---- 12. epochs ---- */
+
+static bool a_later_epoch(char *line, size_t room, size_t number)
+{
+	(void)number;
+	if (line[0] == 'O')
+		snprintf(line, room, "O 2 40 0");
+	return true;
+}
+
+static void an_event_of_another_epoch_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(a_later_epoch);
+	expect_broken("it was submitted in epoch 40");
+}
+
+static void an_epoch_that_comes_again_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(NULL);
+	add_line("O 2 2 0\n"); /* the oracle's own opening will be the second */
+	expect_broken("this opening has epoch 2, one before it had 2");
+}
+
+/* ---- 13. readers and followers ---- */
+
+static void what_a_reader_saw_and_is_not_there_is_missed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(NULL);
+	char line[128];
+	snprintf(line, sizeof(line), "V d0 %" PRId64 " -\n", newest() + 3);
+	add_line(line);
+	expect_broken("a reader saw LSN");
+}
+
+static bool follower_up_to_twenty(char *line, size_t room, size_t number)
+{
+	long long lsn;
+	(void)room;
+	(void)number;
+	return sscanf(line, "H proof 0 %lld", &lsn) != 1 || lsn <= 20;
+}
+
+static void a_checkpoint_ahead_of_what_was_handled_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_FOLLOWER);
+	tell(follower_up_to_twenty);
+	expect_broken("it had handled those up to 20");
+}
+
+static bool follower_without_nine(char *line, size_t room, size_t number)
+{
+	(void)room;
+	(void)number;
+	return strncmp(line, "H proof 0 9 ", 12) != 0;
+}
+
+static void a_follower_that_passed_over_an_event_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, WORKLOAD_FOLLOWER);
+	tell(follower_without_nine);
+	expect_broken("was given LSN 10 after LSN 8");
+}
+
+static void what_a_follower_was_shown_and_is_not_there_is_missed(void **unused)
+{
+	(void)unused;
+	work(ASYNC, 0, QUIET);
+	tell(NULL);
+	char line[128];
+	add_line("S 999 0 1 0 1 d0 ghost -\n");
+	snprintf(line, sizeof(line), "P f %" PRId64 "\n", newest());
+	add_line(line);
+	snprintf(line, sizeof(line), "H f 0 %" PRId64 " ghost\n", newest() + 1);
+	add_line(line);
+	expect_broken("key ghost, was acknowledged as written and is not there");
+}
+
+/* ---- 14. backups ---- */
+
+static char *a_backup(void)
+{
+	static char path[256];
+	work(SYNC, 0, WORKLOAD_BACKUP);
+	work(SYNC, 1, WORKLOAD_BACKUP);
+	tell(NULL);
+	assert_true(ledger->backup_count > 0);
+	snprintf(path, sizeof(path), "%s/%s", backups, ledger->backups[ledger->backup_count - 1].file);
+	return path;
+}
+
+static void a_backup_that_is_cut_off_is_noticed(void **unused)
+{
+	(void)unused;
+	const char *path = a_backup();
+	struct stat about;
+	assert_int_equal(0, stat(path, &about));
+	assert_int_equal(0, truncate(path, about.st_size - 4096));
+	expect_broken("is there and is not whole");
+}
+
+static void a_backup_with_a_changed_byte_is_noticed(void **unused)
+{
+	(void)unused;
+	int fd = open(a_backup(), O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(1, pwrite(fd, "x", 1, 5000));
+	close(fd);
+	expect_broken("is there and cannot be restored");
+}
+
+static void a_backup_that_is_gone_is_missed(void **unused)
+{
+	(void)unused;
+	assert_int_equal(0, unlink(a_backup()));
+	expect_broken("was said to be complete, and is not there");
+}
+
+static void a_backup_that_lacks_what_was_committed_is_noticed(void **unused)
+{
+	(void)unused;
+	a_backup();
+	ledger->backups[0].at_least = newest() + 1;
+	expect_broken("was committed when it began");
+}
+
+/* ---- 15. the modes' promises ---- */
+
+static void lose_the_last_batch(void)
+{
+	char line[128];
+	tell(NULL);
+	add_line("S 999 0 1 0 1 d0 ghost -\n");
+	snprintf(line, sizeof(line), "E 999 3 %" PRId64 "\n", newest() + 1);
+	add_line(line);
+}
+
+static void after_a_power_cut_async_may_lose_what_was_not_reported_synced(void **unused)
+{
+	(void)unused;
+	char line[64];
+	work(ASYNC, 0, QUIET);
+	lose_the_last_batch();
+	struct oracle_report report = ask(ORACLE_POWER_LOST, 0);
+	assert_int_equal(ORACLE_SOUND, report.verdict);
+	assert_int_equal(1, report.lost);
+	work(ASYNC, 1, QUIET);
+	lose_the_last_batch();
+	snprintf(line, sizeof(line), "Y %" PRId64 "\n", newest());
+	add_line(line);
+	expect(ORACLE_BROKEN, "was acknowledged as written and is not there", ORACLE_POWER_LOST, 0);
+}
+
+static bool as_sync(char *line, size_t room, size_t number)
+{
+	unsigned long long batch;
+	long long lsn;
+	(void)number;
+	if (sscanf(line, "E %llu 3 %lld", &batch, &lsn) == 2)
+		snprintf(line, room, "E %llu 4 %lld", batch, lsn);
+	return true;
+}
+
+static void after_a_power_cut_sync_may_lose_nothing(void **unused)
+{
+	(void)unused;
+	char line[64];
+	work(ASYNC, 0, QUIET);
+	tell(as_sync);
+	add_line("S 999 0 1 0 2 d0 ghost -\n");
+	snprintf(line, sizeof(line), "E 999 4 %" PRId64 "\n", newest() + 1);
+	add_line(line);
+	expect(ORACLE_BROKEN, "was acknowledged as synced and is not there", ORACLE_POWER_LOST, 0);
+}
+
+static bool as_memory(char *line, size_t room, size_t number)
+{
+	(void)number;
+	if (line[0] == 'o')
+		snprintf(line, room, "o 0");
+	if (line[0] == 'O')
+		snprintf(line, room, "O 0 0 0");
+	return true;
+}
+
+static void a_database_after_mode_memory_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(as_memory);
+	expect_broken("mode memory has left a database");
+}
+
+static void what_was_done_in_memory_and_is_there_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(as_memory);
+	add_line("O 2 900 0\n"); /* a durable life as well */
+	expect_broken("was lost, and is there");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -96,7 +620,37 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_sound_store_is_found_sound_life_after_life),
-		TEST(a_run_with_everything_beside_it_is_found_sound),
+		TEST(what_a_kill_cut_off_was_never_said),
+		TEST(an_acknowledged_event_that_is_not_there_is_missed),
+		TEST(an_event_that_nobody_submitted_is_noticed),
+		TEST(an_event_of_another_document_is_noticed),
+		TEST(an_event_under_another_lsn_is_noticed),
+		TEST(a_hole_is_a_refusal),
+		TEST(a_hole_that_the_store_explains_is_noticed),
+		TEST(a_compaction_that_nobody_asked_for_is_noticed),
+		TEST(a_key_that_compaction_forgot_is_missed),
+		TEST(a_key_with_two_lsns_is_noticed),
+		TEST(what_verify_finds_is_a_refusal),
+		TEST(a_batch_that_is_not_whole_is_noticed),
+		TEST(a_watermark_above_what_is_there_is_a_refusal),
+		TEST(a_document_with_another_digest_is_noticed),
+		TEST(a_lost_redo_stack_is_noticed),
+		TEST(a_store_that_takes_no_append_is_refused),
+		TEST(what_ended_absent_and_is_there_is_noticed),
+		TEST(an_event_of_another_epoch_is_noticed),
+		TEST(an_epoch_that_comes_again_is_noticed),
+		TEST(what_a_reader_saw_and_is_not_there_is_missed),
+		TEST(a_checkpoint_ahead_of_what_was_handled_is_noticed),
+		TEST(a_follower_that_passed_over_an_event_is_noticed),
+		TEST(what_a_follower_was_shown_and_is_not_there_is_missed),
+		TEST(a_backup_that_is_cut_off_is_noticed),
+		TEST(a_backup_with_a_changed_byte_is_noticed),
+		TEST(a_backup_that_is_gone_is_missed),
+		TEST(a_backup_that_lacks_what_was_committed_is_noticed),
+		TEST(after_a_power_cut_async_may_lose_what_was_not_reported_synced),
+		TEST(after_a_power_cut_sync_may_lose_nothing),
+		TEST(a_database_after_mode_memory_is_noticed),
+		TEST(what_was_done_in_memory_and_is_there_is_noticed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
