@@ -34,13 +34,14 @@ struct life {
 	struct workload workload;
 	struct kill_plan kill;
 	bool reader, reader_first; /* a process that backs up; killed before the writer */
+	bool copy;                 /* of the files, with the writer at work */
 	bool ask;                  /* the oracle, afterwards */
 };
 
 struct cycle {
 	const char *program;
 	uint64_t seed, number, random;
-	char dir[96], data[128], backups[128], config[128];
+	char dir[96], data[128], copy[128], backups[128], config[128];
 	struct ledger *ledger;
 	struct crash_figures *figures;
 	uint32_t lives;
@@ -62,6 +63,7 @@ static bool make_place(struct cycle *cycle)
 	if (!mkdtemp(cycle->dir))
 		return false;
 	snprintf(cycle->data, sizeof(cycle->data), "%s/store", cycle->dir);
+	snprintf(cycle->copy, sizeof(cycle->copy), "%s/copy", cycle->dir);
 	snprintf(cycle->backups, sizeof(cycle->backups), "%s/backups", cycle->dir);
 	snprintf(cycle->config, sizeof(cycle->config), "%s/plugins.json", cycle->dir);
 	return mkdir(cycle->backups, 0755) == 0;
@@ -127,6 +129,7 @@ static void plan_life(struct cycle *cycle, struct life *life, uint32_t number)
 	plan_kill(cycle, &life->kill, life->workload.what);
 	life->reader = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
 	life->reader_first = below(cycle, 2) == 0;
+	life->copy = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
 	life->ask = number + 1 == cycle->lives || below(cycle, 3) > 0;
 }
 
@@ -229,6 +232,47 @@ static int end(struct cycle *cycle, struct child *child, bool by_kill)
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* ---- a copy, as cp makes one, which is no backup ---- */
+
+static void copy_file(struct cycle *cycle, int from_dir, int to_dir, const char *name)
+{
+	char bytes[32768];
+	int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC), to = openat(to_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	for (ssize_t got; from >= 0 && to >= 0 && (got = read(from, bytes, sizeof(bytes))) > 0;) {
+		if (write(to, bytes, (size_t)got) != got)
+			break;
+		if (below(cycle, 4) == 0)
+			sleep_us(below(cycle, 500));
+	}
+	close(from);
+	close(to);
+}
+
+/* In one of the orders in which a directory can be read. False: there is nothing to be copied yet. */
+static bool copy_store(struct cycle *cycle)
+{
+	static const char *const names[] = {"watermark", "store.db", "store.db-wal", "store.db-shm", "lock"};
+	enum { NAMES = sizeof(names) / sizeof(*names) };
+	int from = open(cycle->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = -1;
+	uint32_t first = below(cycle, NAMES), step = below(cycle, 2) ? 1 : NAMES - 1;
+	if (from >= 0 && faccessat(from, "store.db", R_OK, 0) == 0 && mkdir(cycle->copy, 0755) == 0)
+		to = open(cycle->copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (uint32_t i = 0; to >= 0 && i < NAMES; i++)
+		if (faccessat(from, names[(first + i * step) % NAMES], R_OK, 0) == 0)
+			copy_file(cycle, from, to, names[(first + i * step) % NAMES]);
+	close(from);
+	close(to);
+	return to >= 0;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+	(void)about;
+	(void)kind;
+	(void)walk;
+	return remove(path);
+}
+
 /* ---- a life ---- */
 
 static int64_t now_ms(void)
@@ -290,6 +334,26 @@ static bool ask_oracle(struct cycle *cycle, const struct life *life)
 	return sound;
 }
 
+/* It opens with what its watermark says at least, or says that it is damaged. */
+static bool ask_about_copy(struct cycle *cycle, const struct life *life)
+{
+	struct ledger *ledger = ledger_copy(cycle->ledger);
+	struct oracle_report report;
+	struct oracle_plan plan = {.dir = cycle->copy, .config = cycle->config, .crash = ORACLE_COPIED, .seed = cycle->seed + cycle->number};
+	(void)oracle_check(&plan, ledger, &report);
+	bool fine = report.verdict == ORACLE_SOUND || (report.verdict == ORACLE_REFUSED && report.status == MF_ERR_CORRUPTED);
+	cycle->figures->copies++;
+	cycle->figures->copies_refused += report.verdict == ORACLE_REFUSED;
+	if (!fine) {
+		tell(cycle, life, "of a copy:");
+		tell(cycle, life, report.text);
+	}
+	ledger_free(ledger);
+	if (fine || !getenv("MF_KEEP"))
+		nftw(cycle->copy, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return fine;
+}
+
 static bool live(struct cycle *cycle, uint32_t number)
 {
 	struct life life;
@@ -301,6 +365,7 @@ static bool live(struct cycle *cycle, uint32_t number)
 	if (!start(cycle, &life, write_events, &writer) || (life.reader && !start(cycle, &life, back_up, &reader)))
 		return false;
 	wait_for_kill(cycle, &life.kill, &writer, &reader);
+	bool copied = life.copy && copy_store(cycle);
 	if (life.reader_first)
 		(void)end(cycle, &reader, true);
 	int how = end(cycle, &writer, true);
@@ -317,15 +382,9 @@ static bool live(struct cycle *cycle, uint32_t number)
 		tell(cycle, &life, text);
 		return false;
 	}
+	if (copied && !ask_about_copy(cycle, &life))
+		return false;
 	return !life.ask || ask_oracle(cycle, &life);
-}
-
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
-{
-	(void)about;
-	(void)kind;
-	(void)walk;
-	return remove(path);
 }
 
 bool crash_cycle(const char *program, uint64_t seed, uint64_t number, struct crash_figures *figures)

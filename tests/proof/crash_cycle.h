@@ -9,6 +9,7 @@ struct crash_figures {
 	uint64_t cycles, failed, kills, early_kills, closed, mode_lives[3];
 	uint64_t submitted, acknowledged, recovered, unheard, compacted;
 	uint64_t checkpoints, backups, backup_kills, side_kills;
+	uint64_t copies, copies_refused; /* of stores that were written to */
 	uint64_t oracle_ms, life_ms;
 };
 

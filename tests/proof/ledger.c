@@ -64,6 +64,34 @@ struct ledger *ledger_new(void)
 	return ledger;
 }
 
+static void *copied(const void *from, size_t count, size_t size)
+{
+	if (count == 0)
+		return NULL;
+	return memcpy(resized(NULL, count, size), from, count * size);
+}
+
+struct ledger *ledger_copy(const struct ledger *ledger)
+{
+	struct ledger *copy = ledger_new();
+	const struct ledger_more *more = ledger->more;
+	struct ledger_more *room = copy->more;
+	*copy = *ledger;
+	copy->more = room;
+	*room = *more;
+	pthread_mutex_init(&room->lock, NULL);
+	copy->items = copied(ledger->items, more->room, sizeof(*ledger->items));
+	copy->lives = copied(ledger->lives, more->life_room, sizeof(*ledger->lives));
+	copy->followers = copied(ledger->followers, more->follower_room, sizeof(*ledger->followers));
+	copy->seen = copied(ledger->seen, more->seen_room, sizeof(*ledger->seen));
+	copy->backups = copied(ledger->backups, more->backup_room, sizeof(*ledger->backups));
+	copy->places = copied(ledger->places, more->place_room, sizeof(*ledger->places));
+	room->next = copied(more->next, more->room, sizeof(*more->next));
+	room->by_key = copied(more->by_key, more->slots, sizeof(*more->by_key));
+	room->by_batch = copied(more->by_batch, more->slots, sizeof(*more->by_batch));
+	return copy;
+}
+
 void ledger_free(struct ledger *ledger)
 {
 	if (!ledger)

@@ -126,6 +126,7 @@ struct ledger {
 };
 
 struct ledger *ledger_new(void); /* aborts without memory: a book that is not complete proves nothing */
+struct ledger *ledger_copy(const struct ledger *ledger); /* for a second store, made from the first */
 void ledger_free(struct ledger *ledger);
 /* More of one stream, in pieces of any size; each stream (of a process) has a tail of its own, zero-initialised. */
 struct ledger_tail {

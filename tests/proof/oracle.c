@@ -74,6 +74,8 @@ bool oracle_is_promised(const struct oracle *oracle, const struct ledger_item *i
 {
 	if (is_in_memory(oracle, item))
 		return false;
+	if (oracle->plan->crash == ORACLE_COPIED)
+		return item->lsn > 0 && item->lsn <= oracle->watermark;
 	if (item->level == LEDGER_SYNCED)
 		return true;
 	if (item->level != LEDGER_WRITTEN)
@@ -170,13 +172,13 @@ static bool verify(struct oracle *oracle)
 
 /* ---- the passes ---- */
 
-static bool first_opening(struct oracle *oracle, int64_t watermark)
+static bool first_opening(struct oracle *oracle)
 {
 	if (!open_store(oracle, "sync", false))
 		return false;
 	oracle->report->last_lsn = oracle->stats.last_lsn;
-	if (watermark > oracle->stats.last_lsn)
-		oracle_broken(oracle, "the watermark says %" PRId64 ", recovered were %" PRId64 ", and nobody said so", watermark, oracle->stats.last_lsn);
+	if (oracle->watermark > oracle->stats.last_lsn)
+		oracle_broken(oracle, "the watermark says %" PRId64 ", recovered were %" PRId64 ", and nobody said so", oracle->watermark, oracle->stats.last_lsn);
 	if (!verify(oracle) || !oracle_read_events(oracle))
 		return false;
 	oracle_check_items(oracle);
@@ -247,7 +249,7 @@ static void settle(struct oracle *oracle)
 static bool check(struct oracle *oracle)
 {
 	const char *dir = oracle->plan->dir;
-	int64_t watermark = watermark_of(dir);
+	oracle->watermark = watermark_of(dir);
 	bool in_memory = oracle->ledger->life_count > 0 && oracle->ledger->lives[oracle->ledger->life_count - 1].mode == MF_COMMIT_MEMORY_ONLY;
 	if (oracle->ledger->wrong[0])
 		oracle_broken(oracle, "the run: %s", oracle->ledger->wrong);
@@ -260,7 +262,7 @@ static bool check(struct oracle *oracle)
 		settle(oracle);
 		return true;
 	}
-	if (!first_opening(oracle, watermark) || !close_store(oracle))
+	if (!first_opening(oracle) || !close_store(oracle))
 		return false;
 	if (!(oracle->plan->leave & ORACLE_LEAVE_SECOND) && (!second_opening(oracle) || !close_store(oracle)))
 		return false;

@@ -27,6 +27,9 @@
  *     async           all that was acknowledged      all up to the newest reported synced; what survives is a prefix
  *     sync            all that was acknowledged      all that was acknowledged
  *
+ * ORACLE_COPIED is a copy that was made while the store was written to: it may be refused; if it opens, it has at least
+ * what its own watermark says, and what it has is a prefix. (Its epochs may be the original's once more.)
+ *
  * With faults injected it is ORACLE_KILLED where the files kept what was written, ORACLE_POWER_LOST where a failed
  * sync or a power cut may have taken it away; what the errors said is in the ledger (absent, unknown).
  *
@@ -38,7 +41,7 @@
 
 #include "ledger.h"
 
-enum oracle_crash { ORACLE_KILLED, ORACLE_POWER_LOST };
+enum oracle_crash { ORACLE_KILLED, ORACLE_POWER_LOST, ORACLE_COPIED };
 
 enum oracle_leave { /* out, to be faster or to leave the store as it is */
 	ORACLE_LEAVE_VERIFY = 1,

@@ -22,6 +22,7 @@ struct oracle {
 	struct mf_runtime *runtime;
 	struct mf_store *store;
 	struct mf_store_stats stats; /* just after the opening */
+	int64_t watermark;           /* before it; -1: none */
 	struct ledger_item **by_lsn; /* 1 to stats.last_lsn; NULL: not there */
 	bool *is_event;              /* else its key alone is left */
 	struct oracle_doc docs[ORACLE_DOCS];
