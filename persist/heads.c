@@ -36,7 +36,7 @@ void mf_heads_free(struct mf_heads *heads)
 	if (!heads)
 		return;
 	for (size_t i = 0; i < SETS; i++)
-		for (size_t way = 0; way < WAYS; way++)
+		for (size_t way = 0; way < WAYS && heads->sets[i][way]; way++)
 			mf_free(heads->sets[i][way]);
 	mf_free(heads);
 }

@@ -71,7 +71,8 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_LOCKED:
 	case SQLITE_PROTOCOL: return MF_ERR_BUSY;
 	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB: return MF_ERR_CORRUPTED;
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: return MF_ERR_CORRUPTED; /* our statements are sound: what they need is not in the database, or is another thing */
 	case SQLITE_CONSTRAINT: return MF_ERR_DUPLICATE_KEY;
 	case SQLITE_TOOBIG:
 	case SQLITE_MISUSE: return MF_ERR_INVALID;

@@ -58,9 +58,12 @@ enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error
 	return mf_error_set(error, MF_ERR_INVALID, "%.300s is not a store of ModuForge; give the directory of one, or an empty one", store->db_path);
 }
 
+/* What changes, hides or refuses rows behind our back: no version of this library makes such things. */
+#define COUNT_FOREIGN "SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view') OR (type = 'index' AND sql LIKE 'CREATE UNIQUE %')"
+
 enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error)
 {
-	int64_t id = 0, version = 0, tables = 0, ours = 0;
+	int64_t id = 0, version = 0, tables = 0, ours = 0, foreign = 0;
 	enum mf_status status = mf_sql_begin_reading(sql, error); /* it may be coming into being just now */
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "PRAGMA application_id", &id, error);
@@ -71,6 +74,8 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
 				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
+	if (status == MF_OK)
+		status = mf_sql_number(sql, COUNT_FOREIGN, &foreign, error);
 	(void)mf_sql_rollback(sql, NULL);
 	if (status == MF_ERR_CORRUPTED)
 		return mf_error_prefix(error, status, "%.300s", store->db_path);
@@ -89,6 +94,9 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 		return mf_error_set(error, MF_ERR_INVALID, "the store in %.200s was written by a newer version (format %lld, this one knows %d); use that one", store->dir, (long long)version, MF_SQLITE_VERSION);
 	if (version < 1 || ours != TABLES)
 		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s lacks tables; restore a backup", store->dir);
+	if (foreign > 0)
+		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s has triggers, views or unique indexes (%lld) that are not ours and could change what is stored;"
+				    " restore a backup", store->dir, (long long)foreign);
 	return MF_OK;
 }
 

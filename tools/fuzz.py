@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
+# While fuzzing: where memory was asked for is of no use, and telling it takes half of the time.
+HURRIED = {**ENVIRONMENT, "ASAN_OPTIONS": ENVIRONMENT["ASAN_OPTIONS"] + ":malloc_context_size=0:quarantine_size_mb=16"}
 LIMITS = ["-rss_limit_mb=2048", "-malloc_limit_mb=600", "-timeout=10"]
 WITH_WORDS = ("config", "json", "line", "options")
 SHOWN_MAX = 600  # bytes of a finding that are printed
@@ -50,7 +52,7 @@ def command_for(build, target, name, seconds):
     count, seed = os.environ.get("MF_COUNT"), os.environ.get("MF_SEED")
     words = [f"-dict={SOURCE / 'words.dict'}"] if name in WITH_WORDS else []
     return [target, f"-runs={count}" if count else f"-max_total_time={seconds}", f"-seed={seed or 0}", f"-artifact_prefix={build / 'findings' / name}-",
-            *LIMITS, "-print_final_stats=1", "-verbosity=1", *words, *folders_of(build, name)]
+            *LIMITS, "-entropic=0", "-print_final_stats=1", "-verbosity=1", *words, *folders_of(build, name)]
 
 
 def follow(process, name):
@@ -85,7 +87,7 @@ def tell_finding(build, name, said):
 def run(build, target, seconds):
     name = target.name.removeprefix("fuzz_")
     begun = time.monotonic()
-    process = subprocess.Popen(command_for(build, target, name, seconds), env=ENVIRONMENT, text=True, errors="replace", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command_for(build, target, name, seconds), env=HURRIED, text=True, errors="replace", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said = follow(process, name)
     passed = process.wait() == 0
     running.pop(name, None)
@@ -149,7 +151,7 @@ def merge(build, wanted):
             new.mkdir()
             for seed in [f for d in [*known, named] for f in d.iterdir()]:
                 (new / f"seed-{seed.parent.name}-{seed.name}").write_bytes(seed.read_bytes())
-            subprocess.run([target, "-merge=1", "-use_counters=0", f"-max_len={KEPT_MAX}", *LIMITS, new, learned, kept], env=ENVIRONMENT, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run([target, "-merge=1", "-use_counters=0", f"-max_len={KEPT_MAX}", *LIMITS, new, learned, kept], env=HURRIED, check=True, stderr=subprocess.DEVNULL)
             for file in kept.iterdir():
                 if re.fullmatch(r"[0-9a-f]{40}", file.name):
                     file.unlink()
