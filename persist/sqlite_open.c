@@ -155,6 +155,16 @@ struct newest {
 	int64_t found, expected, epoch, openings;
 };
 
+/* They are counted on from here; no store comes near their end but by damage. */
+static enum mf_status check_numbers(const struct newest *newest, int64_t first_lsn, struct mf_error *error)
+{
+	const int64_t numbers[] = {newest->found, newest->epoch, newest->openings, first_lsn};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (numbers[i] < 0 || numbers[i] >= INT64_MAX - 1)
+			return mf_error_set(error, MF_ERR_CORRUPTED, "the newest LSN or epoch of the database is %lld, which is impossible: it is damaged; restore a backup", (long long)numbers[i]);
+	return MF_OK;
+}
+
 static enum mf_status find_newest(struct mf_sql *sql, const struct presence *presence, struct newest *out, struct mf_error *error)
 {
 	int64_t first = 0;
@@ -168,6 +178,8 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "SELECT count(*) FROM epochs", &out->openings, error);
 	(void)mf_sql_rollback(sql, NULL);
+	if (status == MF_OK)
+		status = check_numbers(out, first, error);
 	if (status != MF_OK)
 		return status;
 	out->expected = presence->watermark.synced_lsn;

@@ -35,7 +35,7 @@ static bool decode(const unsigned char *bytes, struct mf_watermark *out)
 	out->synced_lsn = (int64_t)get(bytes + 8, 8);
 	out->epoch = (int64_t)get(bytes + 16, 8);
 	out->sync_failed = bytes[24] != 0;
-	return out->synced_lsn >= 0 && out->epoch >= 0;
+	return out->synced_lsn >= 0 && out->synced_lsn < INT64_MAX - 1 && out->epoch >= 0 && out->epoch < INT64_MAX - 1; /* they are counted on from */
 }
 
 enum mf_status mf_watermark_read(const struct mf_env *env, const char *path, struct mf_watermark *out, enum mf_watermark_state *out_state, struct mf_error *error)
