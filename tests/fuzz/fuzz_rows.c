@@ -115,22 +115,29 @@ static void step(sqlite3 *db, const char *sql, struct script *script, size_t row
 	sqlite3_finalize(stmt);
 }
 
-#define AT_ROW " WHERE %1$s = (SELECT %1$s FROM %2$s ORDER BY %1$s LIMIT 1 OFFSET ?2)"
+/* The row with number ?2, by its key. */
+static const char *at_row(size_t table)
+{
+	static char text[TEXT_MAX];
+	const char *key = tables[table].key;
+	snprintf(text, sizeof(text), " WHERE %s = (SELECT %s FROM %s ORDER BY %s LIMIT 1 OFFSET ?2)", key, key, tables[table].name, key);
+	return text;
+}
 
 static void set_value(sqlite3 *db, size_t table, const char *column, size_t row, struct script *script)
 {
-	char sql[TEXT_MAX];
-	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %2$s SET %3$s = ?1" AT_ROW, tables[table].key, tables[table].name, column);
+	char sql[2 * TEXT_MAX];
+	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %s SET %s = ?1%s", tables[table].name, column, at_row(table));
 	step(db, sql, script, row);
 }
 
 /* A part of a value is written over, which leaves the rest of a payload as it was. */
 static void patch_value(sqlite3 *db, size_t table, const char *column, size_t row, struct script *script)
 {
-	char sql[TEXT_MAX];
+	char sql[2 * TEXT_MAX];
 	unsigned at = (unsigned)script_number(script, 2) % 2048 + 1, gone = script_byte(script) % 16;
-	snprintf(sql, sizeof(sql), "UPDATE OR IGNORE %2$s SET %3$s = CAST(substr(CAST(%3$s AS BLOB), 1, %4$u) || ?1 || substr(CAST(%3$s AS BLOB), %5$u) AS BLOB)" AT_ROW, tables[table].key,
-		 tables[table].name, column, at - 1, at + gone);
+	snprintf(sql, sizeof(sql), "UPDATE OR IGNORE %s SET %s = CAST(substr(CAST(%s AS BLOB), 1, %u) || ?1 || substr(CAST(%s AS BLOB), %u) AS BLOB)%s", tables[table].name, column, column,
+		 at - 1, column, at + gone, at_row(table));
 	sqlite3_stmt *stmt;
 	if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
 		return;
@@ -144,23 +151,24 @@ static void patch_value(sqlite3 *db, size_t table, const char *column, size_t ro
 
 static void add_to_value(sqlite3 *db, size_t table, const char *column, size_t row, int by)
 {
-	char sql[TEXT_MAX];
-	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %2$s SET %3$s = %3$s + %4$d" AT_ROW, tables[table].key, tables[table].name, column, by);
+	char sql[2 * TEXT_MAX];
+	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %s SET %s = %s + %d%s", tables[table].name, column, column, by, at_row(table));
 	step(db, sql, NULL, row);
 }
 
 static void delete_row(sqlite3 *db, size_t table, size_t row)
 {
-	char sql[TEXT_MAX];
-	snprintf(sql, sizeof(sql), "DELETE FROM %2$s" AT_ROW, tables[table].key, tables[table].name);
+	char sql[2 * TEXT_MAX];
+	snprintf(sql, sizeof(sql), "DELETE FROM %s%s", tables[table].name, at_row(table));
 	step(db, sql, NULL, row);
 }
 
 /* The column of another row: its document, its key, its payload. */
 static void take_from(sqlite3 *db, size_t table, const char *column, size_t row, size_t other)
 {
-	char sql[TEXT_MAX];
-	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %2$s SET %3$s = (SELECT %3$s FROM %2$s ORDER BY %1$s LIMIT 1 OFFSET %4$zu)" AT_ROW, tables[table].key, tables[table].name, column, other);
+	char sql[2 * TEXT_MAX];
+	snprintf(sql, sizeof(sql), "UPDATE OR REPLACE %s SET %s = (SELECT %s FROM %s ORDER BY %s LIMIT 1 OFFSET %zu)%s", tables[table].name, column, column, tables[table].name, tables[table].key,
+		 other, at_row(table));
 	step(db, sql, NULL, row);
 }
 
@@ -170,7 +178,7 @@ static void repeat_row(sqlite3 *db, size_t table, size_t row, const char *but, i
 	int len = snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO %s SELECT ", tables[table].name);
 	for (unsigned i = 0; i < tables[table].columns; i++)
 		len += snprintf(sql + len, sizeof(sql) - (size_t)len, "%s%s%s", i ? ", " : "", tables[table].column[i], tables[table].column[i] == but ? (by & 1 ? " || 'x'" : " + 1") : "");
-	snprintf(sql + len, sizeof(sql) - (size_t)len, " FROM %2$s" AT_ROW, tables[table].key, tables[table].name);
+	snprintf(sql + len, sizeof(sql) - (size_t)len, " FROM %s%s", tables[table].name, at_row(table));
 	step(db, sql, NULL, row);
 }
 

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include <moduforge/plugin.h>
-
 #include "model/state.h"
 #include "model/transaction.h"
 
@@ -46,35 +44,6 @@ const struct mf_state *fuzz_document(void)
 	if (!state)
 		fuzz_expect(mf_state_new_take(make_document(), 1, HISTORY_LIMIT, &state), MF_OK, MF_OK);
 	return state;
-}
-
-/* ---- the registry: what the loader would do ---- */
-
-struct mf_registrar {
-	struct mf_step_registry *registry;
-};
-
-enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struct mf_step_type *type, struct mf_error *error)
-{
-	return mf_step_registry_add(registrar->registry, type, error);
-}
-
-const struct mf_plugin *node_steps_plugin(void);
-const struct mf_plugin *mark_steps_plugin(void);
-const struct mf_plugin *text_steps_plugin(void);
-
-const struct mf_step_registry *fuzz_steps(void)
-{
-	static struct mf_step_registry *registry;
-	if (registry)
-		return registry;
-	fuzz_expect(mf_step_registry_new(&registry), MF_OK, MF_OK);
-	struct mf_registrar registrar = {registry};
-	fuzz_expect(node_steps_plugin()->init(NULL, &registrar, NULL), MF_OK, MF_OK);
-	fuzz_expect(mark_steps_plugin()->init(NULL, &registrar, NULL), MF_OK, MF_OK);
-	fuzz_expect(text_steps_plugin()->init(NULL, &registrar, NULL), MF_OK, MF_OK);
-	mf_step_registry_freeze(registry);
-	return registry;
 }
 
 /* ---- promises ---- */
