@@ -14,7 +14,7 @@
 
 struct mf_sql {
 	sqlite3 *db;
-	struct mf_log_vfs *vfs; /* NULL when it only reads */
+	struct mf_log_vfs *vfs;
 	sqlite3_file *log;
 	int64_t log_pages;
 	int index_regions; /* of the log's index, that have room on the device: the number of the last one */
@@ -170,14 +170,12 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 	if (!sql)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %s", path);
 	sql->mode = mode;
-	enum mf_status status = mode == MF_SQL_READ ? MF_OK : mf_log_vfs_new(vfs, &sql->vfs, error);
+	enum mf_status status = mf_log_vfs_new(vfs, mode != MF_SQL_READ, &sql->vfs, error);
 	if (status != MF_OK) {
 		mf_free(sql);
 		return status;
 	}
-	if (sql->vfs)
-		vfs = mf_log_vfs_name(sql->vfs);
-	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, vfs);
+	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, mf_log_vfs_name(sql->vfs));
 	if (rc != SQLITE_OK)
 		status = translate(sql, rc, "it could not be opened", error);
 	else
@@ -232,6 +230,9 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 		if (!answer || strcmp(answer, expected) != 0)
 			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
 	}
+	/* It answers before it has done it: what a change of the journal mode writes, it writes in the last step. */
+	while (status == MF_OK && row)
+		status = mf_stmt_step(stmt, &row, error);
 	mf_stmt_free(stmt);
 	return status;
 }

@@ -1,10 +1,12 @@
 #include "persist/sqlite_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <moduforge/value.h>
 
@@ -13,16 +15,18 @@
 #define FRAME_HEADER 24
 #define GATHER_MAX (16 * (FRAME_HEADER + 4096)) /* whole frames, of pages of the usual size */
 
-/* Those of the VFS below for the database, but for one. */
-struct db_methods {
+/* Those of the VFS below for a kind of file, but for one or two. */
+struct own_methods {
 	sqlite3_io_methods base; /* first */
 	const sqlite3_io_methods *real;
+	char index_path[512]; /* of the log of the database; "" */
 };
 
 struct mf_log_vfs {
 	sqlite3_vfs base; /* first */
 	sqlite3_vfs *below;
-	struct db_methods db;
+	bool writes;
+	struct own_methods db, other; /* others have no locks, and so other methods */
 	char name[48];
 };
 
@@ -123,10 +127,16 @@ static int log_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int
 		return rc_ == SQLITE_OK ? (expression) : rc_; \
 	} while (0)
 
+/* SQLite's name for EIO; higher up it becomes the one of a damaged database. */
+static int told_as_unreadable(int rc)
+{
+	return rc == SQLITE_IOERR_CORRUPTFS ? SQLITE_IOERR_READ : rc;
+}
+
 static int log_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
 {
 	of(file)->read_at = at;
-	AFTER_WRITING_OUT(REAL->pMethods->xRead(REAL, bytes, len, at));
+	AFTER_WRITING_OUT(told_as_unreadable(REAL->pMethods->xRead(REAL, bytes, len, at)));
 }
 
 static int log_truncate(sqlite3_file *file, sqlite3_int64 size) { AFTER_WRITING_OUT(REAL->pMethods->xTruncate(REAL, size)); }
@@ -156,14 +166,43 @@ bool mf_log_is_one(const struct sqlite3_file *file)
 	return file->pMethods == &methods;
 }
 
-/* ---- the database's index of the log, which SQLite maps into memory ---- */
+/* ---- other files ---- */
 
-/* SQLite writes one byte of each page of it, so that the file has room; where blocks are smaller than pages, and the disk
- * is full, a write to the others would end the process with SIGBUS. Asked for beforehand, it is an error like any other. */
+static const sqlite3_io_methods *real_of(const sqlite3_file *file)
+{
+	return ((const struct own_methods *)file->pMethods)->real;
+}
+
+static int other_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
+{
+	return told_as_unreadable(real_of(file)->xRead(file, bytes, len, at));
+}
+
+/* Where SQLite cannot make a file it tries to open one that is there, and tells why that failed. Why it could not be made
+ * is asked once more: 0, or errno is set. */
+static int could_be_made(const char *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return unlink(name);
+}
+
+static bool hides_why(int rc, int flags)
+{
+	return (rc & 0xff) == SQLITE_CANTOPEN && (flags & SQLITE_OPEN_CREATE) && errno == ENOENT;
+}
+
+/* The database's index of the log, which SQLite maps into memory. It writes one byte of each page of it, so that the file
+ * has room; where blocks are smaller than pages, and the disk is full, a write to the others would end the process with
+ * SIGBUS. Asked for beforehand, it is an error like any other. */
 static int db_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
 {
-	const struct db_methods *own = (const struct db_methods *)file->pMethods;
+	const struct own_methods *own = (const struct own_methods *)file->pMethods;
 	int rc = own->real->xShmMap(file, region, size, extend, out);
+	if (hides_why(rc, SQLITE_OPEN_CREATE) && own->index_path[0] && could_be_made(own->index_path) == 0)
+		rc = own->real->xShmMap(file, region, size, extend, out);
 #ifdef MADV_POPULATE_WRITE
 	if (rc == SQLITE_OK && *out && madvise((void *)*out, (size_t)size, MADV_POPULATE_WRITE) != 0 && errno == EFAULT) {
 		*out = NULL;
@@ -174,13 +213,20 @@ static int db_shm_map(sqlite3_file *file, int region, int size, int extend, void
 	return rc;
 }
 
-static void guard_shm(struct mf_log_vfs *vfs, sqlite3_file *file)
+static void take_over(struct own_methods *own, bool writes, const char *name, sqlite3_file *file)
 {
-	if (!file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
+	if (!file->pMethods || (own->real && own->real != file->pMethods))
 		return;
-	vfs->db = (struct db_methods){.base = *file->pMethods, .real = file->pMethods};
-	vfs->db.base.xShmMap = db_shm_map;
-	file->pMethods = &vfs->db.base;
+	if (!own->real) {
+		*own = (struct own_methods){.base = *file->pMethods, .real = file->pMethods};
+		own->base.xRead = other_read;
+		if (writes && own->base.iVersion >= 2 && own->base.xShmMap) {
+			own->base.xShmMap = db_shm_map;
+			if (name && strlen(name) + sizeof("-shm") <= sizeof(own->index_path))
+				snprintf(own->index_path, sizeof(own->index_path), "%s-shm", name);
+		}
+	}
+	file->pMethods = &own->base;
 }
 
 /* ---- the VFS ---- */
@@ -198,12 +244,37 @@ static int vfs_sleep(sqlite3_vfs *base, int us) { return below(base)->xSleep(bel
 static int vfs_time(sqlite3_vfs *base, double *out) { return below(base)->xCurrentTime(below(base), out); }
 static int vfs_last_error(sqlite3_vfs *base, int size, char *out) { return below(base)->xGetLastError ? below(base)->xGetLastError(below(base), size, out) : 0; }
 
+static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
+{
+	int rc = vfs->xOpen(vfs, name, file, flags, out_flags);
+	if (!name || !hides_why(rc, flags) || could_be_made(name) != 0)
+		return rc;
+	if (file->pMethods)
+		file->pMethods->xClose(file);
+	return vfs->xOpen(vfs, name, file, flags, out_flags);
+}
+
+/* One that is made has to be opened again: see the top of the header. */
+static int open_log(sqlite3_vfs *vfs, const char *name, sqlite3_file *real, int flags, int *out_flags)
+{
+	int rc = vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
+	if (rc == SQLITE_OK || !(flags & SQLITE_OPEN_CREATE))
+		return rc;
+	if (real->pMethods)
+		real->pMethods->xClose(real);
+	rc = open_below(vfs, name, real, flags, out_flags);
+	if (rc != SQLITE_OK)
+		return rc;
+	real->pMethods->xClose(real);
+	return vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
+}
+
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
-	if (!(flags & SQLITE_OPEN_WAL)) {
-		int opened = below(base)->xOpen(below(base), name, file, flags, out_flags);
-		if (opened == SQLITE_OK && (flags & SQLITE_OPEN_MAIN_DB))
-			guard_shm((struct mf_log_vfs *)base, file);
+	struct mf_log_vfs *vfs = (struct mf_log_vfs *)base;
+	if (!vfs->writes || !(flags & SQLITE_OPEN_WAL)) {
+		int opened = open_below(below(base), name, file, flags, out_flags);
+		take_over(flags & SQLITE_OPEN_MAIN_DB ? &vfs->db : &vfs->other, vfs->writes, name, file);
 		return opened;
 	}
 	struct log_file *log = of(file);
@@ -211,7 +282,7 @@ static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int
 	sqlite3_file *real = mf_calloc(1, (size_t)below(base)->szOsFile + GATHER_MAX);
 	if (!real)
 		return SQLITE_NOMEM;
-	int rc = below(base)->xOpen(below(base), name, real, flags, out_flags);
+	int rc = open_log(below(base), name, real, flags, out_flags);
 	if (!real->pMethods) {
 		mf_free(real);
 		return rc;
@@ -220,7 +291,7 @@ static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int
 	return rc; /* if it failed, SQLite closes it */
 }
 
-enum mf_status mf_log_vfs_new(const char *name, struct mf_log_vfs **out, struct mf_error *error)
+enum mf_status mf_log_vfs_new(const char *name, bool writes, struct mf_log_vfs **out, struct mf_error *error)
 {
 	sqlite3_vfs *found = sqlite3_vfs_find(name);
 	if (!found)
@@ -236,6 +307,7 @@ enum mf_status mf_log_vfs_new(const char *name, struct mf_log_vfs **out, struct 
 	if (vfs->base.szOsFile < (int)sizeof(struct log_file))
 		vfs->base.szOsFile = (int)sizeof(struct log_file);
 	vfs->below = found;
+	vfs->writes = writes;
 	if (sqlite3_vfs_register(&vfs->base, 0) != SQLITE_OK) {
 		mf_free(vfs);
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for a VFS");

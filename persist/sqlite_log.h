@@ -1,9 +1,15 @@
-/* sqlite_log.h - the log of a writing connection: what SQLite writes in small pieces reaches the system in large ones.
+/* sqlite_log.h - a VFS of each connection's own: what SQLite writes to the log in small pieces reaches the system in large
+ * ones, and what SQLite hides about the device is told.
  *
  * SQLite writes each page of a commit in two calls, its frame's 24 bytes and the page, and on the machines we measured
- * these calls cost more than the rest of a commit. Here they are gathered and written in one. It is done in a VFS of the
- * connection's own, which wraps the log's file and passes everything else to the VFS below; but that a full disk may not end
- * the process where SQLite maps its index of the log into memory.
+ * these calls cost more than the rest of a commit. Here they are gathered and written in one: the VFS wraps the log's file.
+ * Everything else passes to the VFS below, but for four things:
+ * - A full disk may not end the process where SQLite maps its index of the log into memory.
+ * - A device that cannot be read (EIO) is told as such. SQLite takes it for a damaged database, and people would restore a
+ *   backup for a loose cable.
+ * - A disk that has no room for a new file is told as such. SQLite says of one it could not make that it is not there.
+ * - SQLite syncs the directory when it has made a log, and ignores it when that fails; the next sync, ours, would not fail
+ *   again. So SQLite is told that the log was there: who opens a store syncs its directory, and looks at the result.
  *
  * Invariants
  * 1. A commit's frames are written before SQLite tells any reader of them, and before COMMIT returns: the page that
@@ -25,8 +31,8 @@
 struct mf_log_vfs;
 struct sqlite3_file;
 
-/* below NULL: SQLite's default VFS. It must outlive the connection. */
-enum mf_status mf_log_vfs_new(const char *below, struct mf_log_vfs **out, struct mf_error *error);
+/* below NULL: SQLite's default VFS. It must outlive the connection. writes: else the log is not wrapped. */
+enum mf_status mf_log_vfs_new(const char *below, bool writes, struct mf_log_vfs **out, struct mf_error *error);
 const char *mf_log_vfs_name(const struct mf_log_vfs *vfs); /* for sqlite3_open_v2 */
 void mf_log_vfs_free(struct mf_log_vfs *vfs);              /* NULL is fine */
 

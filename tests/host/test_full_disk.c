@@ -432,6 +432,32 @@ static void opening_on_a_full_disk_is_refused_and_works_when_there_is_room(void 
 	commit_some(10);
 }
 
+/* No room for another file: SQLite would say of one that it could not make that it is not there. */
+static void p9_a_disk_without_room_for_another_file_is_said_to_be_full(void **state)
+{
+	NEEDS_DISK(state);
+	struct mf_error error;
+	bool opened = false;
+	int full = 0;
+	write_config("");
+	for (int files = 1; files < 20 && !opened; files++) {
+		char options[64];
+		snprintf(options, sizeof(options), "size=6m,nr_inodes=%d", files);
+		assert_int_equal(0, umount(disk));
+		mounted = mount("tmpfs", disk, "tmpfs", 0, options) == 0;
+		assert_true(mounted);
+		enum mf_status status = try_open("sync", false, &runtime, &error);
+		opened = status == MF_OK;
+		full += status == MF_ERR_STORAGE_FULL;
+		if (!opened && status != MF_ERR_STORAGE_FULL)
+			fail_msg("%d files: %s: %s", files, mf_status_name(status), error.message);
+	}
+	assert_true(opened);
+	assert_true(full >= 5); /* the directory, lock, database, log, its index, at least */
+	commit_some(10);
+	nothing_is_lost_or_damaged();
+}
+
 static int fill_and_die(const char *child_dir)
 {
 	snprintf(scratch_dir, sizeof(scratch_dir), "%s", child_dir);
@@ -484,6 +510,7 @@ int main(int argc, char **argv)
 		ON_EACH(a_snapshot_and_a_compaction_on_a_full_disk_fail_and_are_made_later),
 		ON_EACH(opening_on_a_full_disk_is_refused_and_works_when_there_is_room),
 		ON_EACH(a_kill_while_the_disk_is_full_loses_nothing),
+		ON("tmpfs", p9_a_disk_without_room_for_another_file_is_said_to_be_full),
 	};
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		snprintf(why, sizeof(why), "mounting a small file system needs root (%s)", strerror(errno));

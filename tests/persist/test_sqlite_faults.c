@@ -431,7 +431,80 @@ static void a_read_error_in_an_append_leaves_the_store_usable(void **state)
 	kit_close(store);
 }
 
+/* SQLite has a name of its own for EIO, and takes it for a damaged database. */
+static void f15_a_device_that_cannot_be_read_is_an_io_error_and_not_damage(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	struct mf_error error;
+	kit_append_many(store, "d", "k", 40);
+	kit_close(store);
+	int64_t struck = 0;
+	for (int round = 0; round < 40; round++) {
+		enum shim_file file = round % 2 ? SHIM_LOG : SHIM_DB;
+		store = open_shim(0);
+		kit_append_many(store, "e", round % 2 ? "odd" : "even", 0);
+		vfs_shim_plan(&(struct shim_plan){.file = file, .call = SHIM_READ, .at = round / 2 + 1, .times = 1, .rc = SQLITE_IOERR_CORRUPTFS, .system_errno = EIO});
+		struct mf_event_list list;
+		char key[32];
+		snprintf(key, sizeof(key), "key %d", round);
+		enum mf_status status = try_append(store, "d", key, &error);
+		if (status == MF_OK)
+			status = mf_store_load_since(store, "d", 0, 1000, &list, &error);
+		if (status == MF_OK)
+			mf_event_list_deinit(&list);
+		bool hit = vfs_shim_failed() > 0;
+		vfs_shim_reset();
+		assert_int_equal(status, hit ? MF_ERR_IO : MF_OK);
+		struck += hit;
+		kit_close(store);
+	}
+	assert_true(struck > 0);
+	struct mf_sqlite_options write = {.dir = kit_dir, .env = vfs_shim_env()};
+	for (int64_t at = 1;; at++) {
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_READ, .at = at, .times = 1, .rc = SQLITE_IOERR_CORRUPTFS, .system_errno = EIO});
+		enum mf_status status = mf_store_open_sqlite(&write, &store, &error);
+		bool hit = vfs_shim_failed() > 0;
+		vfs_shim_reset();
+		if (status == MF_OK) /* SQLite can do without the first 100 bytes when it opens the file */
+			kit_close(store);
+		else
+			assert_int_equal(status, MF_ERR_IO);
+		if (!hit) {
+			assert_int_equal(status, MF_OK);
+			assert_true(at > 3);
+			break;
+		}
+	}
+}
+
 /* ---- opening, compaction ---- */
+
+/* PRAGMA journal_mode answers before it writes: what failed then was not noticed, and the opening ended with a riddle. */
+static void p9_a_disk_that_is_full_while_the_store_is_made_is_said_to_be_full(void **state)
+{
+	(void)state;
+	for (int64_t at = 1;; at++) {
+		struct mf_store *store;
+		struct mf_error error;
+		struct mf_sqlite_options write = {.dir = kit_dir, .env = vfs_shim_env()};
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_WRITE, .at = at, .times = 1, .rc = SQLITE_FULL, .system_errno = ENOSPC});
+		enum mf_status status = mf_store_open_sqlite(&write, &store, &error);
+		bool hit = vfs_shim_failed() > 0;
+		vfs_shim_reset();
+		if (status == MF_OK)
+			kit_close(store);
+		else if (status != MF_ERR_STORAGE_FULL)
+			fail_msg("write %d: %s: %s", (int)at, mf_status_name(status), error.message);
+		if (!hit) {
+			assert_true(at > 1);
+			break;
+		}
+		kit_close(kit_open(kit_dir));
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
+	}
+}
 
 static void every_call_may_fail_while_opening_and_the_next_opening_works(void **state)
 {
@@ -618,6 +691,8 @@ int main(void)
 		T(a_checkpoint_without_space_is_put_off),
 		T(f15_a_read_error_is_an_error_and_never_no_snapshot),
 		T(a_read_error_in_an_append_leaves_the_store_usable),
+		T(f15_a_device_that_cannot_be_read_is_an_io_error_and_not_damage),
+		T(p9_a_disk_that_is_full_while_the_store_is_made_is_said_to_be_full),
 		T(every_call_may_fail_while_opening_and_the_next_opening_works),
 		T(a_compaction_that_fails_anywhere_goes_on_later),
 		T(a_pruning_that_fails_anywhere_leaves_every_snapshot_its_base),
