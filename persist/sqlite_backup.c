@@ -137,6 +137,20 @@ static enum mf_status make_partial(struct backup *backup, struct mf_error *error
 	return MF_OK;
 }
 
+/* And the journal that SQLite may not have been able to remove. */
+static void remove_partial(const struct backup *backup)
+{
+	const struct mf_env *env = backup->store->env;
+	size_t size = strlen(backup->partial) + sizeof("-journal");
+	char *journal = mf_malloc(size);
+	env->remove(env->user, backup->partial);
+	if (journal) {
+		snprintf(journal, size, "%s-journal", backup->partial);
+		env->remove(env->user, journal);
+	}
+	mf_free(journal);
+}
+
 static enum mf_status seal(struct backup *backup, struct mf_error *error)
 {
 	const struct mf_env *env = backup->store->env;
@@ -181,9 +195,8 @@ enum mf_status mf_sqlite_backup(struct mf_store *base, const char *path, mf_back
 		status = seal(&backup, error);
 	if (status == MF_OK)
 		status = publish(&backup, error);
-	const struct mf_env *env = backup.store->env;
 	if (status != MF_OK)
-		env->remove(env->user, backup.partial);
+		remove_partial(&backup);
 	mf_free(backup.partial);
 	if (status == MF_OK && out)
 		*out = backup.mark.info;

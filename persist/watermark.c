@@ -6,6 +6,7 @@
 
 #include "persist/checksum.h"
 #include "persist/env.h"
+#include "persist/sqlite_db.h"
 
 static const unsigned char magic[4] = {'M', 'F', 'W', 'M'};
 
@@ -73,6 +74,6 @@ enum mf_status mf_watermark_write(const struct mf_env *env, int fd, const struct
 	put(bytes + 4, crc_of(bytes), 4);
 	int result = mf_env_write_all(env, fd, bytes, sizeof(bytes), 0);
 	if (result < 0)
-		return mf_error_set(error, MF_ERR_IO, "cannot write the watermark: %s", strerror(-result));
+		return mf_error_set(error, mf_sql_out_of_space(-result) ? MF_ERR_STORAGE_FULL : MF_ERR_IO, "cannot write the watermark: %s", strerror(-result));
 	return MF_OK;
 }

@@ -8,7 +8,7 @@
  * 1. A backup is the store at one moment: every event up to one LSN with its key, every snapshot, nothing above it.
  *    Commits go on meanwhile, in this process and in others.
  * 2. A file has its final name only when it is complete and on the device. A backup that failed, or was killed,
- *    leaves at most FILE.*.partial, a restore DIR.*.partial; they may be deleted.
+ *    leaves at most FILE.*.partial and its journal, a restore DIR.*.partial; they may be deleted.
  * 3. The file ends with its own digest: one that was cut off or changed in any bit is refused, never half restored.
  * 4. A restored store is one of its own: what is committed to it has an epoch that the old one never had.
  *

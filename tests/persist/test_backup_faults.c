@@ -114,6 +114,8 @@ static void every_call_to_the_environment_may_fail(void **state)
 			assert_int_equal(entries(), status == MF_OK ? 3 : 2);
 			if (status != MF_OK)
 				expect_typed(status, &error);
+			if (status == MF_ERR_IO && round) /* but for what is only read */
+				assert_null(strstr(error.message, "cannot write"));
 		}
 		assert_true(failing > 15);
 		failing = 0;
