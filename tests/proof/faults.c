@@ -1,0 +1,312 @@
+/* faults.c - every system call of every scene is struck in turn, once and for ever.
+ *
+ *   faults                                        all of it; the last line is "N passed, M failed"
+ *   faults --tap --every 30                       one plan in 30, as a test of the suite
+ *   faults --tap --name "what it shows" PLAN      a plan that once found something
+ *   faults append-sync                            one scene
+ *   faults append-sync:write:log:3:enospc:ever    exactly that plan
+ *
+ * MF_SEED chooses which one of so many; MF_JOBS how many run at once. A plan counts as one. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fault_run.h"
+
+#define MOST_JOBS 16
+#define WHY 3000
+#define MOST_TOLD 20 /* findings of a scene that are printed */
+#define TRIES 3      /* a call that other threads kept from being made is tried again */
+
+struct tally {
+	_Atomic unsigned passed, failed, missed, told;
+	_Atomic unsigned done;
+};
+
+static const char *program;
+static bool tap, alone;
+static const char *test_name;
+static unsigned every = 1, jobs = 2;
+static unsigned long long seed;
+static char base[128];
+static struct tally *tally; /* shared */
+static fault_traits *traits; /* shared */
+
+/* ---- the plans of a scene ---- */
+
+struct plans {
+	struct fault_plan *list;
+	size_t count, room;
+};
+
+static void add(struct plans *plans, const struct fault_plan *plan)
+{
+	if (plans->count == plans->room) {
+		plans->room = plans->room ? plans->room * 2 : 256;
+		plans->list = realloc(plans->list, plans->room * sizeof(*plans->list));
+		if (!plans->list)
+			abort();
+	}
+	plans->list[plans->count++] = *plan;
+}
+
+/* Of one call: each fault that it may suffer, once and for ever. Returns whether there is one. */
+static bool add_call(struct plans *plans, struct fault_plan plan)
+{
+	uint16_t may = (*traits)[plan.kind][plan.file][plan.number];
+	for (size_t i = 0; i < fault_count; i++) {
+		if (!(may & 1u << i))
+			continue;
+		plan.fault = &fault_list[i];
+		for (int ever = 0; ever <= !fault_list[i].once_only; ever++) {
+			plan.ever = ever;
+			add(plans, &plan);
+		}
+	}
+	return may != 0;
+}
+
+static unsigned list_plans(struct plans *plans)
+{
+	unsigned calls = 0;
+	struct fault_plan plan = {0};
+	for (int kind = 0; kind < CALLS_KINDS; kind++)
+		for (int file = 0; file < FAULT_FILES; file++)
+			for (int64_t number = 1; number < FAULT_MOST; number++) {
+				plan.kind = (enum calls_kind)kind;
+				plan.file = (enum fault_file)file;
+				plan.number = number;
+				calls += add_call(plans, plan);
+			}
+	return calls;
+}
+
+/* A part of them, spread over all kinds of calls. */
+static void thin_out(struct plans *plans)
+{
+	size_t kept = 0;
+	for (size_t i = seed % every; i < plans->count; i += every)
+		plans->list[kept++] = plans->list[i];
+	plans->count = kept;
+}
+
+/* ---- running them ---- */
+
+static void tell(const struct scene_kind *kind, const struct fault_plan *plan, const char *why)
+{
+	char name[80];
+	fault_plan_tell(plan, name, sizeof(name));
+	printf("# %s:%s\n", kind->name, name);
+	for (const char *line = why; *line;) {
+		size_t len = strcspn(line, "\n");
+		printf("#   %.*s\n", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+	printf("#   again: %s %s:%s\n", program, kind->name, name);
+	fflush(stdout);
+}
+
+static void run_one(struct fault_bench *bench, const struct scene_kind *kind, const char *template_dir, const struct fault_plan *plan)
+{
+	char why[WHY];
+	enum fault_outcome outcome = FAULT_NOT_REACHED;
+	for (int i = 0; i < TRIES && outcome == FAULT_NOT_REACHED; i++)
+		outcome = fault_bench_run(bench, kind, template_dir, plan, why, sizeof(why));
+	tally->done++;
+	tally->passed += outcome == FAULT_PASSED;
+	tally->missed += outcome == FAULT_NOT_REACHED;
+	tally->failed += outcome == FAULT_FAILED;
+	if (outcome == FAULT_FAILED && (tally->told++ < MOST_TOLD || alone))
+		tell(kind, plan, why);
+	if (outcome == FAULT_NOT_REACHED && alone)
+		printf("# the call was not made this time\n");
+}
+
+static void work(unsigned job, const struct scene_kind *kind, const char *template_dir, const struct plans *plans)
+{
+	struct fault_bench *bench = fault_bench_new(base, job);
+	for (size_t i = job; i < plans->count; i += jobs)
+		run_one(bench, kind, template_dir, &plans->list[i]);
+	fault_bench_free(bench);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void show_progress(const struct scene_kind *kind, size_t count, bool last)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%-14s %u of %zu%s", kind->name, tally->done, count, last ? "\r\033[K" : "");
+}
+
+static void run_all(const struct scene_kind *kind, const char *template_dir, const struct plans *plans)
+{
+	pid_t workers[MOST_JOBS];
+	const struct timespec moment = {.tv_nsec = 100000000};
+	fflush(stdout);
+	for (unsigned job = 0; job < jobs; job++) {
+		workers[job] = fork();
+		if (workers[job] == 0)
+			work(job, kind, template_dir, plans);
+		if (workers[job] < 0)
+			abort();
+	}
+	for (unsigned job = 0; job < jobs; job++) {
+		int status;
+		while (waitpid(workers[job], &status, WNOHANG) == 0) {
+			show_progress(kind, plans->count, false);
+			(void)nanosleep(&moment, NULL);
+		}
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			tally->failed++;
+	}
+	show_progress(kind, plans->count, true);
+}
+
+/* ---- a scene ---- */
+
+static double seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static bool prepare(const struct scene_kind *kind, const char *template_dir)
+{
+	char why[WHY];
+	struct fault_bench *bench = fault_bench_new(base, MOST_JOBS);
+	memset(traits, 0, sizeof(*traits));
+	bool fine = fault_bench_prepare(bench, kind, template_dir, why, sizeof(why)) && fault_bench_count(bench, kind, template_dir, traits, why, sizeof(why));
+	fault_bench_free(bench);
+	if (!fine)
+		printf("# %s, without a fault: %s", kind->name, why);
+	return fine;
+}
+
+/* only NULL: every plan. Returns whether nothing failed; adds to *passed and *failed. */
+static bool run_scene(const struct scene_kind *kind, const struct fault_plan *only, unsigned *passed, unsigned *failed)
+{
+	char template_dir[200];
+	struct plans plans = {0};
+	double began = seconds();
+	memset(tally, 0, sizeof(*tally));
+	snprintf(template_dir, sizeof(template_dir), "%s/%s", base, kind->name);
+	if (!prepare(kind, template_dir)) {
+		*failed += 1;
+		return false;
+	}
+	unsigned calls = list_plans(&plans);
+	if (only) {
+		plans.count = 0;
+		add(&plans, only);
+	} else {
+		thin_out(&plans);
+	}
+	run_all(kind, template_dir, &plans);
+	/* A follower saves its checkpoint when it does; but what can hardly be struck again proves nothing. */
+	bool missed = tally->missed > plans.count / 4 + 2 || tally->passed + tally->failed == 0;
+	printf("# %s: %u calls, %zu plans: %u passed, %u failed, %u not reached, %.1f s\n", kind->name, calls, plans.count, tally->passed, tally->failed, tally->missed, seconds() - began);
+	fflush(stdout);
+	*passed += tally->passed;
+	*failed += tally->failed + missed;
+	free(plans.list);
+	return tally->failed == 0 && !missed;
+}
+
+/* ---- which ones ---- */
+
+static const struct scene_kind *find_scene(const char *text, struct fault_plan *plan, bool *out_one)
+{
+	size_t len = strcspn(text, ":");
+	*out_one = text[len] == ':';
+	for (size_t i = 0; i < scene_kind_count; i++)
+		if (strlen(scene_kinds[i].name) == len && strncmp(scene_kinds[i].name, text, len) == 0)
+			return !*out_one || fault_plan_parse(text + len + 1, plan) ? &scene_kinds[i] : NULL;
+	return NULL;
+}
+
+static unsigned number(const char *text, unsigned otherwise, unsigned most)
+{
+	unsigned long value = text ? strtoul(text, NULL, 10) : otherwise;
+	return value < 1 || value > most ? otherwise : (unsigned)value;
+}
+
+static bool make_base(void)
+{
+	const char *dir = getenv("TMPDIR");
+	snprintf(base, sizeof(base), "%.80s/mf-faults-XXXXXX", dir ? dir : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	char *real;
+	if (!mkdtemp(base) || !(real = realpath(base, NULL)))
+		return false;
+	snprintf(base, sizeof(base), "%.120s", real);
+	free(real);
+	return true;
+}
+
+static void remove_base(void)
+{
+	char command[160];
+	snprintf(command, sizeof(command), "rm -rf '%s'", base);
+	if (system(command) != 0)
+		fprintf(stderr, "%s is left\n", base);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: faults [--tap] [--every N] [SCENE | SCENE:KIND:FILE:NUMBER:FAULT:once|ever]\nscenes:");
+	for (size_t i = 0; i < scene_kind_count; i++)
+		fprintf(stderr, " %s", scene_kinds[i].name);
+	fprintf(stderr, "\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	const struct scene_kind *wanted = NULL;
+	struct fault_plan plan;
+	unsigned passed = 0, failed = 0;
+	bool one = false;
+	program = getenv("MF_REPLAY") ? getenv("MF_REPLAY") : argv[0];
+	jobs = number(getenv("MF_JOBS"), 2, MOST_JOBS);
+	seed = getenv("MF_SEED") ? strtoull(getenv("MF_SEED"), NULL, 10) : 0;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--tap") == 0)
+			tap = true;
+		else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
+			test_name = argv[++i];
+		else if (strcmp(argv[i], "--every") == 0 && i + 1 < argc)
+			every = number(argv[++i], 1, 1000000);
+		else if (wanted || !(wanted = find_scene(argv[i], &plan, &one)))
+			return usage();
+	}
+	alone = one;
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	traits = mmap(NULL, sizeof(*traits), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tally == MAP_FAILED || traits == MAP_FAILED || !make_base()) {
+		perror("faults");
+		return 2;
+	}
+	if (one)
+		jobs = 1;
+	if (tap)
+		printf("1..%zu\n", wanted ? (size_t)1 : scene_kind_count);
+	for (size_t i = 0, n = 0; i < scene_kind_count; i++) {
+		if (wanted && wanted != &scene_kinds[i])
+			continue;
+		bool fine = run_scene(&scene_kinds[i], one ? &plan : NULL, &passed, &failed);
+		if (tap && one && passed + failed == 1 && tally->missed) /* another SQLite makes other calls */
+			printf("ok 1 # SKIP %s: the call was not made\n", test_name ? test_name : argv[argc - 1]);
+		else if (tap)
+			printf("%s %zu - %s\n", fine ? "ok" : "not ok", ++n, test_name ? test_name : scene_kinds[i].name);
+	}
+	remove_base();
+	if (!tap)
+		printf("%u passed, %u failed\n", passed, failed);
+	return failed == 0 && passed > 0 ? 0 : 1;
+}

@@ -1,0 +1,69 @@
+/* test_directory_sync.c - the names of a store's files are on the device before anything is said to be stored.
+ *
+ * SQLite syncs a directory too when it makes a file there, and does not look whether that failed; and the kernel tells of a
+ * failure once, so that a sync after it would succeed. So no sync of a directory may fail and the opening go on, but for those
+ * of the rollback journal of a database in which nothing is yet. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <moduforge/store.h>
+
+#include "calls.h"
+
+static char dir[64], store_dir[80];
+static int64_t failing, synced;
+
+static bool has_journal(void)
+{
+	char path[120];
+	snprintf(path, sizeof(path), "%s/store.db-journal", store_dir);
+	return access(path, F_OK) == 0;
+}
+
+static struct calls_verdict before(void *user, const struct calls_call *call)
+{
+	(void)user;
+	bool counts = (call->kind == CALLS_SYNC || call->kind == CALLS_DATASYNC) && call->is_dir && !has_journal();
+	if (!counts || ++synced != failing)
+		return (struct calls_verdict){.action = CALLS_PASS};
+	return (struct calls_verdict){.action = CALLS_FAIL, .error = EIO};
+}
+
+static void no_failed_sync_of_a_directory_is_passed_over(void **state)
+{
+	(void)state;
+	char command[100];
+	enum mf_status status = MF_ERR_IO;
+	for (failing = 1; status != MF_OK; failing++) {
+		struct mf_store *store;
+		struct mf_error error;
+		const char *base = getenv("TMPDIR");
+		snprintf(dir, sizeof(dir), "%.40s/mf-XXXXXX", base ? base : "/tmp");
+		assert_non_null(mkdtemp(dir));
+		snprintf(store_dir, sizeof(store_dir), "%s/store", dir);
+		assert_true(calls_watch(dir, &(struct calls_hooks){.before = before}));
+		synced = 0;
+		status = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = store_dir}, &store, &error);
+		assert_int_equal(status, synced >= failing ? MF_ERR_IO : MF_OK);
+		if (status == MF_OK)
+			assert_int_equal(MF_OK, mf_store_close(store, &error));
+		calls_unwatch();
+		snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+		assert_int_equal(0, system(command));
+	}
+	assert_true(failing > 3); /* of the directory above, of the store's own for the database, and for the log */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(no_failed_sync_of_a_directory_is_passed_over)};
+	return cmocka_run_group_tests_name("directory sync", tests, NULL, NULL);
+}

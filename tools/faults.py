@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""./dev faults: every system call struck in turn, then file systems that are really full and a device that really fails.
+
+usage: faults.py BUILD [PLAN | SCENE]
+
+A plan, and a test on a real file system, counts as one.
+"""
+import os
+import re
+import subprocess
+import sys
+
+from count_tests import singles
+
+BUILD = sys.argv[1]
+PROGRAM = f"{BUILD}/tests/proof/faults"
+DISKS = {"full disk": f"{BUILD}/tests/host/test_full_disk"}
+
+
+def run(command, env=None):
+    """Its lines, shown as they come."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if not re.match(r"ok |not ok \d+ # SKIP|# skipped|1\.\.|\d+ passed", line):
+            print(line, end="", flush=True)
+    return lines, process.wait()
+
+
+def plans(*args):
+    """passed, failed of the program that strikes calls."""
+    lines, _ = run([PROGRAM, *args], {"MF_REPLAY": "./dev faults"})
+    match = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
+    return (int(match[1]), int(match[2])) if match else (0, 1)
+
+
+def disks(name, program):
+    """passed, failed, skipped of a test on real file systems."""
+    lines, code = run([program], {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    said = "\n".join(line for line in lines if not re.match(r"(not )?ok - ", line))  # but for the group's own line
+    kinds = [kind for kind, _, _ in singles(said)]
+    passed, failed, skipped = (kinds.count(kind) for kind in ("passed", "failed", "skipped"))
+    if skipped:
+        print(f"skipped: {name}: {skipped} tests that mount a small file system, which needs root")
+    print(f"# {name}: {passed} passed, {failed} failed, {skipped} skipped")
+    return passed, failed or int(code != 0 and not skipped), skipped
+
+
+def main():
+    if len(sys.argv) > 2:
+        sys.exit(subprocess.call([PROGRAM, *sys.argv[2:]], env={**os.environ, "MF_REPLAY": "./dev faults"}))
+    passed, failed = plans()
+    skipped = 0
+    for name, program in DISKS.items():
+        counts = disks(name, program)
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    sys.exit(0 if failed == 0 and passed > 0 else 1)
+
+
+main()
