@@ -227,6 +227,12 @@ static enum mf_status write_epoch(struct mf_sqlite *store, void *user, struct mf
 	return mf_sqlite_write_epoch(store, from->epoch, from->first_lsn, from->lost_from, error);
 }
 
+static enum mf_status sync_watermark(const struct mf_sqlite *store, struct mf_error *error)
+{
+	int result = store->env->fsync(store->env->user, store->watermark_fd);
+	return result < 0 ? mf_sqlite_os_failed(error, result, "sync", store->watermark_path) : MF_OK;
+}
+
 static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest, struct mf_error *error)
 {
 	bool accepted = newest->found < newest->expected;
@@ -252,7 +258,9 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 	store->openings = newest->openings + 1;
 	store->epoch = next.epoch; /* not before: the watermark must not know an epoch that may be lost */
 	mf_sqlite_write_watermark(store);
-	return MF_OK;
+	/* One that is new is on the device before there is anything to lose; from now on it is written over in place. Else a power loss
+	 * leaves its name and no more, and the next opening could not tell that from damage. */
+	return presence->watermark_state == MF_WATERMARK_GOOD ? MF_OK : sync_watermark(store, error);
 }
 
 static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *error)

@@ -676,6 +676,75 @@ static void the_watermark_follows_each_sync(void **state)
 	assert_int_equal(watermark_lsn(), 6);
 }
 
+/* What the environment was asked to do to the watermark: "w" written, "s" synced. */
+static struct {
+	char calls[64];
+	int fd;
+} on_watermark;
+
+static void note_on_watermark(int fd, char call)
+{
+	size_t len = strlen(on_watermark.calls);
+	if (fd == on_watermark.fd && len + 1 < sizeof(on_watermark.calls))
+		on_watermark.calls[len] = call;
+}
+
+static int watermark_open(void *user, const char *path, int flags, mode_t mode)
+{
+	int fd = mf_env_os()->open(user, path, flags, mode);
+	if (strstr(path, "/watermark") && (flags & O_CREAT))
+		on_watermark.fd = fd;
+	return fd;
+}
+
+static ssize_t watermark_pwrite(void *user, int fd, const void *bytes, size_t len, int64_t offset)
+{
+	note_on_watermark(fd, 'w');
+	return mf_env_os()->pwrite(user, fd, bytes, len, offset);
+}
+
+static int watermark_fsync(void *user, int fd)
+{
+	note_on_watermark(fd, 's');
+	return mf_env_os()->fsync(user, fd);
+}
+
+static int syncs_of_watermark(void)
+{
+	int count = 0;
+	for (const char *call = on_watermark.calls; *call; call++)
+		count += *call == 's';
+	return count;
+}
+
+/* Opens with this environment and appends; expected: syncs of the watermark while opening, after its last write. There are none later. */
+static void expect_syncs_of_watermark(int expected, const char *key)
+{
+	struct mf_env env = *mf_env_os();
+	struct mf_error error;
+	env.open = watermark_open;
+	env.pwrite = watermark_pwrite;
+	env.fsync = watermark_fsync;
+	memset(&on_watermark, 0, sizeof(on_watermark));
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
+	assert_int_equal(syncs_of_watermark(), expected);
+	assert_int_equal(on_watermark.calls[strlen(on_watermark.calls) - 1], expected ? 's' : 'w');
+	kit_append(store, "d", key);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	kit_close(store);
+	assert_int_equal(syncs_of_watermark(), expected);
+}
+
+/* Found by the power-loss simulator: the file's name was there after a power loss, empty, and verify called that damage. */
+static void a_new_watermark_is_synced_once_before_the_first_event(void **state)
+{
+	(void)state;
+	expect_syncs_of_watermark(1, "a");
+	expect_syncs_of_watermark(0, "b");
+	remove_file("watermark");
+	expect_syncs_of_watermark(1, "c");
+}
+
 static int64_t log_pages(struct mf_store *store)
 {
 	struct mf_store_stats stats;
@@ -996,6 +1065,7 @@ int main(void)
 		T(f21_a_commit_is_no_checkpoint_and_a_sync_is_one_sync_of_the_log),
 		T(a_sync_of_nothing_new_does_nothing),
 		T(the_watermark_follows_each_sync),
+		T(a_new_watermark_is_synced_once_before_the_first_event),
 		T(maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew),
 		T(a_reader_that_stays_delays_the_checkpoint_and_no_commit),
 		T(a_damaged_record_of_a_compaction_costs_no_snapshot),
