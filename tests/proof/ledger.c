@@ -18,6 +18,7 @@ struct ledger_more {
 	uint32_t *by_key, *by_batch;
 	uint32_t *next; /* of the same batch */
 	pthread_mutex_t lock; /* of who says something in this process */
+	bool power_lost; /* since the last opening */
 	size_t room, slots;
 	size_t life_room, follower_room, seen_room, backup_room, place_room;
 };
@@ -245,8 +246,36 @@ static void ended(struct ledger *ledger, uint64_t batch, enum ledger_level level
 	}
 }
 
+/* What was written and not synced is settled by what an opening after a power loss has. What was promised and is not there stays
+ * as it is: the oracle misses it. */
+static void settle_power_loss(struct ledger *ledger, int64_t last_lsn)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < ledger->count; i++) {
+		struct ledger_item *item = &ledger->items[i];
+		if (item->level != LEDGER_WRITTEN || ledger->lives[item->life].mode == MF_COMMIT_MEMORY_ONLY)
+			continue;
+		if (item->lsn <= last_lsn)
+			item->level = LEDGER_SYNCED;
+		else if (item->lsn > ledger->synced_lsn)
+			item->level = LEDGER_LOST;
+	}
+	for (size_t i = 0; i < ledger->seen_count; i++)
+		if (ledger->seen[i].lsn <= last_lsn)
+			ledger->seen[kept++] = ledger->seen[i];
+	ledger->seen_count = kept;
+	for (size_t i = 0; i < ledger->follower_count; i++)
+		if (ledger->followers[i].handled > last_lsn)
+			ledger->followers[i].handled = last_lsn;
+	if (ledger->synced_lsn < last_lsn)
+		ledger->synced_lsn = last_lsn;
+	ledger->more->power_lost = false;
+}
+
 static void opened(struct ledger *ledger, enum mf_commit_kind mode, int64_t epoch, int64_t last_lsn)
 {
+	if (ledger->more->power_lost && mode != MF_COMMIT_MEMORY_ONLY)
+		settle_power_loss(ledger, last_lsn);
 	for (size_t i = 0; i < ledger->life_count; i++)
 		if (mode != MF_COMMIT_MEMORY_ONLY && ledger->lives[i].epoch >= epoch)
 			wrong(ledger, "epoch %" PRId64 " was given to an opening, and one before it had %" PRId64, epoch, ledger->lives[i].epoch);
@@ -377,13 +406,13 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	static const struct {
 		char word;
 		size_t fields;
-	} words[] = {{'o', 2}, {'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}};
+	} words[] = {{'o', 2}, {'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}, {'Z', 1}};
 	size_t i = 0;
 	while (i < sizeof(words) / sizeof(*words) && words[i].word != f[0][0])
 		i++;
 	if (i == sizeof(words) / sizeof(*words) || count < words[i].fields)
 		return false;
-	if (f[0][0] != 'o' && f[0][0] != 'O' && f[0][0] != 'b' && f[0][0] != 'B' && ledger->life_count == 0)
+	if (f[0][0] != 'o' && f[0][0] != 'O' && f[0][0] != 'Z' && f[0][0] != 'b' && f[0][0] != 'B' && ledger->life_count == 0)
 		return false;
 	ledger->said[(unsigned char)f[0][0] & 127]++;
 	switch (f[0][0]) {
@@ -400,6 +429,7 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	case 'C': ledger_place(ledger, f[1])->compacted = number(f[2]); break;
 	case 'b': backup_of(ledger, f[1])->at_least = number(f[2]); break;
 	case 'B': backup_of(ledger, f[1])->lsn = number(f[2]); break;
+	case 'Z': ledger->more->power_lost = true; break;
 	default: closed(ledger, (enum mf_status)number(f[1])); break;
 	}
 	return true;

@@ -74,6 +74,9 @@ void ledger_say_compacted(const struct ledger_out *out, const char *doc, int64_t
 void ledger_say_backing_up(const struct ledger_out *out, const char *file, int64_t at_least);
 void ledger_say_backed_up(const struct ledger_out *out, const char *file, int64_t lsn);
 void ledger_say_closed(const struct ledger_out *out, enum mf_status status);
+/* By the harness, between two lives: the power went. What was not promised may be gone, and is so for ever if the next opening
+ * does not have it; what that opening has is on the device. */
+void ledger_say_power_lost(const struct ledger_out *out);
 
 /* ---- the book ---- */
 struct ledger_follower {

@@ -127,3 +127,8 @@ void ledger_say_closed(const struct ledger_out *out, enum mf_status status)
 {
 	say(out, "X %d\n", (int)status);
 }
+
+void ledger_say_power_lost(const struct ledger_out *out)
+{
+	say(out, "Z\n");
+}

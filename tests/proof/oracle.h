@@ -75,6 +75,7 @@ struct oracle_report {
 	size_t lost;           /* acknowledged as written only, and allowed to be lost */
 	size_t unheard;        /* there, though the acknowledgement was never heard */
 	size_t compacted, checkpoints, backups;
+	size_t warnings;       /* after a power loss: the watermark did not fit its CRC */
 };
 
 /* Whether it is sound. */
