@@ -1,0 +1,208 @@
+/* powerloss.c - the row `./dev powerloss`: sessions (power.h) on several processes until enough states were tried.
+ *
+ *   powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N]
+ *   powerloss --replay RECORDING CUT CHOICE [KEEP_DIR]
+ *   powerloss --show RECORDING
+ *   powerloss --live DIR: one life on an empty directory, and how many calls of each kind were seen; MF_RECORDING: its recording
+ *
+ * Scratch is $TMPDIR, or /dev/shm where that is. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "oplog.h"
+#include "power.h"
+
+#define PER_SESSION 2500 /* states, at most */
+#define JOBS 16
+
+static char scratch[128];
+static struct power_tally *tally;
+static atomic_size_t *next_session;
+
+static void tell(const char *text)
+{
+	static size_t told;
+	if (told++ < 10 && write(STDERR_FILENO, text, strlen(text)) < 0)
+		told--;
+}
+
+static bool make_scratch(void)
+{
+	const char *base = getenv("TMPDIR");
+	if (!base || !base[0])
+		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(scratch, sizeof(scratch), "%.80s/mf-powerloss-XXXXXX", base);
+	return mkdtemp(scratch) != NULL;
+}
+
+static void remove_scratch(void)
+{
+	char command[160];
+	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
+	if (system(command) != 0)
+		fprintf(stderr, "cannot remove %s\n", scratch);
+}
+
+struct job {
+	uint64_t seed;
+	size_t states, jobs;
+	const char *save;
+	uint32_t kind;
+};
+
+static int work(const struct job *job, int number)
+{
+	char dir[160];
+	snprintf(dir, sizeof(dir), "%s/%d", scratch, number);
+	if (mkdir(dir, 0700) != 0)
+		return 1;
+	while (atomic_load(&tally->states) < job->states) {
+		size_t session = atomic_fetch_add(next_session, 1), done = atomic_load(&tally->states);
+		size_t left = done < job->states ? (job->states - done) / job->jobs + 1 : 1, share = job->states / (2 * power_kinds()) + 1;
+		share = share < PER_SESSION ? share : PER_SESSION;
+		/* One kind of load after the other, so that a short run has them all. */
+		struct power_plan plan = {.scratch = dir, .save = job->save, .seed = job->seed + 1000003 * session, .states = left < share ? left : share, .tell = tell};
+		plan.kind = job->kind != POWER_ANY ? job->kind : (uint32_t)(session % power_kinds());
+		if (!power_session(&plan, tally)) {
+			fprintf(stderr, "session with seed %" PRIu64 " (%s) could not be carried out\n", plan.seed, power_kind_name(plan.kind));
+			atomic_fetch_add(&tally->failures, 1);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static void show_progress(size_t states, time_t begun)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%zu of %zu states, %zu failed, %lld s ", atomic_load(&tally->states), states, atomic_load(&tally->failures), (long long)(time(NULL) - begun));
+}
+
+static int run(const struct job *job)
+{
+	int running = 0, failed = 0;
+	time_t begun = time(NULL);
+	for (; running < (int)job->jobs; running++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(work(job, running));
+		if (child < 0)
+			break;
+	}
+	while (running > 0) {
+		int status;
+		pid_t child = waitpid(-1, &status, WNOHANG);
+		if (child > 0) {
+			running--;
+			failed += status != 0;
+		} else {
+			show_progress(job->states, begun);
+			nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+		}
+	}
+	if (isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+	size_t states = atomic_load(&tally->states), failures = atomic_load(&tally->failures) + (size_t)failed;
+	printf("powerloss: seed %" PRIu64 ": %zu states of %zu recordings (%zu operations) in %zu sessions, %lld s; in %zu the recovery from a power loss was cut\n", job->seed, states,
+	       atomic_load(&tally->recordings), atomic_load(&tally->ops), atomic_load(&tally->sessions), (long long)(time(NULL) - begun), atomic_load(&tally->later));
+	printf("  %zu acknowledged events looked for; %zu states rightly lost some that were only written, %zu at most; %zu events there whose acknowledgement was never heard\n",
+	       atomic_load(&tally->acknowledged), atomic_load(&tally->lossy), atomic_load(&tally->most_lost), atomic_load(&tally->unheard));
+	printf("  %zu states without any event; %zu backup files restored\n", atomic_load(&tally->empty), atomic_load(&tally->backups));
+	printf("%zu passed, %zu failed\n", states - atomic_load(&tally->failures), failures);
+	return failures == 0 && states > 0 ? 0 : 1;
+}
+
+static uint64_t number(const char *text, uint64_t otherwise)
+{
+	return text && text[0] ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static int live(const char *dir)
+{
+	struct power_plan plan = {.scratch = scratch, .save = getenv("MF_RECORDING"), .seed = number(getenv("MF_SEED"), 1), .kind = POWER_EVERYTHING, .batches = 400};
+	if (!power_live(&plan, dir))
+		return 1;
+	for (int kind = 0; kind < CALLS_KINDS; kind++)
+		printf("%s %lld\n", calls_kind_name((enum calls_kind)kind), (long long)calls_seen_of((enum calls_kind)kind));
+	return 0;
+}
+
+/* What is in a recording, a line each. */
+static int show(const char *recording)
+{
+	struct oplog log;
+	char line[600];
+	if (!oplog_load(&log, recording)) {
+		fprintf(stderr, "%s is no recording\n", recording);
+		return 1;
+	}
+	for (size_t i = 0; i < log.count; i++)
+		printf("%zu %s%s\n", i, i < log.base ? "(there) " : "", op_tell(&log, i, line, sizeof(line)));
+	oplog_deinit(&log);
+	return 0;
+}
+
+static int usage(void)
+{
+	fputs("usage: powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] | --replay RECORDING CUT CHOICE [KEEP_DIR] | --show RECORDING | --live DIR\n", stderr);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct job job = {.seed = number(getenv("MF_SEED"), (uint64_t)time(NULL)), .states = number(getenv("MF_COUNT"), 50000), .kind = POWER_ANY};
+	int result;
+	job.jobs = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	const char *replay = NULL, *live_in = NULL;
+	int first = 1;
+	if (argc == 3 && strcmp(argv[1], "--show") == 0)
+		return show(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "--live") == 0) {
+		live_in = argv[2];
+		first = argc;
+	}
+	if (argc >= 5 && argc <= 6 && strcmp(argv[1], "--replay") == 0) {
+		replay = argv[2];
+		first = argc;
+	}
+	for (; first < argc; first += 2) {
+		const char *value = first + 1 < argc ? argv[first + 1] : NULL;
+		if (!value)
+			return usage();
+		if (strcmp(argv[first], "--seed") == 0)
+			job.seed = number(value, 0);
+		else if (strcmp(argv[first], "--states") == 0)
+			job.states = number(value, 0);
+		else if (strcmp(argv[first], "--jobs") == 0)
+			job.jobs = number(value, 1);
+		else if (strcmp(argv[first], "--save") == 0)
+			job.save = value;
+		else if (strcmp(argv[first], "--kind") == 0)
+			job.kind = (uint32_t)number(value, 0);
+		else
+			return usage();
+	}
+	job.jobs = job.jobs < 1 ? 1 : job.jobs > JOBS ? JOBS : job.jobs;
+	tally = mmap(NULL, sizeof(*tally) + sizeof(*next_session), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	next_session = (atomic_size_t *)(tally + 1);
+	if (tally == MAP_FAILED || !make_scratch())
+		return usage();
+	if (!power_load_plugins(scratch))
+		result = 1;
+	else if (live_in)
+		result = live(live_in);
+	else if (replay)
+		result = power_replay(replay, number(argv[3], 0), (uint32_t)number(argv[4], 0), scratch, argc > 5 ? argv[5] : NULL) ? 0 : 1;
+	else
+		result = run(&job);
+	remove_scratch();
+	return result;
+}

@@ -1,0 +1,101 @@
+/* test_powerloss.c - the power-loss row in small; and its teeth: what a device or a product that leaves out a sync loses is noticed.
+ *
+ * A failure leaves its recording in the current directory; `./dev powerloss --replay` tells how to go on from there. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "power.h"
+#include "recorder.h"
+
+static char scratch[128];
+static struct power_tally *tally;
+
+static int setup(void **unused)
+{
+	(void)unused;
+	const char *base = getenv("TMPDIR");
+	if (!base || !base[0])
+		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(scratch, sizeof(scratch), "%.80s/mf-power-XXXXXX", base);
+	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return tally != MAP_FAILED && mkdtemp(scratch) && power_load_plugins(scratch) ? 0 : -1;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	char command[160];
+	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
+	munmap(tally, sizeof(*tally));
+	return system(command);
+}
+
+static void tell(const char *text)
+{
+	fputs(text, stderr);
+}
+
+static void run(uint32_t kind, unsigned lies, size_t states)
+{
+	const char *seed = getenv("MF_SEED");
+	struct power_plan plan = {.scratch = scratch, .save = lies ? NULL : ".", .seed = (seed ? strtoull(seed, NULL, 10) : 1) + kind, .states = states, .lies = lies, .kind = kind, .tell = lies ? NULL : tell};
+	memset(tally, 0, sizeof(*tally));
+	if (!power_session(&plan, tally))
+		fail_msg("the session of %s with seed %" PRIu64 " could not be carried out", power_kind_name(kind), plan.seed);
+}
+
+static void every_kind_of_load_survives_power_losses_and_those_of_its_recovery(void **unused)
+{
+	(void)unused;
+	for (uint32_t kind = 0; kind < power_kinds(); kind++) {
+		run(kind, 0, 48);
+		assert_int_equal(0, atomic_load(&tally->failures));
+		assert_true(atomic_load(&tally->states) >= 24 && atomic_load(&tally->later) > 0);
+	}
+}
+
+/* The loads are those of power.c: 1 is in mode sync and has batches and checkpoints. */
+#define BATCHES 1
+
+static void expect_failures(unsigned lies)
+{
+	run(BATCHES, lies, 240);
+	assert_true(atomic_load(&tally->failures) > 0);
+}
+
+static void syncs_of_the_log_that_are_left_out_are_noticed(void **unused)
+{
+	(void)unused;
+	expect_failures(RECORDER_NO_LOG_SYNC);
+}
+
+static void syncs_of_directories_that_are_left_out_are_noticed(void **unused)
+{
+	(void)unused;
+	expect_failures(RECORDER_NO_DIR_SYNC);
+}
+
+static void syncs_of_the_database_that_are_left_out_are_noticed(void **unused)
+{
+	(void)unused;
+	expect_failures(RECORDER_NO_DB_SYNC);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_kind_of_load_survives_power_losses_and_those_of_its_recovery),
+		cmocka_unit_test(syncs_of_the_log_that_are_left_out_are_noticed),
+		cmocka_unit_test(syncs_of_directories_that_are_left_out_are_noticed),
+		cmocka_unit_test(syncs_of_the_database_that_are_left_out_are_noticed),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
