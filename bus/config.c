@@ -62,8 +62,9 @@ static enum mf_status read_file(const char *path, char **out_bytes, struct stat 
 static void forget_token(struct mf_error *error)
 {
 	char *near = strstr(error->message, " near '");
-	const char *duplicate = strstr(error->message, "duplicate object key"); /* there the token is the key */
-	if (near && (!duplicate || duplicate > near))
+	/* There the token is the key. A token that is shown has 20 bytes at most, quotes included: these words are never one. */
+	const char *duplicate = strstr(error->message, "duplicate object key");
+	if (near && !duplicate)
 		*near = '\0';
 }
 

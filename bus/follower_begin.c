@@ -45,8 +45,7 @@ static enum mf_status find_place(struct mf_follow *follow, const struct mf_event
 		return MF_OK;
 	}
 	if (status != MF_ERR_NOT_FOUND) {
-		if (error)
-			*error = why;
+		*error = why;
 		return status;
 	}
 	if (options->from == MF_FOLLOW_FROM_NOW)

@@ -127,7 +127,7 @@ void mf_follow_ask_to_stop(struct mf_follow *follow)
 
 void mf_follow_become_orphan(struct mf_follow *follow)
 {
-	if (!follow->has_thread || follow->orphan || follow->joined)
+	if (!follow->has_thread || follow->orphan)
 		return;
 	follow->orphan = true;
 	follow->feed->orphans++;

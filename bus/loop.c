@@ -17,7 +17,7 @@
 static bool add(const struct mf_loop *loop, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-	return fd >= 0 && epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) == 0;
+	return epoll_ctl(loop->fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 enum mf_status mf_loop_new(struct mf_loop **out, struct mf_error *error)
@@ -52,7 +52,7 @@ void mf_loop_free(struct mf_loop *loop)
 void mf_loop_wake(struct mf_loop *loop)
 {
 	const uint64_t one = 1;
-	if (!loop || loop->signalled)
+	if (loop->signalled)
 		return;
 	loop->signalled = write(loop->event_fd, &one, sizeof(one)) == sizeof(one); /* at 0 before: it cannot be full */
 }

@@ -66,7 +66,7 @@ static enum mf_status read_member(struct mf_config *config, const char *prefix, 
 {
 	char name[NAME_SIZE];
 	int len = snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", key);
-	bool possible = len > 0 && (size_t)len < sizeof(name) && !strchr(key, '.');
+	bool possible = (size_t)len < sizeof(name) && !strchr(key, '.');
 	if (possible && mf_config_has(config, name))
 		return mf_config_set(config, name, json, place, error);
 	if (possible && key[0] && mf_option_table_has_object(config->table, name))

@@ -16,9 +16,7 @@ static enum mf_status check_dir_of(const char *path, struct mf_error *error)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
-	size_t len = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
-	if (len >= sizeof(dir))
-		return mf_error_set(error, MF_ERR_PLUGIN, "the path has %zu bytes, at most %d are possible: %s", len, PATH_MAX - 1, path);
+	size_t len = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path); /* it could be resolved, so it fits */
 	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)len : 1, slash ? path : ".");
 	struct stat info;
 	if (stat(dir, &info) != 0)

@@ -146,8 +146,7 @@ static enum mf_status committer_failed(const struct mf_entry *entry, enum mf_sta
 	if (!is_about_the_store(status) || !given->message[0])
 		return foreign(entry, "start", status, given, error);
 	given->status = status;
-	if (error)
-		*error = *given;
+	*error = *given;
 	return status;
 }
 
@@ -158,8 +157,7 @@ static enum mf_status other_failed(const struct mf_entry *entry, enum mf_status 
 	status = foreign(entry, "start", status, given, error);
 	if (!storage)
 		return status;
-	if (error)
-		error->status = MF_ERR_PLUGIN;
+	error->status = MF_ERR_PLUGIN;
 	return MF_ERR_PLUGIN;
 }
 

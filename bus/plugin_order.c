@@ -1,5 +1,6 @@
 #include "bus/plugin_order.h"
 
+#include <assert.h>
 #include <string.h>
 
 size_t mf_order_find(const struct mf_order_item *items, size_t count, const char *name)
@@ -47,7 +48,8 @@ static size_t walk(const struct mf_order_item *items, size_t count, size_t item,
 	while (!contains(out_ring, len, item)) {
 		out_ring[len++] = item;
 		const char *name = waits_for(items, count, item, order, placed);
-		item = name ? mf_order_find(items, count, name) : count;
+		assert(name); /* else it had found a place */
+		item = mf_order_find(items, count, name);
 		if (item == count)
 			return 0;
 	}

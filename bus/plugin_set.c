@@ -80,7 +80,7 @@ static enum mf_status report(const struct mf_plugin_set *set, struct mf_error *e
 	*error = *first;
 	size_t len = strlen(error->message), room = sizeof(error->message) - 1 - strlen(others);
 	size_t at = len < room ? len : room;
-	while (at < len && at > 0 && (error->message[at] & 0xC0) == 0x80)
+	while (at < len && (error->message[at] & 0xC0) == 0x80) /* it begins with "plugin" */
 		at--; /* not within a UTF-8 sequence */
 	snprintf(error->message + at, sizeof(error->message) - at, "%s", others);
 	return first->status;

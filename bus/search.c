@@ -25,14 +25,13 @@ static void note_add(struct note *note, const char *text, size_t len, const char
 {
 	size_t room = sizeof(note->text) - note->len;
 	int written = snprintf(note->text + note->len, room, "%s%.*s%s", note->len ? ", " : "", (int)len, text, why);
-	if (written > 0)
-		note->len += (size_t)written < room ? (size_t)written : room - 1;
+	note->len += (size_t)written < room ? (size_t)written : room - 1;
 }
 
 static enum mf_status look_in(struct hunt *hunt, const char *dir, int dir_len, struct mf_error *error)
 {
 	int len = snprintf(hunt->path, sizeof(hunt->path), "%.*s/%s.so", dir_len, dir, hunt->name);
-	if (len < 0 || (size_t)len >= sizeof(hunt->path))
+	if ((size_t)len >= sizeof(hunt->path))
 		return mf_error_set(error, MF_ERR_PLUGIN, "a directory of the search path has %d bytes: too long", dir_len);
 	struct stat info;
 	hunt->found = lstat(hunt->path, &info) == 0;

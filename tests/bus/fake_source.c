@@ -136,7 +136,8 @@ static int64_t epoch(void *user)
 static enum mf_status epoch_end(void *user, int64_t of_epoch, int64_t *out_lsn, struct mf_error *error)
 {
 	struct fake_source *fake = user;
-	(void)error;
+	if (fake->epoch_error != MF_OK)
+		return refused(fake->epoch_error, "asking for an epoch", error);
 	*out_lsn = of_epoch >= fake->epoch ? INT64_MAX : fake->epoch_ends;
 	return MF_OK;
 }

@@ -20,7 +20,7 @@ struct fake_source {
 	int64_t undecodable_lsn;
 	int64_t saved_epoch, saved_lsn, saves; /* the checkpoint; saved_lsn -1: none */
 	char saved_name[32];
-	enum mf_status read_error, save_error, load_error; /* while set */
+	enum mf_status read_error, save_error, load_error, epoch_error; /* while set */
 	atomic_int reads, tries_to_save;
 	void (*when_asked)(void); /* called when it is asked for its last event */
 	const struct mf_event_listener *listener;

@@ -675,6 +675,48 @@ static void a_bus_without_memory_is_an_error(void **state)
 	mf_bus_free(NULL);
 }
 
+static struct {
+	struct mf_bus *bus;
+	uint64_t other;
+} guards;
+
+static enum mf_status take_the_other_away(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+{
+	(void)user, (void)proposal;
+	return mf_bus_unsubscribe(guards.bus, guards.other, error);
+}
+
+static enum mf_status refuse_all(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+{
+	(void)user, (void)proposal;
+	return mf_error_set(error, MF_ERR_INVALID, "never");
+}
+
+static void a_guard_that_was_taken_away_meanwhile_is_not_asked(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first;
+	guards.bus = f->bus;
+	assert_int_equal(mf_bus_add_guard(f->bus, "first", take_the_other_away, NULL, &first, &f->error), MF_OK);
+	assert_int_equal(mf_bus_add_guard(f->bus, "other", refuse_all, NULL, &guards.other, &f->error), MF_OK);
+	assert_int_equal(commit(f, 1), MF_OK);
+	assert_int_equal(f->fake.commits, 1);
+}
+
+static void a_committer_without_a_name_a_commit_or_a_release_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct mf_committer nameless = f->fake.committer, idle = nameless, greedy = nameless;
+	assert_int_equal(mf_bus_set_committer(f->bus, NULL, &f->error), MF_OK);
+	nameless.name = NULL;
+	idle.commit = NULL;
+	greedy.release = NULL;
+	assert_int_equal(mf_bus_set_committer(f->bus, &nameless, &f->error), MF_ERR_INVALID);
+	assert_int_equal(mf_bus_set_committer(f->bus, &idle, &f->error), MF_ERR_INVALID);
+	assert_int_equal(mf_bus_set_committer(f->bus, &greedy, &f->error), MF_ERR_INVALID);
+	assert_null(mf_bus_committer(f->bus));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -705,6 +747,8 @@ int main(void)
 		T(every_allocation_that_fails_in_subscribing_leaves_the_bus_as_it_was),
 		T(unsubscribing_works_when_there_is_no_memory_at_all),
 		cmocka_unit_test(a_bus_without_memory_is_an_error),
+		T(a_guard_that_was_taken_away_meanwhile_is_not_asked),
+		T(a_committer_without_a_name_a_commit_or_a_release_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

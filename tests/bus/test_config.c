@@ -1,4 +1,5 @@
 /* plugins.json: read, and refused where it is wrong. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "bus/config.h"
 #include "model/mem.h"
 #include "tests/bus/scratch.h"
+#include "tests/bus/sys_fail.h"
 
 static enum mf_status read_text(struct scratch *scratch, const char *text, struct mf_plugins_file *out, struct mf_error *error)
 {
@@ -298,6 +300,113 @@ static void every_allocation_that_fails_is_reported_and_leaks_nothing(void **sta
 	assert_int_equal(open_file_count(), files);
 }
 
+static void expect_read_fails(struct scratch *scratch, enum sys_call call, int error_number, enum mf_status status, const char *words)
+{
+	struct mf_plugins_file file;
+	struct mf_error error = {0};
+	const char *path = scratch_write(scratch, "plugins.json", "{\"plugins\": []}");
+	sys_fail(call, 1, error_number);
+	enum mf_status got = mf_plugins_file_read(path, &file, &error);
+	sys_fail(call, 0, 0);
+	assert_int_equal(got, status);
+	if (!strstr(error.message, words) || !strstr(error.message, scratch->dir))
+		fail_msg("no '%s' in: %s", words, error.message);
+}
+
+static void a_file_that_cannot_be_opened_looked_at_or_read_is_an_io_error(void **state)
+{
+	struct scratch *scratch = *state;
+	expect_read_fails(scratch, SYS_OPEN, EACCES, MF_ERR_IO, "cannot open");
+	expect_read_fails(scratch, SYS_OPEN, ENOTDIR, MF_ERR_NOT_FOUND, "cannot open");
+	expect_read_fails(scratch, SYS_FSTAT, EIO, MF_ERR_IO, "cannot look at");
+	expect_read_fails(scratch, SYS_READ, EIO, MF_ERR_IO, "cannot read");
+	expect_read_fails(scratch, SYS_READ, 0, MF_ERR_IO, "became shorter");
+	expect_read_fails(scratch, SYS_STAT, EIO, MF_ERR_PLUGIN, "cannot look at the directory");
+	expect_read_fails(scratch, SYS_REALPATH, EIO, MF_ERR_PLUGIN, "cannot resolve");
+}
+
+static void a_reading_that_a_signal_interrupts_goes_on(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugins_file file;
+	struct mf_error error;
+	sys_fail(SYS_READ, 1, EINTR);
+	assert_int_equal(read_text(scratch, "{\"plugins\": [{\"name\": \"a\"}], \"path_policy\": \"strict\"}", &file, &error), MF_OK);
+	assert_int_equal(sys_calls(), 2);
+	sys_fail(SYS_READ, 0, 0);
+	assert_int_equal(file.entry_count, 1);
+	assert_true(file.strict_paths);
+	mf_plugins_file_deinit(&file);
+}
+
+static void a_text_that_speaks_of_duplicate_keys_is_not_shown_all_the_same(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugins_file file;
+	struct mf_error error = {0};
+	assert_int_equal(read_text(scratch, "{\"password\": \"duplicate object key hunter2\\q\"}", &file, &error), MF_ERR_INVALID);
+	assert_null(strstr(error.message, "hunter2"));
+	assert_non_null(strstr(error.message, "line 1"));
+}
+
+static void a_choice_that_is_no_text_is_refused(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugins_file file;
+	refused(scratch, "{\"path_policy\": 7, \"plugins\": []}", "/path_policy: must be \"strict\" or \"off\"");
+	assert_int_equal(read_text(scratch, "{\"path_policy\": 7, \"plugins\": []}", &file, NULL), MF_ERR_INVALID);
+	assert_int_equal(read_text(scratch, "{\"plugins\": [{\"name\": 7}]}", &file, NULL), MF_ERR_INVALID);
+	assert_false(mf_plugin_name_is_sound(""));
+	char json[5000];
+	struct mf_error error = {0};
+	int len = snprintf(json, sizeof(json), "{\"plugins\": [{\"name\": \"a\", \"path\": \"");
+	memset(json + len, 'p', 4200);
+	strcpy(json + len + 4200, "\"}]}");
+	assert_int_equal(read_text(scratch, json, &file, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "is 4200 bytes long"));
+}
+
+/* Nobody writes into the root of the file system for a test: it is another file that is opened there. */
+static void a_file_in_the_root_directory_has_a_sound_one_of_its_own(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugins_file file;
+	struct mf_error error;
+	char path[600];
+	strcpy(path, scratch_write(scratch, "plugins.json", "{\"path_policy\": \"off\", \"plugin_dirs\": [\"plugins\", \".\"], \"plugins\": []}"));
+	sys_redirect("/plugins.json", path);
+	assert_int_equal(mf_plugins_file_read("/plugins.json", &file, &error), MF_OK);
+	sys_redirect(NULL, NULL);
+	assert_string_equal(file.dir, "/");
+	assert_string_equal(file.plugin_dirs[0], "/plugins");
+	assert_string_equal(file.plugin_dirs[1], "/");
+	mf_plugins_file_deinit(&file);
+	assert_int_equal(mf_plugins_file_read("no such file of this name", &file, &error), MF_ERR_NOT_FOUND);
+}
+
+static void places_are_cut_between_characters(void **state)
+{
+	(void)state;
+	char file[400], key[2 * MF_POINTER_SIZE];
+	struct mf_error error;
+	struct mf_json_place place = {.file = file};
+	for (size_t i = 0; i < sizeof(file) - 1; i++)
+		file[i] = "\xe2\x82\xac"[i % 3];
+	file[sizeof(file) - 1] = '\0';
+	for (size_t shift = 0; shift < 3; shift++) {
+		place.file = file + shift;
+		(void)mf_json_place_error(&place, &error, "wrong");
+		assert_true(strncmp(error.message, "...\xe2\x82\xac", 6) == 0);
+	}
+	place.file = "\x82\xac";
+	(void)mf_json_place_error(&place, &error, "wrong"); /* it is no text from its beginning on: nothing was cut */
+	assert_string_equal(error.message, "\x82\xac: wrong");
+	memset(key, 0x82, sizeof(key) - 1);
+	key[sizeof(key) - 1] = '\0';
+	assert_int_equal(mf_text_cut(key, 20), 0);
+	assert_string_equal(mf_value_kind_name((enum mf_value_kind)99), "something else");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 int main(void)
 {
@@ -319,6 +428,12 @@ int main(void)
 		T(a_long_path_leaves_room_for_the_rule),
 		cmocka_unit_test(a_text_is_never_cut_within_a_character),
 		T(every_allocation_that_fails_is_reported_and_leaks_nothing),
+		T(a_file_that_cannot_be_opened_looked_at_or_read_is_an_io_error),
+		T(a_reading_that_a_signal_interrupts_goes_on),
+		T(a_text_that_speaks_of_duplicate_keys_is_not_shown_all_the_same),
+		T(a_choice_that_is_no_text_is_refused),
+		T(a_file_in_the_root_directory_has_a_sound_one_of_its_own),
+		T(places_are_cut_between_characters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,9 +2,12 @@
 #include "follow_kit.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bus/bus_parts.h"
+#include "bus/follower.h"
 #include "model/mem.h"
 
 static void unfollow(struct seen *seen)
@@ -857,6 +860,498 @@ static void a_handler_may_not_wait_for_itself(void **state)
 	seen_deinit(&seen);
 }
 
+/* ---- without a store, and as it goes ---- */
+static void one_without_a_store_waits_and_nobody_waits_for_it(void **state)
+{
+	(void)state;
+	struct seen seen, idle;
+	struct mf_follow_options options = named("f");
+	const struct mf_publication publication = {.topic = MF_TR_APPLY, .doc_id = "d", .lsn = 1};
+	seen_init(&seen);
+	seen_init(&idle);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	options.synced_only = true;
+	follow(&seen, &options);
+	mf_bus_publish(kit.bus, &publication); /* of whom? nothing is there to be read */
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	options = named("idle");
+	follow(&idle, &options);
+	unfollow(&idle); /* before its thread ever began */
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error)); /* the one that was stopped does not begin */
+	assert_int_equal(SEEN_GET(&seen, entered), 0);
+	assert_int_equal(info_of(seen.id, NULL).state, MF_FOLLOWER_STOPPED);
+	unfollow(&seen);
+	seen_deinit(&seen);
+	seen_deinit(&idle);
+}
+
+static void one_that_is_tried_again_later_is_not_waited_for(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	options.retry_ms = options.retry_max_ms = 3600 * 1000;
+	seen_init(&seen);
+	seen.fail_times = -1;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(SEEN_GET(&seen, count), 0);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static atomic_int reading;
+static atomic_bool read_on;
+static enum mf_status (*real_read)(void *user, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error);
+
+static enum mf_status read_slowly(void *user, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error)
+{
+	reading++;
+	while (!read_on)
+		sched_yield();
+	return real_read(user, from_lsn, limit, out, error);
+}
+
+static void *take_the_store_away(void *user)
+{
+	assert_int_equal(mf_bus_set_committer(kit.bus, NULL, NULL), MF_OK);
+	return user;
+}
+
+static void a_store_is_not_taken_away_while_it_is_read(void **state)
+{
+	(void)state;
+	struct seen seen, other;
+	struct mf_follow_options options = named("f");
+	pthread_t thread;
+	seen_init(&seen);
+	seen_init(&other);
+	fake_source_add_many(&kit.fake, kit.bus, 10);
+	reading = 0;
+	read_on = false;
+	real_read = kit.fake.source.read;
+	kit.fake.source.read = read_slowly;
+	follow(&seen, &options);
+	options.name = "other";
+	follow(&other, &options);
+	while (reading < 2)
+		sched_yield();
+	assert_int_equal(pthread_create(&thread, NULL, take_the_store_away, NULL), 0);
+	pthread_mutex_lock(&kit.bus->feed.mutex);
+	while (kit.bus->feed.source || kit.bus->feed.waiters == 0) { /* until it waits */
+		pthread_mutex_unlock(&kit.bus->feed.mutex);
+		sched_yield();
+		pthread_mutex_lock(&kit.bus->feed.mutex);
+	}
+	pthread_mutex_unlock(&kit.bus->feed.mutex);
+	read_on = true;
+	pthread_join(thread, NULL);
+	kit.fake.source.read = real_read;
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error)); /* it goes on where it was */
+	SEEN_WAIT(&seen, seen.count == 10);
+	SEEN_WAIT(&other, other.count == 10);
+	unfollow(&seen);
+	unfollow(&other);
+	seen_deinit(&seen);
+	seen_deinit(&other);
+}
+
+static int64_t hold_at;
+static void hold_there(struct seen *seen, const struct mf_publication *publication)
+{
+	if (publication->lsn != hold_at)
+		return;
+	hold_at = 0; /* once */
+	SEEN_SET(seen, holding = 7);
+	SEEN_WAIT(seen, seen->holding == 0);
+}
+
+static void its_store_may_go_at_any_moment_and_come_back(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct seen seen;
+		struct mf_follow_options options = named("f");
+		seen_init(&seen);
+		seen.act = hold_there;
+		hold_at = i ? 256 : 3; /* in the middle of a page, and at its end */
+		options.undecoded = i;
+		options.keep_checkpoint = true;
+		options.checkpoint_ms = 3600 * 1000;
+		options.checkpoint_events = 1000000;
+		kit.fake.saved_lsn = -1;
+		if (i == 0)
+			fake_source_add_many(&kit.fake, kit.bus, 400);
+		follow(&seen, &options);
+		SEEN_WAIT(&seen, seen.holding == 7);
+		OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+		SEEN_SET(&seen, holding = 0);
+		pthread_mutex_lock(&kit.bus->feed.mutex);
+		while (!mf_feed_find(&kit.bus->feed, seen.id)->asleep) { /* until it has noticed */
+			pthread_mutex_unlock(&kit.bus->feed.mutex);
+			sched_yield();
+			pthread_mutex_lock(&kit.bus->feed.mutex);
+		}
+		pthread_mutex_unlock(&kit.bus->feed.mutex);
+		assert_int_equal(SEEN_GET(&seen, count), i ? 256 : 3);
+		OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+		SEEN_WAIT(&seen, seen.count == 400);
+		OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+		int tries = atomic_load(&kit.fake.tries_to_save);
+		unfollow(&seen); /* there is nothing to save its checkpoint in */
+		assert_int_equal(atomic_load(&kit.fake.tries_to_save), tries);
+		OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+		seen_deinit(&seen);
+	}
+}
+
+static void a_checkpoint_is_saved_while_it_is_tried_again_and_before_a_nap_is_over(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.retry_ms = options.retry_max_ms = 3600 * 1000;
+	options.nap_us = UINT32_MAX;
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 20;
+	options.checkpoint_events = 1000000;
+	fake_source_add_many(&kit.fake, kit.bus, 2);
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 2);
+	while (fake_source_saved(&kit.fake) != 2)
+		sched_yield();
+	SEEN_SET(&seen, fail_times = -1);
+	unfollow(&seen);
+	SEEN_SET(&seen, fail_times = 0);
+	SEEN_SET(&seen, last = 2);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	seen.act = NULL;
+	options.checkpoint_ms = 200;
+	hold_at = 3;
+	seen.act = hold_there;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.holding == 7);
+	SEEN_SET(&seen, fail_times = -1);
+	SEEN_SET(&seen, holding = 0);
+	await_state(seen.id, MF_FOLLOWER_RETRYING); /* the fourth fails */
+	while (fake_source_saved(&kit.fake) != 3)
+		sched_yield();
+	assert_int_equal(info_of(seen.id, NULL).state, MF_FOLLOWER_RETRYING);
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void the_last_checkpoint_is_saved_after_failures_without_a_word(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 3600 * 1000;
+	options.checkpoint_events = 1000000;
+	fake_source_fail(&kit.fake, &kit.fake.save_error, MF_ERR_IO);
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.count == 1);
+	while (atomic_load(&kit.fake.tries_to_save) == 0)
+		sched_yield();
+	fake_source_fail(&kit.fake, &kit.fake.save_error, MF_OK);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 1);
+	assert_null(strstr(kit.log, "saved again"));
+	seen_deinit(&seen);
+}
+
+static char more[16];
+static void note_more(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen;
+	snprintf(more + strlen(more), sizeof(more) - strlen(more), "%c", publication->topic == MF_NOTICE_GAP ? 'g' : publication->more ? '+' : '.');
+}
+
+static void more_is_promised_only_of_what_will_come(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.gaps_allowed = true;
+	seen.act = note_more;
+	more[0] = '\0';
+	static const enum mf_action actions[] = {MF_ACTION_APPLY, MF_ACTION_APPLY, MF_ACTION_UNDO, MF_ACTION_APPLY, MF_ACTION_APPLY, MF_ACTION_APPLY};
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		fake_source_add(&kit.fake, kit.bus, actions[i]);
+	kit.fake.epoch_of[5] = 0; /* compacted */
+	options.gathers = true;
+	options.topics = MF_TR_APPLY | MF_NOTICE_GAP;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.count == 4);
+	unfollow(&seen);
+	assert_string_equal(more, "+..g."); /* before the undo, that it does not want, and before the gap: none */
+	seen_deinit(&seen);
+}
+
+static void *unfollow_too(void *user)
+{
+	assert_int_equal(mf_bus_unsubscribe(kit.bus, SEEN_GET((struct seen *)user, id), NULL), MF_OK);
+	return NULL;
+}
+
+static void two_may_end_the_same_one(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	pthread_t threads[2];
+	seen_init(&seen);
+	seen.hold = true;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.holding == 1);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, unfollow_too, &seen), 0);
+	for (int waiting = 0; waiting < 2; sched_yield()) {
+		pthread_mutex_lock(&kit.bus->feed.mutex);
+		waiting = kit.bus->feed.waiters;
+		pthread_mutex_unlock(&kit.bus->feed.mutex);
+	}
+	SEEN_SET(&seen, hold = false);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(kit.bus->feed.count, 0);
+	seen_deinit(&seen);
+}
+
+static void *release_when_waited_for(void *user)
+{
+	struct seen *seen = user;
+	for (int waiting = 0; waiting == 0; sched_yield()) {
+		pthread_mutex_lock(&kit.bus->feed.mutex);
+		waiting = kit.bus->feed.waiters;
+		pthread_mutex_unlock(&kit.bus->feed.mutex);
+	}
+	SEEN_SET(seen, hold = false);
+	return NULL;
+}
+
+static void leave_and_stay(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)publication;
+	OK(mf_bus_unsubscribe(kit.bus, SEEN_GET(seen, id), &kit.error));
+	SEEN_SET(seen, hold = true);
+	SEEN_SET(seen, holding = 7);
+	SEEN_WAIT(seen, !seen->hold);
+}
+
+static void a_bus_waits_for_one_that_ended_itself_and_is_still_at_work(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	pthread_t thread;
+	seen_init(&seen);
+	seen.act = leave_and_stay;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.holding == 7);
+	assert_int_equal(pthread_create(&thread, NULL, release_when_waited_for, &seen), 0);
+	struct mf_bus *bus = kit.bus;
+	mf_bus_free(bus);
+	pthread_join(thread, NULL);
+	OK(mf_bus_new(&kit.bus));
+	seen_deinit(&seen);
+}
+
+static void stopping_all_tells_of_the_first_that_does_not_stop_in_time(void **state)
+{
+	(void)state;
+	struct seen seen[2];
+	static const char *const names[] = {"first", "second"};
+	for (int i = 0; i < 2; i++) {
+		struct mf_follow_options options = named(names[i]);
+		seen_init(&seen[i]);
+		seen[i].hold = true;
+		follow(&seen[i], &options);
+	}
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	for (int i = 0; i < 2; i++)
+		SEEN_WAIT(&seen[i], seen[i].holding == 1);
+	assert_int_equal(mf_bus_stop_followers(kit.bus, 0, &kit.error), MF_ERR_TIMEOUT);
+	assert_non_null(strstr(kit.error.message, "first"));
+	SEEN_SET(&seen[1], hold = false);
+	mf_bus_abandon_followers(kit.bus); /* the one that is at work, and whichever was not done yet */
+	mf_bus_abandon_followers(kit.bus);
+	SEEN_SET(&seen[0], hold = false);
+	mf_bus_free(kit.bus);
+	OK(mf_bus_new(&kit.bus));
+	for (int i = 0; i < 2; i++)
+		seen_deinit(&seen[i]);
+}
+
+static enum mf_status place_in_no_epoch(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user, (void)error;
+	*out_epoch = -3;
+	*out_lsn = 0;
+	return MF_OK;
+}
+
+/* ---- beginning ---- */
+static void a_store_that_cannot_tell_where_to_begin_is_asked_again(void **state)
+{
+	(void)state;
+	struct seen kept, placed, now, own;
+	seen_init(&own);
+	struct mf_follow_options options = named("kept");
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	seen_init(&kept);
+	seen_init(&placed);
+	seen_init(&now);
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	fake_source_fail(&kit.fake, &kit.fake.load_error, MF_ERR_IO);
+	fake_source_fail(&kit.fake, &kit.fake.epoch_error, MF_ERR_IO);
+	options.keep_checkpoint = true;
+	options.from = MF_FOLLOW_FROM_NOW;
+	follow(&kept, &options);
+	options = named("own");
+	options.from = MF_FOLLOW_FROM_NOW;
+	options.place = place_in_no_epoch;
+	follow(&own, &options);
+	options = named("placed");
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_epoch = 99; /* an epoch that the store does not know */
+	options.start_lsn = 2;
+	placed.last = 2;
+	follow(&placed, &options);
+	options = named("now");
+	options.from = MF_FOLLOW_FROM_NOW;
+	now.last = 3;
+	follow(&now, &options);
+	await_state(kept.id, MF_FOLLOWER_RETRYING);
+	await_state(placed.id, MF_FOLLOWER_RETRYING);
+	await_state(now.id, MF_FOLLOWER_RETRYING);
+	(void)info_of(kept.id, last_error);
+	assert_non_null(strstr(last_error, "loading"));
+	(void)info_of(placed.id, last_error);
+	assert_non_null(strstr(last_error, "epoch"));
+	assert_int_equal(kit.fake.listener->needed_above(kit.fake.listener->user), 0); /* each of them may still need all */
+	unfollow(&placed);
+	unfollow(&kept);
+	assert_int_equal(kit.fake.listener->needed_above(kit.fake.listener->user), 0); /* one that keeps its place itself, too */
+	unfollow(&own);
+	seen_deinit(&own);
+	assert_int_equal(kit.fake.listener->needed_above(kit.fake.listener->user), 3); /* but not one that begins now */
+	kit.fake.epoch_ends = 3;
+	fake_source_fail(&kit.fake, &kit.fake.load_error, MF_OK);
+	fake_source_fail(&kit.fake, &kit.fake.epoch_error, MF_OK);
+	options = named("placed");
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_epoch = 99;
+	options.start_lsn = 2;
+	follow(&placed, &options);
+	SEEN_WAIT(&placed, placed.count == 1);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&now, now.count == 1);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error));
+	assert_int_equal(kit.fake.listener->needed_above(kit.fake.listener->user), 4); /* without checkpoints: what they have seen */
+	unfollow(&placed);
+	unfollow(&now);
+	seen_deinit(&kept);
+	seen_deinit(&placed);
+	seen_deinit(&now);
+}
+
+static void an_epoch_that_cannot_be_is_refused(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("wrong");
+	seen_init(&seen);
+	options.place = place_in_no_epoch;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	(void)info_of(seen.id, last_error);
+	assert_non_null(strstr(last_error, "epoch -3"));
+	unfollow(&seen);
+	seen_deinit(&seen);
+}
+
+static void two_of_other_names_may_both_keep_checkpoints(void **state)
+{
+	(void)state;
+	struct seen seen[3];
+	static const char *const names[] = {"plain", "one", "other"};
+	for (int i = 0; i < 3; i++) {
+		struct mf_follow_options options = named(names[i]);
+		options.keep_checkpoint = i > 0;
+		seen_init(&seen[i]);
+		follow(&seen[i], &options);
+	}
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	for (int i = 0; i < 3; i++)
+		SEEN_WAIT(&seen[i], seen[i].count == 1);
+	for (int i = 0; i < 3; i++) {
+		unfollow(&seen[i]);
+		seen_deinit(&seen[i]);
+	}
+}
+
+static void a_committer_whose_followers_cannot_start_is_refused(void **state)
+{
+	(void)state;
+	struct seen seen[2];
+	static const char *const names[] = {"one", "other"};
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	for (int i = 0; i < 2; i++) {
+		struct mf_follow_options options = named(names[i]);
+		seen_init(&seen[i]);
+		follow(&seen[i], &options);
+	}
+	mf_mem_fail_at(1, false); /* the first thread's */
+	assert_int_equal(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error), MF_ERR_NO_MEMORY);
+	mf_mem_fail_at(0, false);
+	assert_null(mf_bus_committer(kit.bus));
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	for (int i = 0; i < 2; i++) {
+		SEEN_WAIT(&seen[i], seen[i].count == 1);
+		unfollow(&seen[i]);
+		seen_deinit(&seen[i]);
+	}
+}
+
+static void a_handler_knows_whose_follower_it_is(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen, (void)publication;
+	struct mf_bus *other;
+	assert_int_equal(mf_bus_new(&other), MF_OK);
+	assert_true(mf_bus_inside_follower(kit.bus));
+	assert_false(mf_bus_inside_follower(other));
+	mf_bus_free(other);
+}
+
+static void a_thread_is_inside_of_followers_of_its_bus_only(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen.act = a_handler_knows_whose_follower_it_is;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.count == 1);
+	unfollow(&seen);
+	assert_false(mf_bus_inside_follower(kit.bus));
+	seen_deinit(&seen);
+}
+
 /* ---- options ---- */
 static void wrong_options_are_refused_with_a_sentence(void **state)
 {
@@ -882,6 +1377,20 @@ static void wrong_options_are_refused_with_a_sentence(void **state)
 	REFUSED(MF_ERR_INVALID, checkpoint_events = 0, "checkpoint_events");
 	REFUSED(MF_ERR_INVALID, on = (enum mf_follow_on)7, "on is 7");
 	REFUSED(MF_ERR_INVALID, start_lsn = -1, "no place to begin");
+	REFUSED(MF_ERR_INVALID, start_epoch = -1, "no place to begin");
+	REFUSED(MF_ERR_INVALID, from = (enum mf_follow_from)9, "from is 9");
+	REFUSED(MF_ERR_INVALID, name = "", "name");
+	char long_name[MF_ID_MAX + 2];
+	memset(long_name, 'n', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	REFUSED(MF_ERR_INVALID, name = long_name, "name");
+	REFUSED(MF_ERR_INVALID, queue_events = UINT32_MAX, "queue_events");
+	REFUSED(MF_ERR_INVALID, retry_max_ms = 0, "retry_max_ms");
+	REFUSED(MF_ERR_INVALID, size = sizeof(options) + 8, "mf_follow_options_init");
+	assert_int_equal(mf_bus_follow(kit.bus, NULL, seen_handle, &seen, &id, &kit.error), MF_ERR_INVALID); /* the defaults have no name */
+	for (int state_number = MF_FOLLOWER_SYNCHRONOUS; state_number <= MF_FOLLOWER_STOPPED; state_number++)
+		assert_string_not_equal(mf_follower_state_name((enum mf_follower_state)state_number), "unknown");
+	assert_string_equal(mf_follower_state_name((enum mf_follower_state)99), "unknown");
 	REFUSED(MF_ERR_INVALID, place = place; options.keep_checkpoint = true, "its own place");
 	struct mf_follow_options options = named("f");
 	assert_int_equal(mf_bus_follow(kit.bus, &options, NULL, &seen, &id, &kit.error), MF_ERR_INVALID);
@@ -901,10 +1410,20 @@ static void wrong_options_are_refused_with_a_sentence(void **state)
 static void an_incomplete_source_is_refused(void **state)
 {
 	(void)state;
-	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
-	kit.fake.source.read = NULL;
+	const struct mf_event_source whole = kit.fake.source;
+	void (**slots)(void) = (void (**)(void))&kit.fake.source;
+	size_t first = offsetof(struct mf_event_source, read) / sizeof(slots[0]), count = sizeof(whole) / sizeof(slots[0]);
+	assert_int_equal(count - first, 10);
+	for (size_t i = first; i < count; i++) {
+		OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+		slots[i] = NULL;
+		assert_int_equal(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error), MF_ERR_INVALID);
+		assert_null(mf_bus_committer(kit.bus));
+		kit.fake.source = whole;
+	}
+	kit.fake.source.size--;
 	assert_int_equal(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error), MF_ERR_INVALID);
-	assert_null(mf_bus_committer(kit.bus));
+	kit.fake.source = whole;
 }
 
 static void options_of_an_older_caller_get_the_defaults(void **state)
@@ -1097,6 +1616,21 @@ int main(void)
 		T(no_wake_up_is_lost),
 		T(from_full_to_catching_up_to_live_nothing_is_missing_and_nothing_twice),
 		T(every_allocation_may_fail),
+		T(one_without_a_store_waits_and_nobody_waits_for_it),
+		T(one_that_is_tried_again_later_is_not_waited_for),
+		T(a_store_is_not_taken_away_while_it_is_read),
+		T(two_may_end_the_same_one),
+		T(a_bus_waits_for_one_that_ended_itself_and_is_still_at_work),
+		T(stopping_all_tells_of_the_first_that_does_not_stop_in_time),
+		T(a_store_that_cannot_tell_where_to_begin_is_asked_again),
+		T(an_epoch_that_cannot_be_is_refused),
+		T(two_of_other_names_may_both_keep_checkpoints),
+		T(a_committer_whose_followers_cannot_start_is_refused),
+		T(a_thread_is_inside_of_followers_of_its_bus_only),
+		T(its_store_may_go_at_any_moment_and_come_back),
+		T(a_checkpoint_is_saved_while_it_is_tried_again_and_before_a_nap_is_over),
+		T(the_last_checkpoint_is_saved_after_failures_without_a_word),
+		T(more_is_promised_only_of_what_will_come),
 	};
 	return cmocka_run_group_tests_name("followers", tests, NULL, NULL);
 }

@@ -1,5 +1,9 @@
 /* Followers on the application's loop: the descriptor, turns, what is due by itself. */
 #include "follow_kit.h"
+#include "bus/bus_parts.h"
+#include "sys_fail.h"
+
+#include <errno.h>
 
 #include <sched.h>
 
@@ -230,6 +234,99 @@ static void no_wake_up_is_lost(void **state)
 	seen_deinit(&seen);
 }
 
+static void one_with_a_thread_of_its_own_is_not_the_loops_business(void **state)
+{
+	(void)state;
+	struct seen own, seen;
+	struct mf_follow_options thread = named("thread"), options = on_loop("loop");
+	seen_init(&own);
+	seen_init(&seen);
+	follow(&own, &thread);
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	SEEN_WAIT(&own, own.count == 5);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error)); /* it waits for threads only: this one might be the loop's */
+	assert_int_equal(seen.count, 0);
+	mf_bus_abandon_followers(kit.bus); /* nobody is at work for the loop's */
+	OK(mf_bus_dispatch(kit.bus, 100, &kit.error));
+	assert_int_equal(seen.count, 5);
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	OK(mf_bus_await_followers(kit.bus, -1, &kit.error)); /* nor for those that were stopped */
+	OK(mf_bus_unsubscribe(kit.bus, own.id, &kit.error));
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&own);
+	seen_deinit(&seen);
+}
+
+static void without_descriptors_there_is_no_loop(void **state)
+{
+	(void)state;
+	static const enum sys_call calls[] = {SYS_EPOLL_CREATE, SYS_EVENTFD, SYS_TIMERFD, SYS_EPOLL_CTL, SYS_EPOLL_CTL};
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	uint64_t id;
+	seen_init(&seen);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		int n = i == 4 ? 2 : 1;
+		sys_fail(calls[i], n, EMFILE);
+		assert_int_equal(mf_bus_fd(kit.bus), -1);
+		sys_fail(calls[i], n, EMFILE);
+		assert_int_equal(mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error), MF_ERR_IO);
+		assert_non_null(strstr(kit.error.message, "no descriptor"));
+		sys_fail(calls[i], 0, 0);
+	}
+	OK(mf_bus_dispatch(kit.bus, 0, &kit.error)); /* nobody is on a loop: nothing to do */
+	assert_true(mf_bus_fd(kit.bus) >= 0);
+	seen_deinit(&seen);
+}
+
+static void without_a_store_there_is_nothing_to_dispatch(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	follow(&seen, &options);
+	OK(mf_bus_dispatch(kit.bus, 10, &kit.error));
+	assert_int_equal(seen.entered, 0);
+	assert_false(readable(mf_bus_fd(kit.bus), 0));
+	OK(mf_bus_set_committer(kit.bus, &kit.fake.committer, &kit.error));
+	assert_true(readable(mf_bus_fd(kit.bus), -1));
+	OK(mf_bus_dispatch(kit.bus, 10, &kit.error));
+	assert_int_equal(seen.count, 3);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
+static void that_it_was_set_back_is_told_in_a_turn_of_its_own_and_again_if_that_fails(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	options.topics = MF_TOPICS_FOLLOW;
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_lsn = 9;
+	seen.fail_times = 1;
+	follow(&seen, &options);
+	OK(mf_bus_dispatch(kit.bus, 1, &kit.error)); /* it begins */
+	assert_int_equal(seen.entered, 0);
+	assert_true(readable(mf_bus_fd(kit.bus), 0));
+	OK(mf_bus_dispatch(kit.bus, 1, &kit.error));
+	assert_int_equal(seen.entered, 1);
+	assert_int_equal(seen.notices, 0);
+	assert_true(readable(mf_bus_fd(kit.bus), -1)); /* when the delay is over */
+	OK(mf_bus_dispatch(kit.bus, 1, &kit.error));
+	assert_int_equal(seen.notices, 1);
+	assert_int_equal(seen.notice_topic, MF_NOTICE_SET_BACK);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
 static void without_memory_there_is_no_descriptor_and_no_follower(void **state)
 {
 	(void)state;
@@ -265,6 +362,10 @@ int main(void)
 		T(dispatching_is_not_done_twice_at_once),
 		T(one_that_gives_up_leaves_the_loop_quiet),
 		T(no_wake_up_is_lost),
+		T(one_with_a_thread_of_its_own_is_not_the_loops_business),
+		T(without_descriptors_there_is_no_loop),
+		T(without_a_store_there_is_nothing_to_dispatch),
+		T(that_it_was_set_back_is_told_in_a_turn_of_its_own_and_again_if_that_fails),
 		T(without_memory_there_is_no_descriptor_and_no_follower),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

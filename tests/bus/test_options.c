@@ -265,6 +265,16 @@ static void a_table_that_is_not_sound_is_the_plugins_fault_and_names_the_option(
 	unsound(TABLE({.name = "a", .type = (enum mf_option_type)7}), "option a has type 7");
 	unsound(TABLE({.name = "a", .type = (enum mf_option_type)0}), "option a has type 0");
 	unsound(TABLE({.name = "a", .type = MF_OPTION_ENUM}), "option a is an enum without choices");
+	unsound(TABLE({.name = "a", .type = MF_OPTION_ENUM, .choices = ""}), "option a is an enum without choices");
+	unsound(TABLE({.name = "a{", .type = MF_OPTION_BOOL}), "bad name");
+	unsound(TABLE({.name = "a@", .type = MF_OPTION_BOOL}), "bad name");
+	unsound(TABLE({.name = "a:", .type = MF_OPTION_BOOL}), "bad name");
+	unsound(TABLE({.name = "Upper", .type = (enum mf_option_type)7}), "option Upper has type 7");
+	unsound(TABLE({.name = "a^", .type = MF_OPTION_BOOL}), "bad name");
+	char endless[200];
+	memset(endless, 'n', sizeof(endless) - 1);
+	endless[sizeof(endless) - 1] = '\0';
+	unsound(TABLE({.name = endless, .type = MF_OPTION_BOOL}), "bad name");
 	unsound(TABLE({.name = "a", .type = MF_OPTION_INT, .min = 2, .max = 1}), "option a has minimum 2 above maximum 1");
 	unsound(TABLE({.name = "a", .type = MF_OPTION_INT}, {.name = "a", .type = MF_OPTION_INT}), "option a is in the table twice");
 	unsound(TABLE({.name = "a", .type = MF_OPTION_INT}, {.name = "a.b", .type = MF_OPTION_INT}), "option a is both a value and an object");
@@ -347,6 +357,19 @@ static void the_same_table_prints_the_documentation(void **state)
 	mf_options_describe(NULL, append, &text);
 	assert_true(text.len > 0);
 	mf_buffer_deinit(&text);
+	static const struct mf_option odd[] = {
+		{.name = "up", .type = MF_OPTION_INT, .default_text = "1", .min = 1, .max = INT64_MAX, .help = "one\ntwo"},
+		{.name = "down", .type = MF_OPTION_INT, .default_text = "1", .min = INT64_MIN, .max = 1},
+		{.name = "odd", .type = (enum mf_option_type)99, .default_text = "1"},
+		{.name = NULL},
+	};
+	mf_options_describe(odd, append, &text);
+	assert_int_equal(mf_buffer_append(&text, "", 1), MF_OK);
+	all = (const char *)text.bytes;
+	assert_non_null(strstr(all, "| `up` | integer | `1` | 1 to any | one two |\n"));
+	assert_non_null(strstr(all, "| `down` | integer | `1` | any to 1 |  |\n"));
+	assert_non_null(strstr(all, "| `odd` | unknown | `1` |"));
+	mf_buffer_deinit(&text);
 }
 
 static void the_edit_distance_counts_bytes_inserted_deleted_and_replaced(void **state)
@@ -384,6 +407,40 @@ static void every_allocation_that_fails_in_reading_is_reported_and_leaks_nothing
 	mf_value_unref(value);
 }
 
+static void keys_of_any_length_and_form_are_only_unknown(void **state)
+{
+	(void)state;
+	char json[700];
+	struct mf_error error = {0};
+	memset(json, 'k', sizeof(json));
+	memcpy(json, "{\"", 2);
+	strcpy(json + 600, "\": 1}");
+	assert_int_equal(try(json, NULL, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "there is no such option"));
+	assert_int_equal(try("{\"\": {}}", NULL, &error), MF_ERR_INVALID);
+	assert_non_null(strstr(error.message, "there is no such option"));
+	assert_int_equal(try("{\"store.dir\": \"d\"}", NULL, &error), MF_ERR_INVALID);
+}
+
+static void a_required_option_without_a_meaning_is_named_all_the_same(void **state)
+{
+	(void)state;
+	struct mf_config *config;
+	struct mf_error error = {0};
+	struct mf_value *number;
+	assert_int_equal(mf_config_new(TABLE({.name = "bare", .type = MF_OPTION_STRING}), &config, &error), MF_OK);
+	assert_int_equal(mf_config_finish(config, &place, &error), MF_ERR_INVALID);
+	assert_string_equal(error.message, "plugins.json: /plugins/3/config/bare: the required option bare is missing");
+	assert_int_equal(mf_value_new_int(1, &number), MF_OK);
+	assert_int_equal(mf_config_set(config, "bare", number, &place, NULL), MF_ERR_INVALID); /* nobody asks why */
+	mf_value_unref(number);
+	mf_config_free(config);
+	assert_int_equal(mf_config_new(TABLE({.name = "mode", .type = MF_OPTION_COMMIT_MODE, .default_text = "sync_durable"}), &config, &error), MF_OK);
+	uint32_t window;
+	assert_int_equal(mf_config_commit_mode(config, "mode", &window), MF_COMMIT_SYNC_DURABLE);
+	mf_config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +462,8 @@ int main(void)
 		cmocka_unit_test(the_same_table_prints_the_documentation),
 		cmocka_unit_test(the_edit_distance_counts_bytes_inserted_deleted_and_replaced),
 		cmocka_unit_test(every_allocation_that_fails_in_reading_is_reported_and_leaks_nothing),
+		cmocka_unit_test(keys_of_any_length_and_form_are_only_unknown),
+		cmocka_unit_test(a_required_option_without_a_meaning_is_named_all_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* One plugin file: where it is found, what is checked before and after it is opened. */
 #include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +20,7 @@
 #include "bus/search.h"
 #include "model/mem.h"
 #include "tests/bus/scratch.h"
+#include "tests/bus/sys_fail.h"
 
 #define NOBODY 65534
 
@@ -258,6 +261,159 @@ static void headers_of_another_machine_or_kind_are_refused_with_both_values(void
 	refused_file(PATCH(scratch, uint16_t, e_phentsize, 1), "its program headers are damaged");
 	refused_file(PATCH(scratch, ElfW(Off), e_phoff, ~(ElfW(Off))0 - 8), "program headers lie beyond its end");
 	refused_file(PATCH(scratch, ElfW(Off), e_shoff, ~(ElfW(Off))0 - 8), "section headers lie beyond its end");
+}
+
+/* A copy of a good plugin whose first segment of a type was changed. */
+static const char *resegmented(struct scratch *scratch, uint32_t type, void (*change)(ElfW(Phdr) *))
+{
+	size_t size = scratch_read(fixture("plain"), image, sizeof(image));
+	const ElfW(Ehdr) *header = (const void *)image;
+	ElfW(Phdr) *segments = (void *)(image + header->e_phoff);
+	for (size_t i = 0; i < header->e_phnum; i++)
+		if (segments[i].p_type == type) {
+			change(&segments[i]);
+			break;
+		}
+	return scratch_write_bytes(scratch, "patched.so", image, size);
+}
+
+static void swell(ElfW(Phdr) *segment)
+{
+	segment->p_memsz = segment->p_filesz - 1;
+}
+
+static void lead_away(ElfW(Phdr) *segment)
+{
+	segment->p_offset = ~(ElfW(Off))0 - 8;
+}
+
+static void empty_and_lead_away(ElfW(Phdr) *segment)
+{
+	segment->p_type = PT_NULL;
+	lead_away(segment);
+}
+
+static void segments_are_checked_but_for_those_that_are_none(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugin_file file;
+	struct mf_error error;
+	refused_file(resegmented(scratch, PT_LOAD, swell), "a segment is larger in the file than in memory");
+	refused_file(resegmented(scratch, PT_LOAD, lead_away), "a segment lies beyond its end");
+	assert_int_equal(mf_plugin_file_check(resegmented(scratch, PT_NOTE, empty_and_lead_away), false, &file, &error), MF_OK);
+	mf_plugin_file_deinit(&file);
+	assert_int_equal(mf_plugin_file_check(PATCH(scratch, ElfW(Off), e_shoff, 0), false, &file, &error), MF_OK); /* stripped of its sections */
+	mf_plugin_file_deinit(&file);
+}
+
+static void what_the_system_says_of_a_file_is_passed_on(void **state)
+{
+	struct scratch *scratch = *state;
+	static const struct {
+		enum sys_call call;
+		int n, error;
+		bool strict;
+		const char *words;
+	} table[] = {
+		{SYS_OPEN, 1, EIO, false, "cannot open the file"},
+		{SYS_FSTAT, 1, EIO, false, "cannot look at the file"},
+		{SYS_PREAD, 1, EIO, false, "it cannot be read"},
+		{SYS_PREAD, 1, 0, false, "it ends within its headers"},
+		{SYS_PREAD, 2, EIO, false, "it cannot be read"},
+		{SYS_REALPATH, 1, EIO, false, "cannot resolve the path"},
+		{SYS_REALPATH, 1, EIO, true, "cannot resolve"},
+		{SYS_STAT, 1, EIO, true, "cannot look at the directory"},
+	};
+	char path[600];
+	strcpy(path, scratch_copy(scratch, fixture("b"), "b.so"));
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct mf_plugin_file file;
+		struct mf_error error = {0};
+		sys_fail(table[i].call, table[i].n, table[i].error);
+		enum mf_status status = mf_plugin_file_check(path, table[i].strict, &file, &error);
+		sys_fail(table[i].call, 0, 0);
+		assert_int_equal(status, MF_ERR_PLUGIN);
+		says(&error, table[i].words);
+	}
+	struct mf_plugin_file file;
+	struct mf_plugin plugin;
+	struct mf_error error;
+	sys_fail(SYS_OPEN, 1, ENOTDIR);
+	assert_int_equal(mf_plugin_file_check(path, false, &file, &error), MF_ERR_NOT_FOUND);
+	sys_fail(SYS_OPEN, 0, 0);
+	assert_int_equal(mf_plugin_file_check(path, false, &file, &error), MF_OK);
+	sys_fail(SYS_STAT, 1, EIO);
+	assert_int_equal(mf_plugin_open(&file, "b", &plugin, &error), MF_ERR_PLUGIN);
+	sys_fail(SYS_STAT, 0, 0);
+	says(&error, "cannot look at the file");
+	file.dev++;
+	assert_int_equal(mf_plugin_open(&file, "b", &plugin, &error), MF_ERR_PLUGIN);
+	says(&error, "the file was replaced");
+	mf_plugin_file_deinit(&file);
+}
+
+static void plugins_are_installed_beside_the_library_or_where_it_was_built_for(void **state)
+{
+	struct scratch *scratch = *state;
+	char buffer[PATH_MAX], configured[PATH_MAX], self[600];
+	strcpy(configured, mf_plugin_installed_dir(buffer)); /* beside a test there are none */
+	strcpy(self, scratch_write(scratch, "libmoduforge.so.0", "x"));
+	sys_redirect("", self);
+	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
+	scratch_mkdir(scratch, "moduforge", 0755);
+	assert_string_equal(mf_plugin_installed_dir(buffer), scratch_path(scratch, "moduforge"));
+	sys_fail(SYS_REALPATH, 1, ENOENT);
+	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
+	sys_fail(SYS_REALPATH, 0, 0);
+	sys_redirect(NULL, NULL);
+}
+
+static void a_file_whose_time_has_changed_is_another_one(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugin plugin;
+	struct mf_error error;
+	struct stat info;
+	char path[600];
+	strcpy(path, scratch_copy(scratch, fixture("c"), "c.so"));
+	assert_int_equal(open_plugin(path, "c", &plugin, &error), MF_OK);
+	assert_int_equal(stat(path, &info), 0);
+	for (int i = 0; i < 2; i++) {
+		struct timespec times[2] = {info.st_mtim, info.st_mtim};
+		times[1].tv_sec += i == 0;
+		times[1].tv_nsec = i == 0 ? times[1].tv_nsec : (times[1].tv_nsec + 1) % 1000000000;
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+		assert_int_equal(open_plugin(path, "c", &plugin, &error), MF_ERR_PLUGIN);
+		says(&error, "the file was changed after this process had loaded it");
+	}
+	const struct timespec before[2] = {info.st_mtim, info.st_mtim};
+	assert_int_equal(utimensat(AT_FDCWD, path, before, 0), 0);
+	assert_int_equal(open_plugin(path, "c", &plugin, &error), MF_OK);
+}
+
+static void the_policy_takes_paths_of_every_form(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_error error = {0};
+	char path[PATH_MAX + 100];
+	struct stat info = {.st_mode = S_IFREG | 0644};
+	assert_int_equal(mf_path_policy_check("/", &info, &error), MF_OK); /* a file in the root directory */
+	char *before = getcwd(NULL, 0);
+	strcpy(path, scratch_path(scratch, ""));
+	assert_int_equal(chdir(path), 0);
+	scratch_write(scratch, "here.so", "x");
+	assert_int_equal(mf_path_policy_check("here.so", &info, &error), MF_OK); /* of the current one */
+	assert_int_equal(chdir(before), 0);
+	free(before);
+}
+
+static void a_descriptor_whose_name_is_empty_has_none(void **state)
+{
+	(void)state;
+	struct mf_plugin descriptor = {.magic = MF_PLUGIN_MAGIC, .abi_major = MF_ABI_MAJOR, .abi_minor = MF_ABI_MINOR, .size = sizeof(descriptor), .name = ""}, out;
+	struct mf_error error;
+	assert_int_equal(mf_plugin_descriptor_check(&descriptor, NULL, "file.so", &out, &error), MF_ERR_PLUGIN);
+	says(&error, "its descriptor has no name: file.so");
 }
 
 static void a_program_is_not_a_plugin(void **state)
@@ -538,6 +694,12 @@ int main(void)
 		T(a_file_replaced_between_check_and_open_is_refused),
 		T(a_file_that_did_not_link_may_be_repaired_and_tried_again),
 		T(every_allocation_that_fails_is_reported_and_leaks_nothing),
+		T(segments_are_checked_but_for_those_that_are_none),
+		T(what_the_system_says_of_a_file_is_passed_on),
+		T(plugins_are_installed_beside_the_library_or_where_it_was_built_for),
+		T(a_file_whose_time_has_changed_is_another_one),
+		T(the_policy_takes_paths_of_every_form),
+		T(a_descriptor_whose_name_is_empty_has_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include "bus/plugin_set.h"
 #include "model/mem.h"
+#include "model/utf8.h"
 #include "tests/bus/scratch.h"
 
 /* ---- what the fixtures call ---- */
@@ -684,6 +685,85 @@ static void assert_start_fails(struct host *host, const char *plugins, enum mf_s
 	host_init(host);
 }
 
+static void each_status_of_a_store_is_the_committers_own_and_another_plugins_failure(void **state)
+{
+	struct host *host = *state;
+	static const enum mf_status of_the_store[] = {MF_ERR_NOT_FOUND, MF_ERR_LOCKED, MF_ERR_BUSY, MF_ERR_STORAGE_FULL, MF_ERR_IO, MF_ERR_CORRUPTED, MF_ERR_UNKNOWN_OUTCOME};
+	char plugins[200];
+	for (int status = MF_ERR_INVALID; status <= MF_ERR_TIMEOUT; status++) {
+		bool about = false, storage = status == MF_ERR_STORAGE_FULL || status == MF_ERR_IO || status == MF_ERR_CORRUPTED || status == MF_ERR_UNKNOWN_OUTCOME;
+		for (size_t i = 0; i < sizeof(of_the_store) / sizeof(of_the_store[0]); i++)
+			about |= (int)of_the_store[i] == status;
+		snprintf(plugins, sizeof(plugins), "{'name': 'a', 'config': {'start': %d, 'message': 'so it is', 'committer': true}}", status);
+		assert_start_fails(host, plugins, (enum mf_status)status, about ? "so it is" : "plugin a: start: so it is");
+		snprintf(plugins, sizeof(plugins), "{'name': 'a', 'config': {'start': %d, 'message': 'so it is'}}", status);
+		assert_start_fails(host, plugins, storage ? MF_ERR_PLUGIN : (enum mf_status)status, "plugin a: start: so it is");
+	}
+	must_load(host, "{'name': 'a', 'config': {'start': 9, 'message': 'it is locked', 'committer': true}}");
+	assert_int_equal(mf_plugin_set_start(host->set, NULL), MF_ERR_LOCKED); /* nobody asks why */
+	host_deinit(host);
+	host_init(host);
+	must_load(host, "{'name': 'a', 'config': {'start': 10}}");
+	assert_int_equal(mf_plugin_set_start(host->set, NULL), MF_ERR_PLUGIN);
+}
+
+static void a_plugin_that_does_not_stop_in_time_is_not_destroyed(void **state)
+{
+	struct host *host = *state;
+	must_load(host, "{'name': 'a', 'config': {'stop': 15}}, {'name': 'b', 'config': {'start': 10}}");
+	calls[0] = '\0';
+	assert_int_equal(mf_plugin_set_start(host->set, &host->error), MF_ERR_PLUGIN);
+	assert_string_equal(calls, "a:start b:start b:destroy a:stop ");
+}
+
+static void more_failures_than_a_message_holds_are_told_in_part(void **state)
+{
+	struct host *host = *state;
+	char plugins[3500];
+	for (size_t shift = 0; shift < 2; shift++) { /* so that one of them is cut within a character */
+		size_t len = (size_t)snprintf(plugins, sizeof(plugins), "{'name': 'first', 'path': '/%s", shift ? "x" : "");
+		for (int i = 0; i < 300; i++, len += 2)
+			memcpy(plugins + len, "\xc3\xa9", 2);
+		len += (size_t)snprintf(plugins + len, sizeof(plugins) - len, "'}");
+		for (int i = 0; i < 40; i++)
+			len += (size_t)snprintf(plugins + len, sizeof(plugins) - len, ", {'name': 'not_there_at_all_%02d'}", i);
+		assert_int_not_equal(load(host, plugins), MF_OK);
+		says(&host->error, "(40 more failed: not_there_at_all_00");
+		assert_true(mf_utf8_valid(host->error.message, strlen(host->error.message)));
+		assert_null(host->set);
+		assert_int_not_equal(mf_plugin_set_load(&host->options, host->bus, host->steps, &host->set, NULL), MF_OK);
+		assert_null(host->set);
+	}
+}
+
+static void a_message_of_create_that_is_no_place_is_told_as_it_is(void **state)
+{
+	struct host *host = *state;
+	char plugins[600], place[300];
+	refused(host, "{'name': 'a', 'config': {'create': 1, 'message': '/message without an end'}}", MF_ERR_INVALID, "plugin a: create: /message without an end");
+	memset(place, 'p', 250);
+	strcpy(place + 250, ": too long for a place");
+	snprintf(plugins, sizeof(plugins), "{'name': 'a', 'config': {'create': 1, 'message': '/%s'}}", place);
+	refused(host, plugins, MF_ERR_INVALID, "plugin a: create: /ppp");
+}
+
+static void a_ring_of_long_names_is_printed_in_part(void **state)
+{
+	struct host *host = *state;
+	char plugins[1000] = "";
+	for (int i = 0; i < 6; i++)
+		snprintf(plugins + strlen(plugins), sizeof(plugins) - strlen(plugins), "%s{'name': 'ring_of_plugins_with_names_that_are_long_enough_to_fill_it_%d'}", i ? ", " : "", i);
+	refused(host, plugins, MF_ERR_PLUGIN, "requires itself: ring_of_plugins_with_names_that_are_long_enough_to_fill_it_0 -> ring_of");
+}
+
+static void a_configuration_without_a_name_is_none(void **state)
+{
+	struct host *host = *state;
+	host->options.config_path = "";
+	assert_int_equal(mf_plugin_set_load(&host->options, host->bus, host->steps, &host->set, &host->error), MF_ERR_INVALID);
+	says(&host->error, "no configuration file was named");
+}
+
 static void what_the_committer_says_of_its_store_is_told_as_it_is(void **state)
 {
 	struct host *host = *state;
@@ -827,6 +907,11 @@ static void a_step_file_is_checked_as_the_loader_does(void **state)
 	says(&host->error, "NAME.so");
 	assert_int_equal(mf_step_registry_load(host->steps, "/tmp/.so", &host->error), MF_ERR_PLUGIN);
 	assert_int_equal(mf_step_registry_load(host->steps, "a b.so", &host->error), MF_ERR_PLUGIN);
+	char endless[300];
+	memset(endless, 'n', 200);
+	strcpy(endless + 200, ".so");
+	assert_int_equal(mf_step_registry_load(host->steps, endless, &host->error), MF_ERR_PLUGIN);
+	says(&host->error, "with a name of at most");
 	assert_int_equal(load_steps(host, "steps_only.so", "renamed.so"), MF_ERR_PLUGIN);
 	says(&host->error, "they must be equal");
 	assert_int_equal(load_steps(host, "new_major.so", "new_major.so"), MF_ERR_PLUGIN);
@@ -919,6 +1004,12 @@ int main(void)
 		T(a_step_file_is_checked_as_the_loader_does),
 		T(a_frozen_registry_takes_no_file),
 		T(every_allocation_that_fails_in_loading_step_types_is_reported_and_leaves_nothing),
+		T(each_status_of_a_store_is_the_committers_own_and_another_plugins_failure),
+		T(a_plugin_that_does_not_stop_in_time_is_not_destroyed),
+		T(more_failures_than_a_message_holds_are_told_in_part),
+		T(a_message_of_create_that_is_no_place_is_told_as_it_is),
+		T(a_ring_of_long_names_is_printed_in_part),
+		T(a_configuration_without_a_name_is_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

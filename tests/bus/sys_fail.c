@@ -1,0 +1,115 @@
+#include "sys_fail.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static struct {
+	enum sys_call call;
+	int at, seen, error;
+	const char *from, *to;
+} plan;
+
+void sys_fail(enum sys_call call, int n, int error)
+{
+	plan.call = call;
+	plan.at = n;
+	plan.seen = 0;
+	plan.error = error;
+}
+
+int sys_calls(void)
+{
+	return plan.seen;
+}
+
+void sys_redirect(const char *from, const char *to)
+{
+	plan.from = from;
+	plan.to = to;
+}
+
+static bool fails(enum sys_call call)
+{
+	if (plan.at == 0 || plan.call != call || ++plan.seen != plan.at)
+		return false;
+	errno = plan.error;
+	return true;
+}
+
+/* Converts the address of the C library's own function to the type of ours. */
+#define REAL(name, ...) \
+	__extension__({ \
+		__typeof__(&name) real_; \
+		*(void **)&real_ = dlsym(RTLD_NEXT, #name); \
+		real_(__VA_ARGS__); \
+	})
+
+int open(const char *path, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (fails(SYS_OPEN))
+		return -1;
+	return REAL(open, plan.from && strcmp(path, plan.from) == 0 ? plan.to : path, flags, mode);
+}
+
+ssize_t read(int fd, void *bytes, size_t len)
+{
+	if (fails(SYS_READ))
+		return plan.error ? -1 : 0;
+	return REAL(read, fd, bytes, len);
+}
+
+ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
+{
+	if (fails(SYS_PREAD))
+		return plan.error ? -1 : 0;
+	return REAL(pread, fd, bytes, len, offset);
+}
+
+int fstat(int fd, struct stat *out)
+{
+	return fails(SYS_FSTAT) ? -1 : REAL(fstat, fd, out);
+}
+
+int stat(const char *path, struct stat *out)
+{
+	return fails(SYS_STAT) ? -1 : REAL(stat, path, out);
+}
+
+char *realpath(const char *path, char *out)
+{
+	return fails(SYS_REALPATH) ? NULL : REAL(realpath, plan.from && !plan.from[0] ? plan.to : path, out);
+}
+
+int epoll_create1(int flags)
+{
+	return fails(SYS_EPOLL_CREATE) ? -1 : REAL(epoll_create1, flags);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+	return fails(SYS_EPOLL_CTL) ? -1 : REAL(epoll_ctl, epoll, operation, fd, event);
+}
+
+int eventfd(unsigned count, int flags)
+{
+	return fails(SYS_EVENTFD) ? -1 : REAL(eventfd, count, flags);
+}
+
+int timerfd_create(clockid_t clock, int flags)
+{
+	return fails(SYS_TIMERFD) ? -1 : REAL(timerfd_create, clock, flags);
+}

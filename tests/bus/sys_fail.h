@@ -1,0 +1,11 @@
+/* sys_fail.h - calls of the C library that fail when a test says so: defined in the test's own program, in place of the C
+ * library's, which they call otherwise. One thing is set at a time; all of it is for one thread. */
+#pragma once
+
+enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH, SYS_EPOLL_CREATE, SYS_EPOLL_CTL, SYS_EVENTFD, SYS_TIMERFD };
+
+/* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails. */
+void sys_fail(enum sys_call call, int n, int error);
+int sys_calls(void); /* of that kind since then */
+/* Who opens from gets to; from "": whose real path is asked for, it is to's. NULL: no more. */
+void sys_redirect(const char *from, const char *to);
