@@ -1,30 +1,111 @@
 #!/usr/bin/env python3
-"""Reads `gcovr --json-summary -` from standard input; prints line and branch coverage, a row a file and one a layer."""
+"""Which branches of a layer no test took: gcovr --json - | coverage.py EXCUSED
+
+Prints a row a file and one a layer; then each line with a branch that was never taken and is not excused; at last
+"N passed, M failed": a file passes when each of its branches was taken or is excused. A failed excuse fails too.
+
+EXCUSED holds paragraphs: a reason (lines that begin with #), then the lines it excuses, each
+
+    BRANCHES PATH: TEXT
+
+the text of the line, without what is around it, and how many of its branches need not be taken. A line that is there
+several times in a file is meant each time. `2?` instead of `2`: they are taken at times, as two threads happen to meet.
+An excuse without a reason, for a line that is not there, or of whose branches more are taken by now, has failed.
+
+The false side of an assert is our own broken promise, and has no branch here.
+"""
 import json
+import re
 import sys
 from itertools import groupby
+from pathlib import Path
+
+EXCUSE = re.compile(r"(\d+)(\??) ([^ :]+): (.+)")
 
 
-def row(name, files):
-    cells = [name]
-    for what in ("line", "branch"):
-        covered, total = (sum(f[f"{what}_{count}"] for f in files) for count in ("covered", "total"))
-        cells += [f"{100 * covered / total:.1f} %" if total else "-", f"{covered}/{total}"]
-    print("{:<34}{:>9}{:>14}{:>10}{:>14}".format(*cells))
+class Excuse:
+    def __init__(self, where, count, at_times, reason):
+        self.where, self.count, self.at_times, self.reason, self.used = where, count, at_times, reason, []
+
+
+def read_excuses(path):
+    excuses, faults, reason, in_reason = {}, [], "", False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith("#"):
+            reason, in_reason = (reason + " " if in_reason else "") + line[1:].strip(), True
+            continue
+        in_reason = False
+        if not line.strip():
+            reason = ""
+        elif not (found := EXCUSE.fullmatch(line)) or not reason:
+            faults.append(f"{path}:{number}: {'no reason above it' if found else 'not BRANCHES PATH: TEXT'}: {line}")
+        elif (found[3], found[4]) in excuses:
+            faults.append(f"{path}:{number}: there already: {line}")
+        else:
+            excuses[found[3], found[4]] = Excuse(f"{path}:{number}", int(found[1]), bool(found[2]), reason)
+    return excuses, faults
+
+
+def branches_of(file):
+    """(line number, text, branches taken, branches) of each line that branches."""
+    text = Path(file["file"]).read_text().splitlines()
+    for line in file["lines"]:
+        said = text[line["line_number"] - 1].strip()
+        if line["branches"] and not said.startswith("assert("):
+            yield line["line_number"], said, sum(branch["count"] > 0 for branch in line["branches"]), len(line["branches"])
+
+
+def row(name, lines, branches, excused):
+    cells = [f"{100 * taken / total:.1f} %  {taken}/{total}" if total else "-" for taken, total in (lines, branches)]
+    print(f"{name:<34}{cells[0]:>22}{cells[1]:>22}{excused or '':>10}")
+
+
+def total(pairs):
+    pairs = list(pairs)
+    return sum(a for a, _ in pairs), sum(b for _, b in pairs)
+
+
+def measure(file, excuses):
+    """(lines, branches, excused, [what was missed]) of a file."""
+    counted = [line for line in file["lines"] if not line["gcovr/noncode"]]
+    lines = sum(line["count"] > 0 for line in counted), len(counted)
+    branches, excused, missed = [], 0, []
+    for number, text, taken, count in branches_of(file):
+        branches.append((taken, count))
+        excuse = excuses.get((file["file"], text))
+        if excuse:
+            excuse.used.append(count - taken)
+        allowed = min(count - taken, excuse.count) if excuse else 0
+        excused += allowed
+        if count - taken > allowed:
+            missed.append(f"{file['file']}:{number}: {count - taken - allowed} of {count} not taken: {text}")
+    return lines, total(branches), excused, missed
 
 
 def main():
-    files = sorted((f for f in json.load(sys.stdin)["files"] if f["filename"].endswith(".c")), key=lambda f: f["filename"])
-    print("{:<34}{:>9}{:>14}{:>10}{:>14}".format("", "lines", "", "branches", ""))
-    layers = [(layer, list(members)) for layer, members in groupby(files, lambda f: f["filename"].split("/")[0])]
-    for _, members in layers:
-        for file in members:
-            row(file["filename"], [file])
+    excuses, faults = read_excuses(Path(sys.argv[1]))
+    files = sorted(json.load(sys.stdin)["files"], key=lambda f: f["file"])
+    measured = {file["file"]: measure(file, excuses) for file in files}
+    print(f"{'':<34}{'lines':>22}{'branches':>22}{'excused':>10}")
+    for path, (lines, branches, excused, _) in measured.items():
+        row(path, lines, branches, excused)
     print()
-    for layer, members in layers:
-        row(layer, members)
-    row("together", files)
+    for layer, members in groupby(measured, lambda path: path.split("/")[0]):
+        of_layer = [measured[path] for path in members]
+        row(layer, total(m[0] for m in of_layer), total(m[1] for m in of_layer), sum(m[2] for m in of_layer))
+    row("together", *(total(m[i] for m in measured.values()) for i in (0, 1)), sum(m[2] for m in measured.values()))
+    print(f"excused: {len(excuses)} lines, for {len({excuse.reason for excuse in excuses.values()})} reasons\n")
+
+    for (path, text), excuse in excuses.items():
+        if not excuse.used:
+            faults.append(f"{excuse.where}: no such line: {path}: {text}")
+        elif max(excuse.used) < excuse.count and not excuse.at_times:
+            faults.append(f"{excuse.where}: excuses {excuse.count} where only {max(excuse.used)} are not taken: {path}: {text}")
+    failed = [missed for *_, missed in measured.values() if missed]
+    print("\n".join([line for missed in failed for line in missed] + faults))
+    print(f"{len(measured) - len(failed)} passed, {len(failed) + len(faults)} failed")
+    return 0 if measured and not failed and not faults else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -740,6 +740,7 @@ static void a_message_of_create_that_is_no_place_is_told_as_it_is(void **state)
 {
 	struct host *host = *state;
 	char plugins[600], place[300];
+	refused(host, "{'name': 'a', 'config': {'create': 1, 'message': 'no place'}}", MF_ERR_INVALID, "plugin a: create: no place");
 	refused(host, "{'name': 'a', 'config': {'create': 1, 'message': '/message without an end'}}", MF_ERR_INVALID, "plugin a: create: /message without an end");
 	memset(place, 'p', 250);
 	strcpy(place + 250, ": too long for a place");
