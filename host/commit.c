@@ -5,7 +5,7 @@
  *    It has passed the gates already, so newcomers cannot overtake it for ever.
  * 2. Every way out of an attempt gives back what it reserved: the bus took it, or it was released.
  * 3. A proposal that the committer accepted belongs to done; one that it refused was never seen.
- * 4. The walk locks are taken in the order of the documents' addresses, so that two batches cannot wait for each other. */
+ * 4. The walk locks are taken in the order of the documents' numbers, so that two batches cannot wait for each other. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@
 static int compare_places(const void *a, const void *b)
 {
 	const struct mf_walk_place *left = a, *right = b;
-	uintptr_t one = (uintptr_t)left->document, other = (uintptr_t)right->document;
+	uint64_t one = left->document->number, other = right->document->number;
 	return (one > other) - (one < other);
 }
 
@@ -26,7 +26,7 @@ static size_t place_of(const struct mf_walk *walk, const struct mf_document *doc
 	size_t low = 0, high = walk->place_count;
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
-		*((uintptr_t)document < (uintptr_t)walk->places[middle].document ? &high : &low) = middle;
+		*(document->number < walk->places[middle].document->number ? &high : &low) = middle;
 	}
 	return low;
 }

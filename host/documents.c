@@ -141,8 +141,10 @@ static enum mf_status find_or_add(struct mf_documents *documents, const char *do
 	bool fresh = !document;
 	if (fresh) {
 		document = mf_document_new(doc_id, hash);
-		if (document)
+		if (document) {
+			document->number = ++documents->numbers;
 			insert(documents, document);
+		}
 	} else if (document->users++ == 0) {
 		idle_remove(documents, document);
 	}

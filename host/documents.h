@@ -30,6 +30,7 @@ struct mf_document {
 	size_t users;
 	bool dead; /* could not be loaded: out of the table, freed by its last user */
 	uint64_t hash;
+	uint64_t number; /* of those in memory, in the order in which they came: the order of locks */
 	char *doc_id;
 
 	pthread_mutex_t walk;
@@ -53,6 +54,7 @@ struct mf_documents {
 	struct mf_document **buckets;
 	size_t bucket_count; /* a power of two */
 	size_t count, max_loaded;
+	uint64_t numbers; /* given so far */
 	struct mf_document *idle_first, *idle_last; /* least recently used first */
 	uint64_t seed;
 	const struct mf_committer *committer; /* borrowed */

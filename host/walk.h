@@ -37,7 +37,7 @@ struct mf_walk {
 	struct mf_runtime *runtime;
 	struct mf_walk_item *items;
 	size_t count;
-	struct mf_walk_place *places; /* in the order of their addresses, no document twice */
+	struct mf_walk_place *places; /* in the order of their numbers, no document twice */
 	size_t place_count;
 	struct mf_proposal *proposals;
 	enum mf_commit_kind mode;
