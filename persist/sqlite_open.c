@@ -258,9 +258,10 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 	store->openings = newest->openings + 1;
 	store->epoch = next.epoch; /* not before: the watermark must not know an epoch that may be lost */
 	mf_sqlite_write_watermark(store);
-	/* One that is new is on the device before there is anything to lose; from now on it is written over in place. Else a power loss
-	 * leaves its name and no more, and the next opening could not tell that from damage. */
-	return presence->watermark_state == MF_WATERMARK_GOOD ? MF_OK : sync_watermark(store, error);
+	/* It is on the device before there is anything to lose; from now on it is written over in place. Else a power loss leaves its
+	 * name and no more, and the next opening could not tell that from damage. One that was there too: who wrote it may have been
+	 * killed before this. */
+	return sync_watermark(store, error);
 }
 
 static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *error)

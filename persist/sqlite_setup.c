@@ -179,9 +179,13 @@ static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_iden
 		status = mf_sql_commit(store->writer, error);
 	else
 		(void)mf_sql_rollback(store->writer, NULL);
+	/* The name of the log first: SQLite keeps it only where it made the log itself, not where that was made by a process which was
+	 * killed, and without the log a checkpoint that is cut short leaves a database that cannot be read. */
+	if (status == MF_OK)
+		status = mf_sqlite_sync_dir(store, error);
 	if (status == MF_OK) /* into the database file, so that a lost log cannot take the tables with it */
 		status = mf_sql_checkpoint(store->writer, false, &done, error);
-	return status == MF_OK ? mf_sqlite_sync_dir(store, error) : status;
+	return status;
 }
 
 enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error)

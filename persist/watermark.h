@@ -5,7 +5,7 @@
  *
  * Invariants
  * 1. It is written only after the sync that covers it; so whenever it reaches the device it is true, and it
- *    needs no sync of its own.
+ *    needs no sync of its own, but once an opening, so that there is one.
  * 2. It is written in one piece of 32 bytes inside one sector. A bad CRC is a warning, never an error: the file
  *    may be lost or torn without any event being lost.
  * 3. One process writes it: the one that holds the store's lock.
