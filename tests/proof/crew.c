@@ -57,14 +57,22 @@ static void settle(struct acks *acks, const struct witness *witness)
 	acks_check(acks, witness);
 }
 
+static void settle_passer(struct passer *passer, const struct witness *witness)
+{
+	settle(&passer->acks, witness);
+	for (unsigned i = 0; i < passer->gap_count; i++)
+		witness_check_gap(witness, passer->name, passer->gaps[i].from_lsn, passer->gaps[i].upto_lsn);
+	passer->gap_count = 0;
+}
+
 void crew_settle(struct crew *crew, struct crew_figures *figures)
 {
 	for (unsigned i = 0; i < crew->worker_count; i++)
 		settle(&crew->workers[i].acks, crew->witness);
 	for (unsigned i = 0; i < crew->passer_count; i++)
-		settle(&crew->passers[i].acks, crew->witness);
+		settle_passer(&crew->passers[i], crew->witness);
 	for (unsigned i = 0; i < NAMED; i++)
-		settle(&crew->named[i].acks, crew->witness);
+		settle_passer(&crew->named[i], crew->witness);
 	figures->events += (uint64_t)(crew->witness->last - crew->witness->first + 1);
 	figures->deliveries += crew->deliveries;
 	figures->followers += crew->starts;

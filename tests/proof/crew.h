@@ -15,6 +15,7 @@
 
 #define PRODUCERS 8
 #define NAMED 2      /* followers with a checkpoint in the store, which come and go */
+#define GAPS_MAX 8
 #define PASSERS_MAX 200 /* other followers of one life */
 #define WORKERS_MAX (PRODUCERS + NAMED + 8)
 
@@ -32,6 +33,10 @@ struct passer {
 	_Atomic bool ended;    /* unsubscribed, and waited for */
 	bool running;          /* its keeper's own mark */
 	struct acks acks;      /* of what it has committed itself */
+	struct {
+		int64_t from_lsn, upto_lsn;
+	} gaps[GAPS_MAX];      /* the first ones that it was told of */
+	unsigned gap_count;
 };
 
 struct worker {

@@ -68,6 +68,10 @@ static enum mf_status handle(void *user, const struct mf_publication *publicatio
 	int64_t first = publication->topic == MF_NOTICE_GAP ? publication->from_lsn : publication->lsn;
 	if (passer->last >= 0 && first != passer->last + 1)
 		complain("%s has seen LSN %lld and is told of %lld to %lld", passer->name, (long long)passer->last, (long long)first, (long long)publication->lsn);
+	if (publication->topic == MF_NOTICE_GAP && passer->gap_count < GAPS_MAX) {
+		passer->gaps[passer->gap_count].from_lsn = publication->from_lsn;
+		passer->gaps[passer->gap_count++].upto_lsn = publication->lsn;
+	}
 	if (publication->topic != MF_NOTICE_GAP) {
 		if (!publication->transaction || publication->event->lsn != publication->lsn)
 			complain("%s is told of LSN %lld without its transaction: %s", passer->name, (long long)publication->lsn, publication->message ? publication->message : "");

@@ -75,6 +75,18 @@ static void read_back(struct worker *worker, const char *doc_id, int64_t lsn)
 	mf_state_unref(state);
 }
 
+/* By the time that it is used somebody else may have committed: then it is a conflict. */
+static int64_t version_of(struct worker *worker, const char *doc_id)
+{
+	struct mf_state *state;
+	struct mf_error error;
+	if (mf_runtime_state(worker->crew->runtime, doc_id, &state, &error) != MF_OK)
+		return MF_EXPECT_ANY;
+	int64_t lsn = mf_state_lsn(state);
+	mf_state_unref(state);
+	return lsn;
+}
+
 static void commit_one(struct worker *worker, const char *key, unsigned n)
 {
 	struct mf_transaction *transaction;
@@ -84,8 +96,8 @@ static void commit_one(struct worker *worker, const char *key, unsigned n)
 	const char *doc_id = some_doc(worker);
 	if (make_change(worker, key, n, &transaction, &fits) != MF_OK)
 		return;
-	if (roll(&worker->dice, 8) == 0)
-		mf_transaction_set_expect(transaction, (int64_t)roll(&worker->dice, 2000));
+	int64_t expect = roll(&worker->dice, 4) == 0 ? version_of(worker, doc_id) : MF_EXPECT_ANY;
+	mf_transaction_set_expect(transaction, expect);
 	mf_error_clear(&error);
 	enum mf_status status = mf_runtime_commit(worker->crew->runtime, doc_id, transaction, &lsn, &error);
 	mf_transaction_free(transaction);
@@ -93,7 +105,7 @@ static void commit_one(struct worker *worker, const char *key, unsigned n)
 		complain("commit of %s: %s: %s", key, mf_status_name(status), error.message);
 	if (status != MF_OK)
 		return;
-	acks_add(&worker->acks, key, lsn, NULL, 0);
+	acks_add(&worker->acks, key, lsn, NULL, 0)->expect = expect;
 	read_back(worker, doc_id, lsn);
 }
 

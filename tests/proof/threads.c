@@ -22,6 +22,7 @@
 
 #define LIVES 3
 #define ROUND_SECONDS 240 /* then it hangs */
+#define AWAIT_MS 20000
 
 struct round {
 	uint64_t seed, dice;
@@ -122,6 +123,15 @@ static void forget(struct round *round)
 		round->named[i].last = 0;
 }
 
+/* Nothing comes any more that would wake one that was forgotten. */
+static void await_followers(struct mf_runtime *runtime)
+{
+	struct mf_error error;
+	mf_error_clear(&error);
+	if (mf_bus_await_followers(mf_runtime_bus(runtime), AWAIT_MS, &error) != MF_OK)
+		complain("waiting for the followers: %s", error.message);
+}
+
 static void live(struct round *round, unsigned life)
 {
 	struct crew *crew = calloc(1, sizeof(*crew));
@@ -134,6 +144,8 @@ static void live(struct round *round, unsigned life)
 	crew_start(crew);
 	sleep_us((unsigned)roll(&round->dice, 300000));
 	crew_stop(crew);
+	if (roll(&round->dice, 2) == 0)
+		await_followers(runtime);
 	close_runtime(round, runtime);
 	crew_settle(crew, &round->figures);
 	if (round->durable)

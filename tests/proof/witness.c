@@ -94,7 +94,7 @@ void witness_watch(struct witness *witness, struct mf_runtime *runtime)
 }
 
 /* ---- acknowledgements ---- */
-void acks_add(struct acks *acks, const char *key, int64_t lsn, struct mf_ticket *ticket, unsigned back)
+struct ack *acks_add(struct acks *acks, const char *key, int64_t lsn, struct mf_ticket *ticket, unsigned back)
 {
 	if (acks->count == acks->room) {
 		size_t room = acks->room ? 2 * acks->room : 256;
@@ -105,8 +105,9 @@ void acks_add(struct acks *acks, const char *key, int64_t lsn, struct mf_ticket 
 		acks->room = room;
 	}
 	struct ack *ack = &acks->items[acks->count++];
-	*ack = (struct ack){.lsn = lsn, .ticket = ticket ? mf_ticket_ref(ticket) : NULL, .back = back};
+	*ack = (struct ack){.lsn = lsn, .ticket = ticket ? mf_ticket_ref(ticket) : NULL, .back = back, .expect = MF_EXPECT_ANY};
 	snprintf(ack->key, sizeof(ack->key), "%s", key);
+	return ack;
 }
 
 void acks_settle(struct acks *acks)
@@ -128,6 +129,23 @@ void acks_settle(struct acks *acks)
 	}
 }
 
+static int64_t event_before(const struct witness *witness, int64_t lsn)
+{
+	int64_t before = lsn - 1;
+	while (before > 0 && witness->events[before].doc != witness->events[lsn].doc)
+		before--;
+	return before;
+}
+
+void witness_check_gap(const struct witness *witness, const char *name, int64_t from_lsn, int64_t upto_lsn)
+{
+	for (int64_t lsn = from_lsn; lsn <= upto_lsn; lsn++)
+		if (lsn > witness->last || lsn > atomic_load(&witness->gone[(int)witness->events[lsn].doc])) {
+			complain("%s is told that LSN %lld is gone, which nobody has compacted", name, (long long)lsn);
+			return;
+		}
+}
+
 void acks_check(const struct acks *acks, const struct witness *witness)
 {
 	for (size_t i = 0; i < acks->count; i++) {
@@ -136,6 +154,9 @@ void acks_check(const struct acks *acks, const struct witness *witness)
 			complain("%s was given LSN %lld, the newest is %lld", ack->key, (long long)ack->lsn, (long long)witness->last);
 		else if (strcmp(witness->events[ack->lsn].key, ack->key) != 0)
 			complain("%s was given LSN %lld, which is %s", ack->key, (long long)ack->lsn, witness->events[ack->lsn].key);
+		else if (ack->expect != MF_EXPECT_ANY && event_before(witness, ack->lsn) != ack->expect)
+			complain("%s expected the document at LSN %lld, and was stored at %lld behind %lld", ack->key, (long long)ack->expect, (long long)ack->lsn,
+				 (long long)event_before(witness, ack->lsn));
 	}
 }
 

@@ -46,17 +46,22 @@ struct ack {
 	int64_t lsn;
 	struct mf_ticket *ticket; /* not waited for yet: lsn is unknown */
 	unsigned back;            /* the ticket is a batch's, whose last LSN is so many behind this one */
+	int64_t expect;           /* the document's LSN that it asked for; MF_EXPECT_ANY */
 };
 struct acks {
 	struct ack *items;
 	size_t count, room;
 };
-void acks_add(struct acks *acks, const char *key, int64_t lsn, struct mf_ticket *ticket, unsigned back);
+/* The new one, for more to be said of it; until the next. */
+struct ack *acks_add(struct acks *acks, const char *key, int64_t lsn, struct mf_ticket *ticket, unsigned back);
 /* Waits for the outcome of the tickets that are left, after the runtime was closed too: all have been settled. */
 void acks_settle(struct acks *acks);
-/* Each acknowledged key is that of the event with this LSN. */
+/* Each acknowledged key is that of the event with this LSN, which follows on the one that it expected. */
 void acks_check(const struct acks *acks, const struct witness *witness);
 void acks_deinit(struct acks *acks);
+
+/* What a follower was told to be gone was compacted. */
+void witness_check_gap(const struct witness *witness, const char *name, int64_t from_lsn, int64_t upto_lsn);
 
 /* The store of an opened runtime against what was seen and acknowledged: every event, key, state and checksum. */
 void witness_check(const struct witness *witness, struct mf_runtime *runtime, uint64_t seed);
