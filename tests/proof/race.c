@@ -187,7 +187,7 @@ static void one_connection_writes_and_checkpoints_and_nothing_is_lost(void **sta
 	kit_close(load.store);
 	struct race_breaches breaches = race_vfs_breaches();
 	race_vfs_watch(NULL);
-	print_message("%ld events, %lld checkpoints, %ld calls for a sync, %ld syncs, %ld writes, %ld backups\n", load.appended, (long long)stats.log_checkpoints,
+	print_message("# %ld events, %lld checkpoints, %ld calls for a sync, %ld syncs, %ld writes, %ld backups\n", load.appended, (long long)stats.log_checkpoints,
 		      load.syncs, breaches.all_syncs, breaches.writes, load.backups);
 	assert_true(stats.log_checkpoints > 0 && breaches.writes > 0 && breaches.all_syncs > 0);
 	assert_int_equal(breaches.connections, 0);
