@@ -307,7 +307,7 @@ static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, str
 static void tell(struct cycle *cycle, const struct life *life, const char *text)
 {
 	char out[6144];
-	int len = snprintf(out, sizeof(out), "cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n  again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n",
+	int len = snprintf(out, sizeof(out), "# cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n",
 			   cycle->number, life->workload.life, life->mode, life->kill.delay_us, life->kill.count, life->kill.word ? life->kill.word : '-', text, cycle->seed,
 			   cycle->number, cycle->program);
 	if (write(STDOUT_FILENO, out, len < (int)sizeof(out) ? (size_t)len : sizeof(out) - 1) < 0)
