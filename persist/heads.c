@@ -18,6 +18,7 @@ struct head {
 
 struct mf_heads {
 	uint64_t seed;
+	size_t count; /* of all heads: closing a store looks no further than it must, for what was never written to is not even there */
 	struct head *sets[SETS][WAYS]; /* most recently used first; no holes */
 };
 
@@ -35,8 +36,8 @@ void mf_heads_free(struct mf_heads *heads)
 {
 	if (!heads)
 		return;
-	for (size_t i = 0; i < SETS; i++)
-		for (size_t way = 0; way < WAYS && heads->sets[i][way]; way++)
+	for (size_t i = 0; heads->count > 0; i++)
+		for (size_t way = 0; way < WAYS && heads->sets[i][way]; way++, heads->count--)
 			mf_free(heads->sets[i][way]);
 	mf_free(heads);
 }
@@ -81,6 +82,7 @@ void mf_heads_put(struct mf_heads *heads, const char *doc_id, int64_t lsn)
 			return;
 		head->hash = hash;
 		memcpy(head->doc_id, doc_id, len);
+		heads->count += set[WAYS - 1] == NULL;
 		mf_free(set[WAYS - 1]);
 		memmove(set + 1, set, (WAYS - 1) * sizeof(*set));
 		set[0] = head;
@@ -97,5 +99,6 @@ void mf_heads_drop(struct mf_heads *heads, const char *doc_id)
 		return;
 	memmove(set, set + 1, (WAYS - 1) * sizeof(*set));
 	set[WAYS - 1] = NULL;
+	heads->count--;
 	mf_free(head);
 }

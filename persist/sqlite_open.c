@@ -419,7 +419,7 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 	int result = store->env->random(store->env->user, &seed, sizeof(seed));
 	if (result < 0)
 		return mf_sqlite_os_failed(error, result, "get random numbers for", options->dir);
-	if (!make_paths(store, options->dir) || mf_heads_new(seed, &store->heads) != MF_OK)
+	if (!make_paths(store, options->dir) || (!store->read_only && mf_heads_new(seed, &store->heads) != MF_OK)) /* only who appends asks them */
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", options->dir);
 	return MF_OK;
 }

@@ -43,7 +43,9 @@ static void expect_restored(const struct fuzz_probe *probe, const struct mf_back
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+const uint8_t fuzz_repair_bits = 4;
+
+static void restore(const uint8_t *bytes, size_t len)
 {
 	struct script script = {bytes, bytes + len};
 	uint8_t how = script_byte(&script);
@@ -67,12 +69,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			__builtin_trap();
 		}
 		expect_restored(&probe, &info, options.at_lsn);
-		return 0;
+		size_t backup_len;
+		const uint8_t *backup = memfs_bytes(FUZZ_BACKUP, &backup_len);
+		FUZZ_BEHIND(backup, backup_len - 80);
+		return;
 	}
 	fuzz_expect(status == MF_ERR_NOT_FOUND || status == MF_ERR_INVALID ? MF_OK : status, MF_OK, MF_ERR_CORRUPTED);
 	if (memfs_size() != size) {
 		fprintf(stderr, "a restoring that failed has left something\n");
 		__builtin_trap();
 	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	restore(bytes, len);
+	memfs_reset();
 	return 0;
 }

@@ -411,5 +411,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 	close_runtime(&calls);
 	model_deinit(&calls.model);
+	memfs_reset();
 	return 0;
 }

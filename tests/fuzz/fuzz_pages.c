@@ -1,7 +1,7 @@
 /* A hostile store, changed below SQLite: pages of its database, cells and fields of them, the watermark, the file of counters,
  * files cut off or gone. Then everything that is done with a store (stores.h).
  *
- *   1 byte   base (2 bits); 4: the checksums of watermark and counters are made to fit; 16: not read; 32: not written to
+ *   1 byte   base (2 bits); 4: the checksums of watermark and counters are made to fit; 16: only read; 32: only written to
  *   changes  1 byte: which file; then see file_edits.c */
 #include "tests/fuzz/file_edits.h"
 #include "tests/fuzz/stores.h"
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		fuzz_repair_counters(FUZZ_COUNTERS);
 	}
 	/* A CRC finds every change of up to four bytes in a row; more may be one that fits. */
-	const struct fuzz_probe probe = {.base = base, .honest = changed <= 4 && !(how & 4), .reading = !(how & 16), .writing = !(how & 32)};
+	const struct fuzz_probe probe = {.base = base, .honest = changed <= 4 && !(how & 4), .reading = (how & 48) != 32, .writing = !(how & 16)};
 	fuzz_probe(&probe);
+	memfs_reset();
 	return 0;
 }

@@ -2,7 +2,7 @@
  * tables and indexes that are others, triggers. Then everything that is done with a store (stores.h).
  *
  *   1 byte   base (2 bits); 4: the checksums of changed rows are made to fit; 8: ... of what lies in payloads and blobs too;
- *            16: not read; 32: not written to; 64: the log is moved into the database first
+ *            16: only read; 32: only written to; 64: the log is moved into the database first
  *   changes  see change()
  *
  * Inputs are scripts, so they are small and every one means something. */
@@ -226,6 +226,8 @@ static bool change_store(struct script *script, uint8_t how)
 	return honest;
 }
 
+const uint8_t fuzz_repair_bits = 12;
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct script script = {bytes, bytes + len};
@@ -233,7 +235,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	const struct fuzz_base *base = fuzz_base((enum fuzz_base_kind)(how % FUZZ_BASES));
 	fuzz_base_load(base);
 	bool honest = change_store(&script, how);
-	const struct fuzz_probe probe = {.base = base, .honest = honest, .reading = !(how & 16), .writing = !(how & 32)};
+	const struct fuzz_probe probe = {.base = base, .honest = honest, .reading = (how & 48) != 32, .writing = !(how & 16)};
 	fuzz_probe(&probe);
+	memfs_reset();
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* memfs_vfs.c - the files of memfs.h as SQLite wants them. */
 #include "tests/fuzz/memfs.h"
 
+#include <malloc.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,6 +370,8 @@ static void hurried_shut_down(void *user)
 
 static void hurry(void)
 {
+	mallopt(M_MMAP_THRESHOLD, 64 << 20); /* what was given back is used again, without asking the system */
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	static const sqlite3_mem_methods memory = {hurried_malloc, hurried_free, hurried_realloc, hurried_size, hurried_round, hurried_init, hurried_shut_down, NULL};
 	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &memory) != SQLITE_OK || sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
 		abort();

@@ -244,6 +244,8 @@ static void count_finding(void *user, const struct mf_damage *damage)
 	reading->findings++;
 	if (!damage->what || !damage->message || !damage->message[0])
 		__builtin_trap();
+	if (reading->probe->tell_findings)
+		FUZZ_BEHIND(damage->message, strlen(damage->message));
 }
 
 static void expect_digest(const struct reading *reading, const char *doc_id, int64_t lsn, const struct mf_digest *digest)
@@ -255,6 +257,15 @@ static void expect_digest(const struct reading *reading, const char *doc_id, int
 		fprintf(stderr, "document %s was recovered at LSN %lld, but is not what it was there\n", doc_id, (long long)lsn);
 		__builtin_trap();
 	}
+}
+
+/* No document was ever like this. */
+static void tell_other(const struct fuzz_base *base, const struct mf_digest *digest)
+{
+	for (int64_t lsn = 1; lsn <= base->last_lsn; lsn++)
+		if (memcmp(base->moments[lsn].digest.bytes, digest->bytes, MF_DIGEST_BYTES) == 0)
+			return;
+	FUZZ_BEHIND(digest->bytes, MF_DIGEST_BYTES);
 }
 
 static void recover(struct reading *reading, const char *doc_id, int64_t at_lsn)
@@ -270,6 +281,7 @@ static void recover(struct reading *reading, const char *doc_id, int64_t at_lsn)
 	if (status != MF_OK)
 		return;
 	expect_digest(reading, doc_id, mf_state_lsn(state), &report.digest);
+	tell_other(reading->probe->base, &report.digest);
 	mf_state_unref(state);
 }
 

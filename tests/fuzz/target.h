@@ -21,6 +21,8 @@ void fuzz_repair(uint8_t *bytes, size_t len) __attribute__((weak));
 typedef size_t fuzz_change(uint8_t *bytes, size_t len, size_t max_len);
 /* Makes the change to what lies compressed inside, and packs it again; only of a target whose bytes are. 0: nothing is. */
 size_t fuzz_inside(uint8_t *bytes, size_t len, size_t max_len, fuzz_change *change) __attribute__((weak));
+/* Of a target whose inputs are scripts: the bits of the first byte that ask for repair. */
+extern const uint8_t fuzz_repair_bits __attribute__((weak));
 /* A target says what has passed every check, so that planted.c can see that changes do. */
 void fuzz_behind(const void *bytes, size_t len) __attribute__((weak));
 #define FUZZ_BEHIND(bytes, len) (fuzz_behind ? fuzz_behind(bytes, len) : (void)0)
