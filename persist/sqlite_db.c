@@ -227,7 +227,9 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 	status = mf_stmt_step(stmt, &row, error);
 	if (status == MF_OK && expected) {
 		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
-		if (!answer || strcmp(answer, expected) != 0)
+		if (!answer && mf_stmt_no_memory(stmt))
+			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while asking for PRAGMA %s", name);
+		else if (!answer || strcmp(answer, expected) != 0)
 			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
 	}
 	/* It answers before it has done it: what a change of the journal mode writes, it writes in the last step. */
@@ -478,8 +480,9 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
 	if (sqlite3_get_autocommit(sql->db))
 		return MF_OK;
 	struct mf_error reason;
-	if (run_cached(sql, &sql->rollback, "ROLLBACK", &reason) == MF_OK || sqlite3_get_autocommit(sql->db))
-		return MF_OK;
+	for (int tries = 0; tries < 2; tries++) /* out of memory it may not even begin; what is left open would refuse all that follows */
+		if (run_cached(sql, &sql->rollback, "ROLLBACK", &reason) == MF_OK || sqlite3_get_autocommit(sql->db))
+			return MF_OK;
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
 }
 

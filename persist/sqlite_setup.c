@@ -76,7 +76,8 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 				       " ('events', 'snapshots', 'snapshot_chunks', 'epochs', 'compactions', 'compacted_keys')", &ours, error);
 	if (status == MF_OK)
 		status = mf_sql_number(sql, COUNT_FOREIGN, &foreign, error);
-	(void)mf_sql_rollback(sql, NULL);
+	if (mf_sql_rollback(sql, NULL) != MF_OK && status == MF_OK) /* what comes next would be refused for being in a transaction */
+		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory after looking at %.300s", store->db_path);
 	if (status == MF_ERR_CORRUPTED)
 		return mf_error_prefix(error, status, "%.300s", store->db_path);
 	if (status != MF_OK)

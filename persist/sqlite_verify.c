@@ -39,6 +39,7 @@ struct walk {
 	void *user;
 	int64_t last, findings;
 	int64_t epoch; /* of the event before */
+	bool no_memory;
 	char first[256];
 	struct mf_error error;
 };
@@ -408,7 +409,9 @@ static enum mf_status check_followers(struct walk *walk)
 static void check_quick(struct walk *walk, struct mf_stmt *stmt)
 {
 	const char *message = mf_stmt_text(stmt, 0, NULL);
-	if (message && strcmp(message, "ok") != 0)
+	if (!message || strstr(message, "error code=7")) /* SQLITE_NOMEM, which it tells as a finding */
+		walk->no_memory = true;
+	else if (strcmp(message, "ok") != 0)
 		report(walk, "database", NULL, 0, "SQLite says: %.300s", message);
 }
 
@@ -429,6 +432,8 @@ static enum mf_status walk_all(struct walk *walk)
 	if (walk->store->watermark_note[0])
 		report(walk, "watermark", NULL, 0, "%s", walk->store->watermark_note);
 	enum mf_status status = check_rows(walk, "PRAGMA quick_check(100)", check_quick);
+	if (walk->no_memory)
+		return mf_error_set(&walk->error, MF_ERR_NO_MEMORY, "out of memory while checking the database");
 	if (status == MF_OK)
 		status = check_events(walk);
 	if (status == MF_OK)
