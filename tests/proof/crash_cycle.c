@@ -124,7 +124,7 @@ static void plan_life(struct cycle *cycle, struct life *life, uint32_t number)
 	life->workload.batches = below(cycle, 10) == 0 ? 1 + below(cycle, 60) : 3000; /* now and then it ends before it is killed */
 	life->workload.batch_max = below(cycle, 3) == 0 ? 1 : 100;
 	life->workload.docs = 1 + below(cycle, 5);
-	life->workload.what = (unsigned)below(cycle, WORKLOAD_ALL + 1) | WORKLOAD_UNDO;
+	life->workload.what = (unsigned)below(cycle, WORKLOAD_ALL + 1) | WORKLOAD_UNDO | (below(cycle, 4) == 0 ? WORKLOAD_VACUUM : 0);
 	life->workload.backups = cycle->backups;
 	plan_kill(cycle, &life->kill, life->workload.what);
 	life->reader = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;

@@ -26,6 +26,7 @@ enum workload_what {
 	WORKLOAD_BIG = 1024,        /* now and then a payload of up to 64 KiB */
 	WORKLOAD_SYNC_WAITS = 2048, /* mode async: now and then waits until all is synced, and says so */
 	WORKLOAD_ALL = 4095,
+	WORKLOAD_VACUUM = 4096,     /* not in all: gives space back after some compactions */
 };
 
 struct workload {

@@ -22,6 +22,12 @@ static void compact(struct run *run, const char *doc, bool all)
 		ledger_say_compacted(&run->w->out, doc, upto);
 }
 
+static void vacuum(struct run *run)
+{
+	enum mf_status status = mf_runtime_vacuum(run->runtime, NULL);
+	(void)status;
+}
+
 static void back_up(struct run *run)
 {
 	char path[512], name[LEDGER_NAME];
@@ -45,7 +51,9 @@ void workload_side_work(struct run *run, uint64_t *random)
 		snapshot(run, doc);
 	else if (kind < 7 && (run->w->what & WORKLOAD_COMPACTION))
 		compact(run, doc, proof_below(random, 2) == 0);
-	else if (kind == 7 && (run->w->what & WORKLOAD_BACKUP))
+	if (kind == 4 && (run->w->what & WORKLOAD_VACUUM))
+		vacuum(run);
+	if (kind == 7 && (run->w->what & WORKLOAD_BACKUP))
 		back_up(run);
 }
 
