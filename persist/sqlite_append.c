@@ -172,6 +172,8 @@ static void forget(struct mf_sqlite *store, const struct append *job)
 	}
 }
 
+static void keep_room(struct mf_sqlite *store);
+
 enum mf_status mf_sqlite_append_batch(struct mf_store *base, struct mf_event *events, size_t count, int64_t *out_last_lsn, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
@@ -180,6 +182,7 @@ enum mf_status mf_sqlite_append_batch(struct mf_store *base, struct mf_event *ev
 		return status;
 	struct append job = {.events = events, .count = count};
 	mf_sqlite_lock_writer(store);
+	keep_room(store);
 	status = mf_sqlite_transact_locked(store, append_all, &job, error);
 	if (status == MF_OK)
 		atomic_fetch_add(&store->new_documents, job.new_documents);
@@ -276,6 +279,33 @@ static enum mf_status checkpoint_locked(struct mf_sqlite *store, bool truncate, 
 	/* Readers may keep pages in the log: another try pays when it has grown by as much again. */
 	store->retry_checkpoint_at = done < pages ? pages + store->checkpoint_pages : 0;
 	return MF_OK;
+}
+
+#define LOG_PAGE_BYTES 4120
+#define LOOK_EVERY 64 /* pages */
+
+/* Would the database still have the room that all of it may need, but not twice as much? */
+static bool room_is_scarce(const struct mf_sqlite *store, int64_t waiting)
+{
+	int64_t free_bytes = store->env->free_bytes(store->env->user, store->dir), needed = waiting * LOG_PAGE_BYTES;
+	return needed <= free_bytes && needed > free_bytes / 2;
+}
+
+/* write_lock is held. On a small disk the log would have all the room before it is long enough to be copied, and could never be
+ * copied then: it is copied while that is sure to go well. (Measured on 2 MB: 129 commits without this.) */
+static void keep_room(struct mf_sqlite *store)
+{
+	int64_t pages = atomic_load(&store->log_pages), waiting = pages - atomic_load(&store->log_done);
+	if (waiting < LOOK_EVERY)
+		store->look_at_room = LOOK_EVERY;
+	if (waiting < store->look_at_room || pages < atomic_load(&store->retry_checkpoint_at))
+		return;
+	store->look_at_room = waiting + LOOK_EVERY;
+	if (!room_is_scarce(store, waiting))
+		return;
+	pthread_mutex_lock(&store->sync_lock);
+	(void)checkpoint_locked(store, false, NULL); /* what cannot be undone stops the store */
+	pthread_mutex_unlock(&store->sync_lock);
 }
 
 enum mf_status mf_sqlite_checkpoint(struct mf_sqlite *store, bool truncate, struct mf_error *error)

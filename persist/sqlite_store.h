@@ -57,6 +57,7 @@ struct mf_sqlite {
 	struct mf_heads *heads;
 	bool log_may_restart; /* the next commit may sync by itself: see invariant 3 */
 	bool any_compacted_keys;
+	int64_t look_at_room; /* when so many pages wait in the log */
 	int64_t next_last_lsn; /* what last_lsn becomes when the transaction under way commits */
 	int lock_fd;
 

@@ -315,21 +315,30 @@ static void a_full_disk_in(const char *mode)
 	assert_non_null(strstr(error.message, "free some space"));
 	assert_true(acked > 100);
 	assert_non_null(strstr(error.message, "/disk/store"));
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(MF_ERR_STORAGE_FULL, commit(acked, &error));
+	int full = 1, times = 1;
+	for (int in_a_row = 0; in_a_row < 20 && full < MOST; in_a_row++) {
+		if (commit(acked, &error) == MF_OK) { /* ext4 finds some blocks once it has written what it had put off */
+			acked++;
+			error = commit_until_full();
+			in_a_row = 0;
+			times++;
+		}
+		assert_int_equal(MF_ERR_STORAGE_FULL, error.status);
+		full++;
+	}
 	reads_go_on_in(runtime);
 	OK(try_open(NULL, true, &reader, &error));
 	reads_go_on_in(reader);
 	close_runtime(&reader);
 	assert_int_equal(MF_HEALTH_CRITICAL, health(100000000));
-	assert_int_equal(1, heard_so_far().errors);
+	assert_int_equal(times, heard_so_far().errors);
 	struct heard told = heard_so_far();
 	assert_non_null(strstr(told.last, "has no room"));
 	OK(mf_runtime_metrics(runtime, &metrics, &error));
-	assert_int_equal(21, metrics.errors[MF_ERR_STORAGE_FULL]);
+	assert_int_equal(full, metrics.errors[MF_ERR_STORAGE_FULL]);
 	free_disk(ballast);
 	commit_some(50); /* the same process, the same keys */
-	assert_int_equal(1, heard_so_far().infos);
+	assert_int_equal(times, heard_so_far().infos);
 	assert_int_equal(MF_HEALTHY, health(1));
 	assert_int_equal(MF_HEALTH_WARNING, health(100000000)); /* the whole disk is smaller */
 	nothing_is_lost_or_damaged();
@@ -458,6 +467,39 @@ static void p9_a_disk_without_room_for_another_file_is_said_to_be_full(void **st
 	nothing_is_lost_or_damaged();
 }
 
+static int64_t size_of(const char *name)
+{
+	char path[256];
+	struct stat info;
+	snprintf(path, sizeof(path), "%s/%s", scratch_data, name);
+	return stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
+}
+
+static void small_disk(const char *mode)
+{
+	struct mf_error error;
+	assert_int_equal(0, umount(disk));
+	mounted = mount("tmpfs", disk, "tmpfs", 0, "size=2m") == 0;
+	assert_true(mounted);
+	write_config("");
+	open_runtime(mode);
+	error = commit_until_full();
+	assert_non_null(strstr(error.message, "free some space"));
+	reads_go_on_in(runtime);
+}
+
+/* The log would have this disk for itself long before it is copied for its length. */
+static void p9_a_small_disk_is_filled_by_events_and_not_by_the_log(void **state)
+{
+	NEEDS_DISK(state);
+	small_disk("sync");
+	int64_t database = size_of("store.db"), log = size_of("store.db-wal");
+	print_message("# %d commits of %d bytes: database %lld, log %lld of 2097152 bytes\n", acked, PAD, (long long)database, (long long)log);
+	assert_true(acked > 500); /* a third of the disk is theirs; their index, what is free in pages and the log take the rest */
+	nothing_is_lost_or_damaged();
+	close_runtime(&runtime);
+}
+
 static int fill_and_die(const char *child_dir)
 {
 	snprintf(scratch_dir, sizeof(scratch_dir), "%s", child_dir);
@@ -510,6 +552,7 @@ int main(int argc, char **argv)
 		ON_EACH(a_snapshot_and_a_compaction_on_a_full_disk_fail_and_are_made_later),
 		ON_EACH(opening_on_a_full_disk_is_refused_and_works_when_there_is_room),
 		ON_EACH(a_kill_while_the_disk_is_full_loses_nothing),
+		ON("tmpfs", p9_a_small_disk_is_filled_by_events_and_not_by_the_log),
 		ON("tmpfs", p9_a_disk_without_room_for_another_file_is_said_to_be_full),
 	};
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
