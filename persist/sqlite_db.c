@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <moduforge/value.h>
@@ -119,16 +120,40 @@ static const char *file_of(const struct mf_sql *sql)
 	return path && path[0] ? path : "the database";
 }
 
+/* The version that one must know to write it, in its header: what SQLite cannot know it opens for reading only. */
+#define WRITE_VERSION_AT 18
+#define WRITE_VERSION_MAX 2
+
+static bool says_read_only(struct mf_sql *sql)
+{
+	unsigned char version = 0;
+	sqlite3_file *file = NULL;
+	if (sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
+		return false;
+	return file->pMethods->xRead(file, &version, 1, WRITE_VERSION_AT) == SQLITE_OK && version > WRITE_VERSION_MAX;
+}
+
+/* Our statements fit our tables, so where one cannot be prepared they are damaged. */
+static bool says_damage(struct mf_sql *sql, int extended, bool preparing)
+{
+	return (preparing && (extended & 0xff) == SQLITE_ERROR) || (extended == SQLITE_READONLY && says_read_only(sql));
+}
+
 /* The one translation of SQLite's errors. */
-static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)
+static enum mf_status translate_as(struct mf_sql *sql, int rc, const char *doing, bool preparing, struct mf_error *error)
 {
 	int extended = sql->db ? sqlite3_extended_errcode(sql->db) : rc;
 	if ((extended & 0xff) != (rc & 0xff))
 		extended = rc;
 	int system_errno = system_errno_of(sql, extended);
-	enum mf_status status = status_of(extended, system_errno);
+	enum mf_status status = says_damage(sql, extended, preparing) ? MF_ERR_CORRUPTED : status_of(extended, system_errno);
 	return mf_error_set(error, status, "%.220s: %s: %s (SQLite %d%s%s)%s", file_of(sql), doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
 			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
+}
+
+static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)
+{
+	return translate_as(sql, rc, doing, false, error);
 }
 
 /* ---- life cycle ---- */
@@ -261,12 +286,40 @@ enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_st
 	stmt->sql = sql;
 	int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
 	if (rc != SQLITE_OK) {
-		enum mf_status status = translate(sql, rc, "a statement could not be prepared", error);
+		enum mf_status status = translate_as(sql, rc, "a statement could not be prepared", true, error);
 		mf_free(stmt);
 		return status;
 	}
 	*out = stmt;
 	return MF_OK;
+}
+
+/* SQLite tells of a page that it could not read among its findings. */
+static enum mf_status status_of_finding(const char *said)
+{
+	static const char mark[] = "error code=";
+	const char *at = strstr(said, mark);
+	enum mf_status status = at ? status_of((int)strtol(at + sizeof(mark) - 1, NULL, 10), 0) : MF_ERR_CORRUPTED;
+	return status == MF_ERR_IO || status == MF_ERR_NO_MEMORY ? status : MF_ERR_CORRUPTED;
+}
+
+enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error)
+{
+	bool row = false;
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, "PRAGMA quick_check(1)", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_stmt_step(stmt, &row, error);
+	const char *said = status == MF_OK && row ? mf_stmt_text(stmt, 0, NULL) : NULL;
+	if (status == MF_OK && !said)
+		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while checking %.300s", file_of(sql));
+	else if (status == MF_OK && strcmp(said, "ok") != 0) {
+		status = status_of_finding(said);
+		mf_error_set(error, status, "%.200s is damaged: SQLite says: %.200s%s", file_of(sql), said, advice_for(status));
+	}
+	mf_stmt_free(stmt);
+	return status;
 }
 
 void mf_stmt_free(struct mf_stmt *stmt)
@@ -337,9 +390,11 @@ int64_t mf_stmt_int(struct mf_stmt *stmt, int column)
 
 const char *mf_stmt_text(struct mf_stmt *stmt, int column, size_t *out_len)
 {
-	const char *text = (const char *)sqlite3_column_text(stmt->handle, column);
+	/* One flipped bit makes a text a blob of the same bytes, which SQL finds different: damage, as one that is missing. */
+	bool blob = sqlite3_column_type(stmt->handle, column) == SQLITE_BLOB;
+	const char *text = blob ? NULL : (const char *)sqlite3_column_text(stmt->handle, column);
 	if (out_len)
-		*out_len = (size_t)sqlite3_column_bytes(stmt->handle, column);
+		*out_len = blob ? 0 : (size_t)sqlite3_column_bytes(stmt->handle, column);
 	return text;
 }
 

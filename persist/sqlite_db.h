@@ -52,7 +52,7 @@ enum mf_status mf_stmt_run(struct mf_stmt *stmt, struct mf_error *error);
 void mf_stmt_reset(struct mf_stmt *stmt);
 /* Columns count from 0; borrowed until the next step or reset. */
 int64_t mf_stmt_int(struct mf_stmt *stmt, int column);
-const char *mf_stmt_text(struct mf_stmt *stmt, int column, size_t *out_len); /* NULL for NULL; NUL-terminated; out_len may be NULL */
+const char *mf_stmt_text(struct mf_stmt *stmt, int column, size_t *out_len); /* NULL for NULL, and for a blob; NUL-terminated; out_len may be NULL */
 const void *mf_stmt_blob(struct mf_stmt *stmt, int column, size_t *out_len); /* NULL for an empty one */
 bool mf_stmt_no_memory(struct mf_stmt *stmt); /* was a column NULL for want of memory? */
 /* Calls tick now and then while statements run; not 0: the statement ends with MF_ERR_STATE. NULL: no more. */
@@ -69,6 +69,10 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error);
 
 /* Rewrites the database without its free pages; outside a transaction. Any failure leaves it as it was. */
 enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error);
+
+/* Whether every page is what the pages that lead to it say, free room included: who writes where that is wrong spoils what could
+ * be read before. Reads all of the database. MF_ERR_CORRUPTED says what SQLite says. */
+enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error);
 
 /* ---- the log ---- */
 /* Finds the log's file; call once, after something was written or read. */

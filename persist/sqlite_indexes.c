@@ -2,8 +2,7 @@
 
 #include <stdio.h>
 
-#include "persist/sqlite_db.h"
-#include "persist/sqlite_schema.h"
+#include "persist/sqlite_store.h"
 
 struct indexes {
 	struct mf_sql *sql;
@@ -100,6 +99,63 @@ static enum mf_status tell_lost(const struct indexes *indexes, const struct look
 			indexes->tell(indexes->user, lookup->what, mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), lookup->message);
 	}
 	mf_stmt_free(stmt);
+	return status;
+}
+
+/* ---- those that recovery and commits believe, when the store is opened ---- */
+
+/* A search that finds every row finds the rows between any two, too: so the entries are in order. */
+static const struct lookup believed[] = {
+	{"events", "the index of documents does not have the event",
+	 "SELECT doc_id, lsn FROM events e NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM events i INDEXED BY ix_events_doc_lsn WHERE i.doc_id = e.doc_id AND i.lsn = e.lsn) LIMIT 1"},
+	{"events", "the index of keys does not have the event's key",
+	 "SELECT doc_id, lsn FROM events e NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM events i INDEXED BY " MF_SQLITE_KEY_INDEX
+	 " WHERE i.idempotency_key = e.idempotency_key AND i.lsn = e.lsn) LIMIT 1"},
+	{"compacted_keys", "the index of compacted keys does not have the event's key",
+	 "SELECT NULL, lsn FROM compacted_keys e NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM compacted_keys i INDEXED BY " MF_SQLITE_COMPACTED_KEY_INDEX
+	 " WHERE i.idempotency_key = e.idempotency_key AND i.lsn = e.lsn) LIMIT 1"},
+};
+
+static enum mf_status refuse_lost(struct mf_sql *sql, const struct lookup *lookup, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, lookup->lost, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK && row)
+		status = mf_sqlite_corrupted(error, mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), lookup->message);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+static void refuse(void *user, const char *what, const char *doc_id, int64_t lsn, const char *message)
+{
+	(void)what;
+	(void)doc_id;
+	(void)lsn;
+	mf_error_set(user, MF_ERR_CORRUPTED, "%s; run 'mf verify', then restore a backup", message);
+}
+
+static enum mf_status refuse_counts(struct mf_sql *sql, const struct counted *table, struct mf_error *error)
+{
+	struct mf_error found = {0};
+	const struct indexes indexes = {sql, refuse, &found};
+	enum mf_status status = compare_counts(&indexes, table, error);
+	if (status != MF_OK || found.status == MF_OK)
+		return status;
+	return mf_error_set(error, found.status, "%s", found.message);
+}
+
+enum mf_status mf_sqlite_find_lost(struct mf_sql *sql, bool keys, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_begin_reading(sql, error);
+	for (size_t i = 0; i < (keys ? sizeof(believed) / sizeof(believed[0]) : 1) && status == MF_OK; i++)
+		status = refuse_lost(sql, &believed[i], error);
+	for (size_t i = 0; i < (keys ? 2 : 0) && status == MF_OK; i++)
+		status = refuse_counts(sql, &tables[i], error);
+	(void)mf_sql_rollback(sql, NULL);
 	return status;
 }
 

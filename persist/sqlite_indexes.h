@@ -14,3 +14,7 @@ struct mf_sql;
 typedef void mf_indexes_tell(void *user, const char *what, const char *doc_id, int64_t lsn, const char *message);
 /* Each table in a read transaction of its own, so that a writer may go on. A query that fails ends it. */
 enum mf_status mf_sqlite_check_indexes(struct mf_sql *sql, mf_indexes_tell *tell, void *user, struct mf_error *error);
+
+/* Of the index of documents, and of those of keys if asked: the first row that a search in it does not find, or that it has more
+ * entries than there are rows. MF_ERR_CORRUPTED with document and LSN. */
+enum mf_status mf_sqlite_find_lost(struct mf_sql *sql, bool keys, struct mf_error *error);

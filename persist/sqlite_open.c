@@ -16,6 +16,7 @@
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/fork_guard.h"
+#include "persist/sqlite_indexes.h"
 #include "persist/sqlite_paths.h"
 
 extern const struct mf_store_ops mf_sqlite_ops;
@@ -130,8 +131,12 @@ static enum mf_status check_newest_row(struct mf_sql *sql, struct mf_error *erro
 	return status;
 }
 
-/* Recovery and the next event of a document believe the index of documents. That it has the newest events of the store
- * costs little to see; that it has all of them only verify sees. */
+/* Recovery, and the next event of a document, believe the index of documents; a commit believes that of keys too, and that
+ * the pages it writes to are sound. Of a store that is not too large all of that is looked at in each opening. Of a larger one
+ * only that the index of documents has the newest events: the rest only verify sees. */
+#define COMPARED_FOR_READING 10000 /* events: some milliseconds */
+#define COMPARED_FOR_WRITING 50000 /* some hundredths of a second, as reading their keys takes in any case */
+#define CHECKED_BYTES (16 << 20)   /* some hundredths of a second */
 #define NEWEST_EVENTS "256"
 #define NOT_IN_INDEX \
 	"SELECT lsn, doc_id FROM (SELECT lsn, doc_id FROM events NOT INDEXED ORDER BY lsn DESC LIMIT " NEWEST_EVENTS ") e" \
@@ -165,6 +170,31 @@ static enum mf_status check_numbers(const struct newest *newest, int64_t first_l
 	return MF_OK;
 }
 
+/* What comes last names the least: the first says document and LSN. */
+static enum mf_status check_for_reading(struct mf_sql *sql, const struct newest *newest, struct mf_error *error)
+{
+	enum mf_status status = check_newest_in_index(sql, error);
+	return status == MF_OK && newest->found <= COMPARED_FOR_READING ? mf_sqlite_find_lost(sql, false, error) : status;
+}
+
+/* On a connection of its own: the writer's memory is for the pages that it writes. */
+static enum mf_status check_for_writing(const struct mf_sqlite *store, const struct presence *presence, const struct newest *newest, struct mf_error *error)
+{
+	struct mf_sql *sql;
+	if (newest->found == 0)
+		return MF_OK;
+	enum mf_status status = mf_sqlite_open_reader(store, &sql, error);
+	if (status != MF_OK)
+		return status;
+	status = check_newest_in_index(sql, error);
+	if (status == MF_OK && newest->found <= COMPARED_FOR_WRITING)
+		status = mf_sqlite_find_lost(sql, true, error);
+	if (status == MF_OK && presence->db_size <= CHECKED_BYTES)
+		status = mf_sql_check_pages(sql, error);
+	mf_sql_close(sql, NULL);
+	return status;
+}
+
 static enum mf_status find_newest(struct mf_sql *sql, const struct presence *presence, struct newest *out, struct mf_error *error)
 {
 	int64_t first = 0;
@@ -186,6 +216,22 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 	if (first - 1 > out->expected)
 		out->expected = first - 1;
 	return MF_OK;
+}
+
+/* What the next LSN is, and what must be there, is learnt from these records. */
+static enum mf_status check_epochs(struct mf_sql *sql, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, "SELECT epoch, first_lsn, lost_from, checksum FROM epochs", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	for (bool row = true; row && status == MF_OK;) {
+		status = mf_stmt_step(stmt, &row, error);
+		if (status == MF_OK && row && mf_stmt_int(stmt, 3) != mf_sqlite_epoch_checksum(mf_stmt_int(stmt, 0), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)))
+			status = mf_sqlite_corrupted(error, NULL, mf_stmt_int(stmt, 1), "the record of an opening does not fit its checksum");
+	}
+	mf_stmt_free(stmt);
+	return status;
 }
 
 static void note_watermark(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest)
@@ -313,6 +359,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		return gone(store, &presence, error);
 	if (status == MF_OK)
 		status = find_newest(store->writer, &presence, &newest, error);
+	if (status == MF_OK) /* also when a loss is accepted: it must be a true one */
+		status = check_epochs(store->writer, error);
 	if (status != MF_OK)
 		return status;
 	note_watermark(store, &presence, &newest);
@@ -321,7 +369,7 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	if (!options->accept_damage)
 		status = check_newest_row(store->writer, error);
 	if (status == MF_OK && !options->accept_damage)
-		status = check_newest_in_index(store->writer, error);
+		status = check_for_writing(store, &presence, &newest, error);
 	if (status == MF_OK && presence.watermark.sync_failed && !options->accept_damage) {
 		atomic_store(&store->last_lsn, newest.found);
 		status = mf_sqlite_verify(&store->base, ignore_damage, NULL, error);
@@ -368,13 +416,15 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		status = mf_sqlite_prepare_reads(store, error);
 	if (status == MF_OK)
 		status = find_newest(store->reader, &presence, &newest, error);
+	if (status == MF_OK && !options->accept_damage)
+		status = check_epochs(store->reader, error);
 	if (status != MF_OK)
 		return status;
 	note_watermark(store, &presence, &newest);
 	if (newest.found < newest.expected && !options->accept_damage)
 		return lost(store, newest.expected, newest.found, error);
 	if (!options->accept_damage)
-		status = check_newest_in_index(store->reader, error);
+		status = check_for_reading(store->reader, &newest, error);
 	if (status != MF_OK)
 		return status;
 	if (newest.found < newest.expected)

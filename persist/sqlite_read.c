@@ -138,6 +138,8 @@ static enum mf_status take_event(struct reading *reading, struct mf_stmt *stmt, 
 	enum mf_status status = mf_sqlite_read_event(stmt, &event, error);
 	if (status != MF_OK)
 		return status;
+	if (event.lsn <= reading->previous) /* who asks for what comes behind it would go round for ever */
+		return mf_sqlite_corrupted(error, event.doc_id, event.lsn, "the event comes behind a later one: an index or a page is damaged");
 	status = reading->doc_id ? check_chain(reading, &event, error) : check_hole(reading, &event, error);
 	if (status != MF_OK)
 		return status;

@@ -205,6 +205,7 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	struct mf_stmt *stmt = walk->stmts[EVENTS];
 	int64_t from = *previous + *jump, lsn = 0;
 	size_t rows = 0;
+	bool lost = false;
 	mf_stmt_bind_int(stmt, 1, from);
 	mf_stmt_bind_int(stmt, 2, walk->last);
 	mf_stmt_bind_int(stmt, 3, PAGE_ROWS);
@@ -214,10 +215,12 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 		status = mf_stmt_step(stmt, &row, &walk->error);
 		if (status != MF_OK || !row)
 			break;
-		if (*jump > 0 && rows == 0)
+		lost = out_of_order(walk, "events", rows ? lsn : from, mf_stmt_int(stmt, 0));
+		if (lost) /* pages that lead back to themselves would give rows for ever */
+			break;
+		if (*jump > 0)
 			*previous = mf_stmt_int(stmt, 0) - 1; /* the gap was told when it was met */
 		*jump = 0;
-		(void)out_of_order(walk, "events", rows ? lsn : *previous, mf_stmt_int(stmt, 0));
 		rows++;
 		status = check_event(walk, stmt, *previous, &lsn);
 		if (lsn > *previous) /* the next page goes on from there: never back */
@@ -227,9 +230,9 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	}
 	mf_stmt_reset(stmt);
 	*out_more = rows == PAGE_ROWS;
-	if (status == MF_OK || status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
+	if ((status == MF_OK && !lost) || status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
 		return status;
-	if (*jump == 0)
+	if (*jump == 0 && !lost)
 		report(walk, "database", NULL, *previous + 1, "the events from LSN %lld on cannot be read: %.200s", (long long)*previous + 1, walk->error.message);
 	*jump = *jump == 0 ? 1 : *jump * 2;
 	*out_more = *previous + *jump < walk->last;

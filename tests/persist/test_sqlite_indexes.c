@@ -1,8 +1,9 @@
-/* Indexes that lack rows: queries would omit them without a word. */
+/* Indexes that lack rows: queries would omit them without a word. And what else an opening looks at. */
 #include "store_kit.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EVENTS 400
 
@@ -62,8 +63,142 @@ static void an_index_without_an_old_event_is_noticed_by_verify(void **state)
 	(void)state;
 	make_store();
 	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn = 17");
-	kit_close(kit_open_reader(kit_dir));
 	expect_finding("index", "odd", 17);
+}
+
+/* ---- a store that is not too large is looked at whole when it is opened ---- */
+
+static void expect_refused(bool read_only, const char *words)
+{
+	struct mf_error error;
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = read_only}, &error), MF_ERR_CORRUPTED);
+	if (!strstr(error.message, words))
+		fail_msg("'%s' is not in: %s", words, error.message);
+}
+
+static void an_index_without_an_old_event_opens_neither_for_reading_nor_for_writing(void **state)
+{
+	(void)state;
+	make_store();
+	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn = 17");
+	expect_refused(true, "the index of documents does not have");
+	expect_refused(false, "the index of documents does not have");
+}
+
+static unsigned char database[1 << 20];
+
+static size_t read_database(void)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/store.db", kit_dir);
+	FILE *file = fopen(path, "rb");
+	assert_non_null(file);
+	size_t size = fread(database, 1, sizeof(database), file);
+	assert_int_equal(fclose(file), 0);
+	return size;
+}
+
+static void put(size_t at, unsigned char value)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/store.db", kit_dir);
+	FILE *file = fopen(path, "r+b");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+	assert_int_equal(fputc(value, file), value);
+	assert_int_equal(fclose(file), 0);
+}
+
+static size_t find(const char *bytes, size_t len)
+{
+	size_t size = read_database();
+	unsigned char *at = memmem(database, size, bytes, len);
+	assert_non_null(at);
+	return (size_t)(at - database);
+}
+
+static void an_index_without_a_key_does_not_open_for_writing_so_that_no_key_is_taken_twice(void **state)
+{
+	(void)state;
+	make_store();
+	put(find("key-17\x11", 7) + 5, 'x'); /* the entry: the key and its LSN */
+	kit_close(kit_open_reader(kit_dir)); /* whom nobody asks for a key */
+	expect_refused(false, "the index of keys does not have");
+}
+
+static void a_damaged_record_of_an_opening_opens_nothing_so_that_no_number_is_left_out(void **state)
+{
+	(void)state;
+	make_store();
+	kit_sql(kit_dir, "UPDATE epochs SET lost_from = 5, first_lsn = 4000000000");
+	expect_refused(true, "the record of an opening");
+	expect_refused(false, "the record of an opening");
+	struct mf_error error; /* nor is it a loss that could be accepted */
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .accept_damage = true}, &error), MF_ERR_CORRUPTED);
+}
+
+static void a_page_whose_free_room_is_wrong_does_not_open_for_writing(void **state)
+{
+	(void)state;
+	make_store();
+	size_t size = read_database(), leaf = 4096;
+	while (leaf < size && (database[leaf] != 0x0a || database[leaf + 4] < 20)) /* a leaf of an index with many entries */
+		leaf += 4096;
+	assert_true(leaf < size);
+	put(leaf + 1, 0x0f); /* where its free room begins: in the middle of them */
+	kit_close(kit_open_reader(kit_dir));
+	expect_refused(false, "SQLite says");
+}
+
+static void a_table_without_a_column_is_damage_and_no_failing_device(void **state)
+{
+	(void)state;
+	make_store();
+	put(find("idempotency_key TEXT", 20), 'j');
+	expect_refused(true, "idempotency_key");
+	expect_refused(false, "idempotency_key");
+}
+
+static void a_database_that_says_it_is_not_to_be_written_is_damage_and_no_lack_of_rights(void **state)
+{
+	(void)state;
+	make_store();
+	put(18, 0x22); /* the version of SQLite that may write it */
+	expect_refused(false, "readonly");
+}
+
+/* ---- what leads back to itself ---- */
+
+static void an_entry_that_leads_back_is_an_error_and_no_endless_reading(void **state)
+{
+	(void)state;
+	struct mf_event_list list;
+	struct mf_error error;
+	make_store();
+	put(find("odd\x01\x11\x01\x11", 7) + 6, 0x05); /* the entry of LSN 273 says that its row is 261 */
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+	assert_int_equal(mf_store_load_since(store, "odd", 271, 100, &list, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 261);
+	kit_close(store);
+}
+
+static void pages_that_lead_to_themselves_end_verify(void **state)
+{
+	(void)state;
+	make_store();
+	size_t root = 4096, size = read_database(), cell = root + (database[root + 12] << 8 | database[root + 13]);
+	assert_int_equal(database[root], 0x05); /* of the events: a page of children */
+	size_t child = ((size_t)database[cell + 2] << 8 | database[cell + 3]) - 1;
+	assert_true(child > 0 && (child + 1) * 4096 <= size);
+	for (size_t i = 0; i < 4096; i++)
+		put(child * 4096 + i, database[root + i]);
+	struct kit_findings findings;
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+	alarm(60);
+	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
+	alarm(0);
+	assert_true(findings.of_kind > 0);
+	kit_close(store);
 }
 
 static void an_index_without_a_snapshot_is_noticed_by_verify(void **state)
@@ -109,6 +244,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(an_index_without_the_newest_event_of_a_document_is_noticed_when_the_store_is_opened),
 		T(an_index_without_an_old_event_is_noticed_by_verify),
+		T(an_index_without_an_old_event_opens_neither_for_reading_nor_for_writing),
+		T(an_index_without_a_key_does_not_open_for_writing_so_that_no_key_is_taken_twice),
+		T(a_damaged_record_of_an_opening_opens_nothing_so_that_no_number_is_left_out),
+		T(a_page_whose_free_room_is_wrong_does_not_open_for_writing),
+		T(a_table_without_a_column_is_damage_and_no_failing_device),
+		T(a_database_that_says_it_is_not_to_be_written_is_damage_and_no_lack_of_rights),
+		T(an_entry_that_leads_back_is_an_error_and_no_endless_reading),
+		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),
 		T(a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify),
 		T(an_event_of_an_epoch_without_a_record_is_noticed_by_verify),
