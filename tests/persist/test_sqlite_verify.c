@@ -46,6 +46,7 @@ static void each_kind_of_damage_has_its_finding(void **state)
 		{"UPDATE events SET action = action + 256 WHERE lsn = 61", "event", "even", 61},
 		{"UPDATE events SET lsn = 1000 WHERE lsn = 60", "event", "", 60},
 		{"UPDATE events SET idempotency_key = 'another' WHERE lsn = 60", "event", "odd", 60},
+		{"UPDATE events SET doc_id = CAST(doc_id AS BLOB) WHERE lsn = 60", "event", "", 60},
 		{"DELETE FROM events WHERE lsn = 60", "event", "", 60},
 		{"DELETE FROM events WHERE lsn = 60", "chain", "odd", 62},
 		{"DELETE FROM events WHERE lsn = 43", "chain", "even", 45},
