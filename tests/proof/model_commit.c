@@ -331,10 +331,12 @@ void model_resubmit(void)
 void model_undo(void)
 {
 	struct world *world = the.world;
-	enum ref_action action = sim_below(3) ? REF_UNDO : REF_REDO;
 	struct ref_event event;
+	struct ref_state state;
 	memset(&event, 0, sizeof(event));
 	event.doc = (int)sim_below(REF_DOCS);
+	ref_state_at(&world->log, event.doc, world->log.last, &state);
+	enum ref_action action = sim_below(2) && (state.redos > 0 || sim_below(4) == 0) ? REF_REDO : REF_UNDO;
 	event.action = action;
 	if (sim_below(3) == 0) {
 		struct submission submission = begin(sim_below(2));
@@ -345,9 +347,7 @@ void model_undo(void)
 		return;
 	}
 	size_t n = 1 + sim_below(sim_below(4) ? 2 : 7);
-	struct ref_state state;
 	enum mf_status foretold = MF_OK;
-	ref_state_at(&world->log, event.doc, world->log.last, &state);
 	for (size_t i = 0; i < n && foretold == MF_OK; i++) {
 		foretold = ref_apply(&state, &event);
 		world->log.events[world->log.last + 1 + (int64_t)i] = event;

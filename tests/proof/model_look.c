@@ -192,9 +192,8 @@ void model_look_deeply(void)
 }
 
 /* ---- snapshots, compaction ---- */
-void model_snapshot(void)
+static void take_snapshot(int doc)
 {
-	int doc = (int)sim_below(REF_DOCS);
 	int64_t upto = 0;
 	struct mf_error error = {0};
 	model_wait_all();
@@ -205,15 +204,22 @@ void model_snapshot(void)
 	CHECK(status == (newest ? MF_OK : MF_ERR_NOT_FOUND) && upto == newest, "expected a snapshot up to LSN %lld, got %s %lld (%s)", (long long)newest, mf_status_name(status), (long long)upto, error.message);
 }
 
+void model_snapshot(void)
+{
+	take_snapshot((int)sim_below(REF_DOCS));
+}
+
 void model_compact(void)
 {
 	int doc = (int)sim_below(REF_DOCS);
 	int64_t upto = 0;
-	uint32_t keep = 1 + sim_below(3);
+	uint32_t keep = sim_below(5) < 3 ? 1 : 2 + sim_below(2);
 	struct mf_error error = {0};
 	struct world *world = the.world;
+	if (sim_below(2))
+		take_snapshot(doc);
 	model_wait_all();
-	model_trace("%s, keep %u", model_doc_name(doc), keep);
+	model_trace(" %s, keep %u", model_doc_name(doc), keep);
 	world->compaction_unknown = true; /* if the process dies in it */
 	enum mf_status status = mf_runtime_compact_keep(the.runtime, model_doc_name(doc), keep, &upto, &error);
 	world->compaction_unknown = false;

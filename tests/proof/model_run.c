@@ -238,10 +238,10 @@ static const struct kind {
 	void (*call)(void);
 	enum special special;
 } kinds[] = {
-	{"commit", 14, model_commit, NOTHING}, {"submit", 8, model_submit, NOTHING}, {"batch", 8, model_batch, NOTHING}, {"undo", 8, model_undo, NOTHING},
+	{"commit", 16, model_commit, NOTHING}, {"submit", 8, model_submit, NOTHING}, {"batch", 9, model_batch, NOTHING}, {"undo", 8, model_undo, NOTHING},
 	{"again", 5, model_resubmit, NOTHING}, {"refused", 2, model_refused, NOTHING}, {"wait", 5, model_wait, NOTHING}, {"state", 4, state_of_all, NOTHING},
-	{"state_at", 4, model_state_at, NOTHING}, {"log", 3, model_read_log, NOTHING}, {"stats", 3, read_stats, NOTHING}, {"snapshot", 4, model_snapshot, NOTHING},
-	{"compact", 4, model_compact, NOTHING}, {"vacuum", 1, model_vacuum, NOTHING}, {"backup", 1, model_backup, NOTHING}, {"follow", 4, model_follow, NOTHING},
+	{"state_at", 4, model_state_at, NOTHING}, {"log", 3, model_read_log, NOTHING}, {"stats", 3, read_stats, NOTHING}, {"snapshot", 5, model_snapshot, NOTHING},
+	{"compact", 6, model_compact, NOTHING}, {"vacuum", 1, model_vacuum, NOTHING}, {"backup", 1, model_backup, NOTHING}, {"follow", 4, model_follow, NOTHING},
 	{"unfollow", 2, model_unfollow, NOTHING}, {"dispatch", 4, model_dispatch, NOTHING}, {"clock", 3, tick_clock, NOTHING}, {"pass", 6, NULL, PASS_TIME},
 	{"long", 2, NULL, PASS_LONG}, {"reopen", 4, NULL, REOPEN}, {"die", 2, NULL, DIE_NOW}, {"die soon", 5, NULL, DIE_SOON}, {"catch up", 2, NULL, CATCH_UP},
 };
