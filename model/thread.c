@@ -1,6 +1,7 @@
 #include "model/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -148,4 +149,12 @@ void mf_sleep_us(int64_t us)
 		replaced->wait(NULL, NULL, replaced->now_us() + us);
 	else
 		usleep((useconds_t)us);
+}
+
+void mf_thread_yield(void)
+{
+	if (replaced)
+		replaced->wait(NULL, NULL, replaced->now_us() + 10); /* whom it lets go first may be in the middle of a call of the system */
+	else
+		sched_yield();
 }

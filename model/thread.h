@@ -31,6 +31,7 @@ void mf_cond_signal(pthread_cond_t *cond);
 void mf_cond_broadcast(pthread_cond_t *cond);
 
 void mf_sleep_us(int64_t us);
+void mf_thread_yield(void); /* to those who can run */
 
 /* ---- for tests ---- */
 struct mf_threads {

@@ -1,10 +1,10 @@
 /* The SQLite store: what its parts share, stats, close, and the table of its operations. */
 #include "persist/sqlite_store.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "model/thread.h"
 #include "persist/fork_guard.h"
 
 /* ---- guards ---- */
@@ -55,7 +55,7 @@ void mf_sqlite_let_writers_pass(struct mf_sqlite *store)
 {
 	/* A mutex goes to whoever is running, which is us: wait until those who sleep on it have had it. */
 	while (atomic_load(&store->writers_waiting) > 0)
-		sched_yield();
+		mf_thread_yield();
 }
 
 void mf_sqlite_write_watermark(struct mf_sqlite *store)

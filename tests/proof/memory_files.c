@@ -68,21 +68,23 @@ static void redo(struct node *node, const struct write *write, int64_t len)
 		put(&node->kept, write->bytes, len, write->at);
 }
 
-static void forget_writes(struct node *node)
+/* Up to that call. */
+static void forget_writes(struct node *node, uint64_t upto)
 {
-	for (struct write *write = node->first, *next; write; write = next) {
-		next = write->next;
+	while (node->first && node->first->call <= upto) {
+		struct write *write = node->first;
+		node->first = write->next;
+		node->write_count--;
 		free(write);
 	}
-	node->first = NULL;
-	node->last = &node->first;
-	node->write_count = 0;
+	if (!node->first)
+		node->last = &node->first;
 }
 
 static void remember(struct node *node, const void *bytes, int64_t len, int64_t at)
 {
 	struct write *write = must(malloc(sizeof(*write) + (size_t)(bytes ? len : 0)));
-	*write = (struct write){.at = at, .len = bytes ? len : 0, .truncates = !bytes};
+	*write = (struct write){.at = at, .len = bytes ? len : 0, .call = ++calls, .truncates = !bytes};
 	if (bytes)
 		memcpy(write->bytes, bytes, (size_t)len);
 	*node->last = write;
@@ -100,7 +102,7 @@ static void lose_writes(struct node *node)
 		if (kept)
 			redo(node, write, torn ? (int64_t)sim_below((uint32_t)(write->len / SECTOR + 1)) * SECTOR : write->len);
 	}
-	forget_writes(node);
+	forget_writes(node, calls);
 	node->now.len = 0;
 	put(&node->now, node->kept.at, node->kept.len, 0);
 }
@@ -166,11 +168,11 @@ static void drop_name(const char *path)
 	record(path, dir, NULL);
 }
 
-static void keep_names(const char *dir, unsigned most)
+static void keep_names(const char *dir, unsigned most, uint64_t upto)
 {
 	unsigned left = 0, done = 0;
 	for (unsigned i = 0; i < change_count; i++) {
-		if (done < most && (!dir || strcmp(changes[i].dir, dir) == 0)) {
+		if (done < most && changes[i].call <= upto && (!dir || strcmp(changes[i].dir, dir) == 0)) {
 			set_in(kept_names, changes[i].path, changes[i].node);
 			done++;
 		} else {
@@ -254,6 +256,8 @@ int64_t memory_read(const struct node *node, void *bytes, int64_t len, int64_t a
 void memory_write(struct node *node, const void *bytes, int64_t len, int64_t at)
 {
 	step("write", node->path, at, bytes, len);
+	if (sim_below(8) == 0)
+		sim_take(1 + sim_below(100));
 	(void)dies_before();
 	put(&node->now, bytes, len, at);
 	remember(node, bytes, len, at);
@@ -273,14 +277,15 @@ void memory_sync(struct node *node)
 {
 	step("sync", node->path, 0, NULL, 0);
 	(void)dies_before();
+	uint64_t covered = calls; /* what is written meanwhile is not */
+	sim_take(50 + sim_below(1000));
 	bool lied = lies && sim_below(100) < lies;
 	if (!lied && node->is_dir)
-		keep_names(node->path, UINT32_MAX);
-	for (const struct write *write = node->first; !lied && write; write = write->next)
+		keep_names(node->path, UINT32_MAX, covered);
+	for (const struct write *write = node->first; !lied && write && write->call <= covered; write = write->next)
 		redo(node, write, write->len);
 	if (!lied)
-		forget_writes(node);
-	sim_spend(50 + sim_below(1000));
+		forget_writes(node, covered);
 	after_step();
 }
 
@@ -358,7 +363,7 @@ void memory_files_power_lost(void)
 	unsigned most = sim_below(change_count + 1);
 	while (most > 0 && most < change_count && changes[most].call == changes[most - 1].call)
 		most++;
-	keep_names(NULL, most);
+	keep_names(NULL, most, calls);
 	change_count = 0;
 	memcpy(names, kept_names, sizeof(names));
 	for (struct node *node = nodes; node; node = node->next)

@@ -17,6 +17,7 @@ struct bytes {
 struct write { /* that no sync has covered */
 	struct write *next;
 	int64_t at, len;
+	uint64_t call;
 	bool truncates; /* to at */
 	unsigned char bytes[];
 };

@@ -267,7 +267,7 @@ static int vfs_random(sqlite3_vfs *vfs, int size, char *out)
 static int vfs_sleep(sqlite3_vfs *vfs, int us)
 {
 	(void)vfs;
-	sim_spend(us);
+	sim_take(us);
 	return us;
 }
 

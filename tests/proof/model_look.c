@@ -225,6 +225,10 @@ void model_compact(void)
 	world->compaction_unknown = false;
 	model_trace(" -> %s %lld", mf_status_name(status), (long long)upto);
 	CHECK(status == MF_OK, "compaction: %s", error.message);
+	for (unsigned i = 0; i < FOLLOWERS; i++) {
+		const struct model_follower *follower = &model_followers()[i];
+		CHECK(!follower->id || upto <= follower->seen, "compacted up to LSN %lld, follower %s has seen %lld", (long long)upto, follower->name, (long long)follower->seen);
+	}
 	CHECK(upto <= world->log.last && upto == newest_of(doc, upto), "compacted up to LSN %lld, which is no event of %s", (long long)upto, model_doc_name(doc));
 	if (status == MF_OK && upto > world->compacted[doc])
 		world->compacted[doc] = upto;

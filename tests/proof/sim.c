@@ -1,5 +1,6 @@
 #include "sim.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +9,13 @@
 #include "model/thread.h"
 
 #define THREADS_MAX 512
+#define YIELD_EVERY 12       /* unlocks, about */
 #define FIRST_US 1000000000 /* so that no deadline is below zero */
 
 enum place {
 	CAN_RUN,
 	WAITS,    /* on a condition, until a deadline */
+	LOCKS,    /* a mutex that another has */
 	JOINS,    /* until another has ended */
 	IDLE,     /* the application's thread between two calls; the driver in sim_call */
 	SETTLES,  /* the driver: when nobody else can run */
@@ -25,12 +28,21 @@ struct thread {
 	pthread_cond_t turn;
 	enum place place;
 	bool mortal; /* of the simulated process */
-	const pthread_cond_t *on;
+	const void *on; /* the condition or mutex */
 	int64_t deadline;
 	const struct thread *other; /* that it joins */
 	void *(*run)(void *user);
 	void *user;
+	unsigned globals; /* mutexes that outlive the simulated process, and that it has */
 };
+
+extern char __data_start[], _end[]; /* the linker's */
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 
 /* All of it under big, which whoever has the turn takes only to give the turn away. */
 static pthread_mutex_t big = PTHREAD_MUTEX_INITIALIZER;
@@ -39,7 +51,7 @@ static unsigned count;
 static struct thread *current, *application;
 static int64_t now_us = FIRST_US;
 static uint64_t state, switches;
-static bool died;
+static bool died, begun;
 static void (*job)(void *user);
 static void *job_user;
 
@@ -133,6 +145,64 @@ static void give_turn(struct thread *me)
 	me->place = CAN_RUN;
 }
 
+/* ---- mutexes ---- */
+/* It must not die with one. */
+static void count_global(const pthread_mutex_t *mutex, int change)
+{
+	uintptr_t at = (uintptr_t)mutex;
+	if (at >= (uintptr_t)__data_start && at < (uintptr_t)_end)
+		current->globals += (unsigned)change;
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	int rc = __real_pthread_mutex_trylock(mutex);
+	if (begun && rc == 0)
+		count_global(mutex, 1);
+	return rc;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (!begun)
+		return __real_pthread_mutex_lock(mutex);
+	__real_pthread_mutex_lock(&big);
+	int rc;
+	while ((rc = __real_pthread_mutex_trylock(mutex)) == EBUSY) {
+		struct thread *me = current;
+		me->place = LOCKS;
+		me->on = mutex;
+		give_turn(me);
+	}
+	count_global(mutex, 1);
+	__real_pthread_mutex_unlock(&big);
+	return rc;
+}
+
+/* big held. */
+static void unlock(pthread_mutex_t *mutex)
+{
+	count_global(mutex, -1);
+	__real_pthread_mutex_unlock(mutex);
+	for (unsigned i = 0; i < count; i++)
+		if (threads[i].place == LOCKS && threads[i].on == mutex)
+			threads[i].place = CAN_RUN;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	if (!begun)
+		return __real_pthread_mutex_unlock(mutex);
+	__real_pthread_mutex_lock(&big);
+	unlock(mutex);
+	if (current->globals == 0 && sim_below(YIELD_EVERY) == 0) {
+		current->place = CAN_RUN;
+		give_turn(current);
+	}
+	__real_pthread_mutex_unlock(&big);
+	return 0;
+}
+
 /* ---- what the library asks for ---- */
 static struct thread *add(void *(*run)(void *user), void *user)
 {
@@ -150,12 +220,12 @@ static struct thread *add(void *(*run)(void *user), void *user)
 static void *begin_thread(void *argument)
 {
 	struct thread *me = argument;
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	while (current != me || me->place == DEAD)
 		pthread_cond_wait(&me->turn, &big);
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	me->run(me->user);
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	me->place = ENDED;
 	for (unsigned i = 0; i < count; i++)
 		if (threads[i].place == JOINS && threads[i].other == me)
@@ -166,27 +236,27 @@ static void *begin_thread(void *argument)
 	current = next;
 	switches++;
 	pthread_cond_signal(&next->turn);
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	return NULL;
 }
 
 static int start(pthread_t *out, const char *name, void *(*run)(void *user), void *user)
 {
 	(void)name;
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	struct thread *thread = add(run, user);
 	int rc = pthread_create(&thread->id, NULL, begin_thread, thread);
 	if (rc)
 		count--;
 	else
 		*out = thread->id;
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	return rc;
 }
 
 static void join(pthread_t id)
 {
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	struct thread *other = NULL;
 	for (unsigned i = 1; i < count; i++) /* ids are used again: the newest */
 		if (pthread_equal(threads[i].id, id))
@@ -197,28 +267,36 @@ static void join(pthread_t id)
 		me->other = other;
 		give_turn(me);
 	}
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	pthread_join(id, NULL);
 }
 
 static void wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
 {
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	struct thread *me = current;
 	me->place = WAITS;
 	me->on = cond;
 	me->deadline = deadline_us;
 	if (mutex)
-		pthread_mutex_unlock(mutex);
+		unlock(mutex);
 	give_turn(me);
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	if (mutex)
-		pthread_mutex_lock(mutex);
+		__wrap_pthread_mutex_lock(mutex);
+}
+
+void sim_take(int64_t us)
+{
+	if (current->globals > 0)
+		now_us += us;
+	else
+		wait(NULL, NULL, now_us + us);
 }
 
 static void wake(pthread_cond_t *cond, bool all)
 {
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	unsigned waiters = 0;
 	for (unsigned i = 0; i < count; i++)
 		waiters += threads[i].place == WAITS && threads[i].on == cond;
@@ -226,7 +304,7 @@ static void wake(pthread_cond_t *cond, bool all)
 	for (unsigned i = 0; i < count; i++)
 		if (threads[i].place == WAITS && threads[i].on == cond && (all || chosen-- == 0))
 			threads[i].place = CAN_RUN;
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 }
 
 /* ---- the simulated process ---- */
@@ -234,12 +312,12 @@ static void *apply_for_jobs(void *unused)
 {
 	for (;;) {
 		job(job_user);
-		pthread_mutex_lock(&big);
+		__real_pthread_mutex_lock(&big);
 		struct thread *me = current;
 		threads[0].place = CAN_RUN;
 		me->place = IDLE;
 		give_turn(me);
-		pthread_mutex_unlock(&big);
+		__real_pthread_mutex_unlock(&big);
 	}
 	return unused;
 }
@@ -255,15 +333,15 @@ bool sim_call(void (*work)(void *user), void *user)
 			fprintf(stderr, "no thread for the application\n");
 			_exit(3);
 		}
-		pthread_mutex_lock(&big);
+		__real_pthread_mutex_lock(&big);
 		application = &threads[count - 1];
 	} else {
-		pthread_mutex_lock(&big);
+		__real_pthread_mutex_lock(&big);
 		application->place = CAN_RUN;
 	}
 	threads[0].place = IDLE;
 	give_turn(&threads[0]);
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	return !died;
 }
 
@@ -277,10 +355,10 @@ bool sim_advance(int64_t us)
 bool sim_settle(void)
 {
 	died = false;
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	threads[0].place = SETTLES;
 	give_turn(&threads[0]);
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 	return !died;
 }
 
@@ -295,14 +373,14 @@ static void bury(void)
 
 void sim_kill(void)
 {
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	bury();
-	pthread_mutex_unlock(&big);
+	__real_pthread_mutex_unlock(&big);
 }
 
 _Noreturn void sim_die(void)
 {
-	pthread_mutex_lock(&big);
+	__real_pthread_mutex_lock(&big);
 	struct thread *me = current;
 	bury();
 	died = true;
@@ -320,5 +398,6 @@ void sim_begin(uint64_t seed)
 	add(NULL, NULL)->mortal = false;
 	threads[0].id = pthread_self();
 	current = &threads[0];
+	begun = true;
 	mf_threads_replace(&simulated);
 }

@@ -10,9 +10,10 @@
  *
  * Invariants
  * 1. At most one thread runs. Who runs next depends on the seed alone.
- * 2. A thread keeps its turn until it waits: what it does in between is not interrupted. Interleavings inside are the
- *    business of ./dev threads.
- * 3. sim_now_us grows only in sim_spend, and when nobody can go on.
+ * 2. A thread may lose its turn where it waits, where it unlocks a mutex, and in a call of the system (sim_take); nowhere else.
+ * 3. sim_now_us grows in sim_spend, and when nobody can go on.
+ *
+ * The library's mutexes are ours too, by the linker: an executable with a simulation is linked with sim_link_args (meson.build).
  *
  * One simulation in a process: it ends with _exit. Nobody can be stuck unseen: when all wait for ever it says so and exits with 3. */
 #pragma once
@@ -34,7 +35,8 @@ void sim_seed(uint64_t seed); /* of all choices from now on */
 uint64_t sim_random(void);
 uint32_t sim_below(uint32_t limit); /* 0 to limit - 1 */
 int64_t sim_now_us(void);
-void sim_spend(int64_t us); /* a call of the system took so long; nobody else runs meanwhile */
+void sim_spend(int64_t us); /* something took so long; nobody else runs meanwhile */
+void sim_take(int64_t us);  /* a call of the system takes so long; others run meanwhile */
 /* A thread of the process: the process dies here, the driver goes on. Does not return. */
 _Noreturn void sim_die(void);
 uint64_t sim_switches(void); /* turns given so far */
