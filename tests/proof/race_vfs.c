@@ -22,8 +22,12 @@ static char watched[200];
 static const struct handle *first[2]; /* of the database, of the log: who wrote first */
 static int syncing;
 static struct race_breaches breaches;
-static _Thread_local void (*stop)(void *user);
-static _Thread_local void *stop_user;
+/* To be called once. */
+struct stop {
+	void (*call)(void *user);
+	void *user;
+};
+static _Thread_local struct stop at_checkpoint, at_sync;
 
 static struct handle *of(sqlite3_file *file)
 {
@@ -32,6 +36,14 @@ static struct handle *of(sqlite3_file *file)
 
 #define REAL of(file)->real
 #define CALL(method, ...) REAL->pMethods->method(REAL, ##__VA_ARGS__)
+
+static void stop_at(struct stop *stop)
+{
+	struct stop now = *stop;
+	*stop = (struct stop){0};
+	if (now.call)
+		now.call(now.user);
+}
 
 /* ---- what is watched ---- */
 static void note_writer(const struct handle *handle)
@@ -76,6 +88,7 @@ static int race_sync(sqlite3_file *file, int flags)
 	}
 	pthread_mutex_unlock(&lock);
 	int rc = CALL(xSync, flags);
+	stop_at(&at_sync); /* the device has it, and nobody knows yet */
 	pthread_mutex_lock(&lock);
 	syncing -= watch;
 	pthread_mutex_unlock(&lock);
@@ -85,10 +98,7 @@ static int race_sync(sqlite3_file *file, int flags)
 /* A checkpoint that finds a log which has changed since it last looked drops its memory map here. */
 static int race_unfetch(sqlite3_file *file, sqlite3_int64 at, void *page)
 {
-	void (*call)(void *user) = stop;
-	stop = NULL;
-	if (call)
-		call(stop_user);
+	stop_at(&at_checkpoint);
 	return CALL(xUnfetch, at, page);
 }
 
@@ -177,6 +187,10 @@ struct race_breaches race_vfs_breaches(void)
 
 void race_vfs_stop(void (*call)(void *user), void *user)
 {
-	stop = call;
-	stop_user = user;
+	at_checkpoint = (struct stop){call, user};
+}
+
+void race_vfs_stop_sync(void (*call)(void *user), void *user)
+{
+	at_sync = (struct stop){call, user};
 }

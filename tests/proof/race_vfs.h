@@ -3,7 +3,7 @@
  * Watching: of one database file it counts breaches of the rule that one connection writes and checkpoints, one sync at a time
  * (persist/sqlite_store.h, 1 and 3). It sees the lock that SQLite takes to checkpoint, the writes, and the syncs.
  *
- * Stopping: a checkpoint of one connection calls back just after it has read how far the log goes, and before it looks how much
+ * Stopping: a sync calls back while it is under way. A checkpoint of one connection calls back just after it has read how far the log goes, and before it looks how much
  * of it has been copied. What another connection commits there makes the log begin anew behind its back.
  *
  * One watch and one stop at a time in a process. Thread: any. */
@@ -22,5 +22,6 @@ struct race_breaches {
 };
 struct race_breaches race_vfs_breaches(void);
 
-/* The next checkpoint that this thread makes is stopped once, at that moment; NULL: no more. */
+/* The next checkpoint, or sync, that this thread makes is stopped once, at that moment; NULL: no more. */
 void race_vfs_stop(void (*call)(void *user), void *user);
+void race_vfs_stop_sync(void (*call)(void *user), void *user);
