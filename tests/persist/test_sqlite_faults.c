@@ -281,6 +281,20 @@ static void a_failed_sync_is_final(void **state)
 	kit_close(store);
 }
 
+static void a_close_whose_sync_fails_says_so(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_store *store = open_shim(0);
+	kit_append_many(store, "d", "before", 5);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	kit_append(store, "d", "not synced");
+	vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_SYNC, .at = 1, .times = 1, .rc = SQLITE_IOERR_FSYNC, .system_errno = EIO});
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(vfs_shim_failed(), 1);
+	assert_true(watermark_is_suspect());
+}
+
 static void a_failed_sync_for_want_of_space_is_as_final(void **state)
 {
 	(void)state;
@@ -685,6 +699,7 @@ int main(void)
 		T(a_batch_larger_than_the_cache_is_still_all_or_nothing),
 		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
 		T(a_failed_sync_is_final),
+		T(a_close_whose_sync_fails_says_so),
 		T(a_failed_sync_for_want_of_space_is_as_final),
 		T(the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too),
 		T(a_failed_checkpoint_is_reported_not_swallowed),
