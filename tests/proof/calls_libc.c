@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): names and types, which bear none */
 #define REAL(name) \
 	__extension__({ \
 		static _Atomic(uintptr_t) at_; \
@@ -367,3 +368,4 @@ int flock(int fd, int operation)
 	}
 DEFINE_FCNTL(fcntl)
 DEFINE_FCNTL(fcntl64)
+/* NOLINTEND(bugprone-macro-parentheses) */

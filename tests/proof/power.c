@@ -1,6 +1,7 @@
 /* Sessions: which load, how many cuts, which state the next life begins in. */
 #include "power_parts.h"
 
+#include <moduforge/backup.h>
 #include <moduforge/runtime.h>
 
 #include <errno.h>
@@ -17,13 +18,13 @@
 #include "recorder.h"
 #include "workload.h"
 
-#define LIVES 3
 #define SECONDS 120 /* that recording one life may take */
 #define SAVED 20    /* recordings, at most */
 
 #define SMALL_LOG ", \"checkpoint_pages\": 24"
 #define SNAPSHOTS ", \"snapshot_every_n_events\": 12, \"full_snapshot_every\": 3"
 
+#define UPKEEP 0x10000u /* opened once more: vacuum, backup, restore */
 #define EVERYTHING 9 /* one after the other, so that a backup and a compaction come for certain in a long life */
 
 static const struct load {
@@ -43,6 +44,8 @@ static const struct load {
 	{"async, everything at once", "async:2", SMALL_LOG SNAPSHOTS, MF_COMMIT_ASYNC_DURABLE, 40, 20, 4, WORKLOAD_ALL},
 	{"sync, everything at once", "sync", SMALL_LOG SNAPSHOTS, MF_COMMIT_SYNC_DURABLE, 40, 20, 4, WORKLOAD_ALL},
 	{"sync, everything in turn", "sync", SMALL_LOG SNAPSHOTS, MF_COMMIT_SYNC_DURABLE, 80, 4, 3, WORKLOAD_ALL & ~(unsigned)WORKLOAD_BESIDE},
+	{"sync, then vacuum, backup and restore", "sync", SNAPSHOTS, MF_COMMIT_SYNC_DURABLE, 20, 10, 2, WORKLOAD_UNDO | WORKLOAD_COMPACTION | WORKLOAD_SNAPSHOTS | UPKEEP},
+	{"async, then vacuum, backup and restore", "async:2", SMALL_LOG, MF_COMMIT_ASYNC_DURABLE, 20, 10, 2, WORKLOAD_UNDO | UPKEEP},
 	{"memory", "memory", "", MF_COMMIT_MEMORY_ONLY, 20, 12, 2, WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS},
 };
 
@@ -72,6 +75,49 @@ struct session {
 
 /* ---- one life, recorded ---- */
 
+static enum mf_status back_up_and_restore(const struct session *session, const struct ledger_out *out, struct mf_store *store, struct mf_error *error)
+{
+	char name[32], file[POWER_PATH + 64], dir[POWER_PATH + 32];
+	struct mf_store_stats stats;
+	struct mf_backup_info info;
+	snprintf(name, sizeof(name), "last-%" PRIu32, session->life);
+	snprintf(file, sizeof(file), "%s/backups/%s", session->work, name);
+	snprintf(dir, sizeof(dir), "%s/restored-%" PRIu32, session->work, session->life);
+	enum mf_status status = mf_store_stats(store, &stats, error);
+	if (status != MF_OK)
+		return status;
+	ledger_say_backing_up(out, name, stats.last_lsn);
+	status = mf_store_backup(store, file, NULL, NULL, &info, error);
+	if (status != MF_OK)
+		return status;
+	ledger_say_backed_up(out, name, info.lsn);
+	status = mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir}, &info, error);
+	if (status == MF_OK)
+		power_say_restored(session->life, info.lsn);
+	return status;
+}
+
+/* What is done to a store now and then by hand, in an opening of its own. */
+static enum mf_status keep_up(const struct session *session, const struct workload *workload, struct mf_error *error)
+{
+	struct mf_runtime *runtime;
+	struct mf_store_stats stats;
+	ledger_say_opening(&workload->out, workload->kind);
+	enum mf_status status = mf_runtime_open(&(struct mf_runtime_options){.config_path = workload->config, .mode = workload->mode}, &runtime, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_store_stats(mf_runtime_store(runtime), &stats, error);
+	if (status == MF_OK) {
+		ledger_say_opened(&workload->out, workload->kind, stats.epoch, stats.last_lsn);
+		status = mf_runtime_vacuum(runtime, error);
+	}
+	if (status == MF_OK)
+		status = back_up_and_restore(session, &workload->out, mf_runtime_store(runtime), error);
+	enum mf_status closed = mf_runtime_close(runtime, 10000, status == MF_OK ? error : NULL);
+	ledger_say_closed(&workload->out, closed);
+	return status == MF_OK ? closed : status;
+}
+
 static struct oplog *live(const struct session *session, const struct oplog *before, enum mf_status *out_status)
 {
 	char store[POWER_PATH + 16], backups[POWER_PATH + 16];
@@ -79,7 +125,7 @@ static struct oplog *live(const struct session *session, const struct oplog *bef
 	snprintf(backups, sizeof(backups), "%s/backups", session->work);
 	struct workload workload = {
 		.config = session->config, .dir = store, .backups = backups, .mode = session->load->mode, .kind = session->load->kind, .seed = session->plan->seed, .life = session->life,
-		.batches = (session->plan->batches ? session->plan->batches : session->load->batches) / (session->life + 1), .batch_max = session->load->batch_max, .docs = session->load->docs, .what = session->load->what,
+		.batches = (session->plan->batches ? session->plan->batches : session->load->batches) / (session->life + 1), .batch_max = session->load->batch_max, .docs = session->load->docs, .what = session->load->what & ~UPKEEP,
 		.out = {recorder_mark, NULL}};
 	struct mf_error error = {0};
 	recorder_begin(session->work, session->plan->lies);
@@ -89,6 +135,14 @@ static struct oplog *live(const struct session *session, const struct oplog *bef
 	if (before)
 		ledger_say_power_lost(&workload.out);
 	*out_status = workload_run(&workload, &error);
+	if (session->load->what & UPKEEP) {
+		if (*out_status == MF_OK)
+			*out_status = keep_up(session, &workload, &error);
+		workload.life += POWER_LIVES; /* keys of its own */
+		workload.batches = 8;
+		if (*out_status == MF_OK) /* so that there are cuts behind the restore */
+			*out_status = workload_run(&workload, &error);
+	}
 	struct oplog *log = recorder_end();
 	log->seed = session->plan->seed + session->life;
 	if (*out_status != MF_OK)
@@ -149,6 +203,7 @@ static void count_report(struct session *session)
 	atomic_fetch_add(&tally->unheard, report->unheard);
 	atomic_fetch_add(&tally->lossy, report->lost > 0);
 	atomic_fetch_add(&tally->backups, report->backups);
+	atomic_fetch_add(&tally->restored, session->answer->restored);
 	atomic_fetch_add(&tally->empty, report->last_lsn == 0);
 	raise_to(&tally->most_lost, report->lost);
 }
@@ -204,13 +259,14 @@ static bool try_recording(struct session *session, const struct oplog *log, size
 	uint32_t choices = 0;
 	size_t *cuts = pick_cuts(session, log, states, &count, &choices);
 	struct power_walk walk;
-	bool good = cuts != NULL, sound;
+	bool good = cuts != NULL, stopped = false, sound;
 	session->cut = SIZE_MAX;
 	power_walk_init(&walk, log);
-	for (size_t i = 0; good && i < count; i++) {
+	for (size_t i = 0; good && !stopped && i < count; i++) {
 		power_walk_to(&walk, cuts[i]);
-		for (uint32_t choice = 0; good && choice < choices; choice++) {
+		for (uint32_t choice = 0; good && !stopped && choice < choices; choice++) {
 			good = try_state(session, &walk, cuts[i], choice, &sound);
+			stopped = session->plan->stop_at_failure && !sound;
 			if (good && sound && choice >= DISK_EXTREMES && proof_random(&session->random) % ++candidates == 0) {
 				session->cut = cuts[i];
 				session->choice = choice;
@@ -276,10 +332,10 @@ bool power_session(const struct power_plan *plan, struct power_tally *tally)
 	session.answer = mmap(NULL, sizeof(*session.answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (session.answer == MAP_FAILED)
 		return false;
-	static const size_t tenths[LIVES] = {5, 3, 2};
+	static const size_t tenths[POWER_LIVES] = {5, 3, 2};
 	struct oplog before = {0};
 	bool good = begin(&session, work), goes_on = true;
-	for (; good && goes_on && session.life < LIVES; session.life++) {
+	for (; good && goes_on && session.life < POWER_LIVES; session.life++) {
 		struct oplog log = {0};
 		session.saved = false;
 		good = record(&session, session.life ? &before : NULL, &log);
@@ -288,7 +344,7 @@ bool power_session(const struct power_plan *plan, struct power_tally *tally)
 		atomic_fetch_add(&tally->recordings, 1);
 		atomic_fetch_add(&tally->ops, log.count - log.base);
 		good = try_recording(&session, &log, plan->states * tenths[session.life] / 10);
-		goes_on = good && session.cut != SIZE_MAX && make_state(&session, &log);
+		goes_on = good && !(plan->stop_at_failure && atomic_load(&tally->failures)) && session.cut != SIZE_MAX && make_state(&session, &log);
 		oplog_deinit(&before);
 		before = log;
 	}

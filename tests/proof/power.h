@@ -23,6 +23,7 @@ struct power_tally {
 	atomic_size_t lossy;        /* states that lost such events */
 	atomic_size_t most_lost;    /* in one state */
 	atomic_size_t backups;      /* files found whole */
+	atomic_size_t restored;     /* stores that a recorded restore had made, found whole */
 	atomic_size_t empty;        /* states without any event */
 	atomic_size_t saved;        /* recordings */
 };
@@ -33,11 +34,13 @@ struct power_plan {
 	uint64_t seed;
 	size_t states;       /* of the session, about */
 	unsigned lies;       /* recorder.h */
+	bool stop_at_failure; /* one is enough */
 	uint32_t kind;       /* of load; POWER_ANY: the seed decides */
 	uint32_t batches;    /* of the first life; 0: as the load says */
 	void (*tell)(const char *text); /* a failure, in one piece */
 };
 #define POWER_ANY UINT32_MAX
+#define POWER_MEMORY (power_kinds() - 1)
 #define POWER_EVERYTHING (UINT32_MAX - 1) /* sync, all of it in turn */
 
 /* Opens a runtime once, so that plugins are loaded before there are children. */

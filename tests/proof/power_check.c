@@ -4,13 +4,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <moduforge/runtime.h>
+
+#include "recorder.h"
 
 #define SECONDS 60 /* that a recovery may take: the files are small */
 
@@ -26,11 +32,32 @@ void power_walk_deinit(struct power_walk *walk)
 	disk_deinit(&walk->disk);
 }
 
+#define RESTORED "!restored "
+
+void power_say_restored(uint32_t life, int64_t lsn)
+{
+	char line[64];
+	int len = snprintf(line, sizeof(line), RESTORED "%" PRIu32 " %" PRId64 "\n", life, lsn);
+	recorder_mark(NULL, line, (size_t)len);
+}
+
+static void hear(struct power_walk *walk, const char *line, size_t len)
+{
+	char text[64];
+	uint32_t life;
+	int64_t lsn;
+	snprintf(text, sizeof(text), "%.*s", (int)(len < 63 ? len : 63), line);
+	if (strncmp(text, RESTORED, strlen(RESTORED)) != 0)
+		ledger_feed(walk->ledger, &walk->tail, line, len);
+	else if (sscanf(text + strlen(RESTORED), "%" SCNu32 " %" SCNd64, &life, &lsn) == 2 && life < POWER_LIVES) /* NOLINT(cert-err34-c): our own line */
+		walk->restored[life] = lsn;
+}
+
 void power_walk_to(struct power_walk *walk, size_t cut)
 {
 	for (size_t i = walk->disk.at; i < cut; i++)
 		if (walk->log->ops[i].kind == OP_MARK)
-			ledger_feed(walk->ledger, &walk->tail, (const char *)walk->log->ops[i].bytes, walk->log->ops[i].len);
+			hear(walk, (const char *)walk->log->ops[i].bytes, walk->log->ops[i].len);
 	disk_advance(&walk->disk, cut);
 }
 
@@ -55,6 +82,75 @@ bool power_clear(const char *dir)
 	return mkdir(dir, 0700) == 0 || (errno == EEXIST && clear_at(AT_FDCWD, dir));
 }
 
+/* ---- restored stores: absent, or whole ---- */
+
+__attribute__((format(printf, 2, 3))) static void broken(struct power_answer *answer, const char *format, ...)
+{
+	size_t used = strlen(answer->report.text);
+	va_list args;
+	va_start(args, format);
+	vsnprintf(answer->report.text + used, sizeof(answer->report.text) - used, format, args);
+	va_end(args);
+	answer->report.verdict = ORACLE_BROKEN;
+}
+
+static void judge_restored(const struct power_walk *walk, uint32_t life, const char *dir, struct power_answer *answer)
+{
+	char path[POWER_PATH + 32];
+	struct stat info;
+	struct mf_store *store;
+	struct mf_error error = {0};
+	struct mf_store_stats stats = {0};
+	snprintf(path, sizeof(path), "%s/restored-%" PRIu32, dir, life);
+	if (stat(path, &info) != 0) {
+		if (walk->restored[life])
+			broken(answer, "a store was restored, and is gone: restored-%" PRIu32 "\n", life);
+		return;
+	}
+	enum mf_status status = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = path}, &store, &error);
+	if (status == MF_OK) {
+		status = mf_store_verify(store, NULL, NULL, &error);
+		if (status == MF_OK)
+			status = mf_store_stats(store, &stats, &error);
+		enum mf_status closed = mf_store_close(store, status == MF_OK ? &error : NULL);
+		status = status == MF_OK ? closed : status;
+	}
+	answer->restored += status == MF_OK;
+	if (status != MF_OK)
+		broken(answer, "a restored store is there and not sound: %s: %s\n", mf_status_name(status), error.message);
+	else if (walk->restored[life] && stats.last_lsn != walk->restored[life])
+		broken(answer, "a store was restored up to LSN %" PRId64 ", and has LSN %" PRId64 "\n", walk->restored[life], stats.last_lsn);
+}
+
+/* A reader may come before a writer has recovered the store. It finds what the writer will find, or no store yet. -1: that. */
+static int64_t read_first(const char *store, const char *config, struct power_answer *answer)
+{
+	struct mf_runtime *runtime;
+	struct mf_error error = {0};
+	struct mf_store_stats stats = {.last_lsn = -1};
+	enum mf_status status = mf_runtime_open(&(struct mf_runtime_options){.config_path = config, .data_dir = store, .mode = "sync", .read_only = true}, &runtime, &error);
+	if (status == MF_ERR_NOT_FOUND)
+		return -1;
+	if (status == MF_OK) {
+		status = mf_store_stats(mf_runtime_store(runtime), &stats, &error);
+		enum mf_status closed = mf_runtime_close(runtime, 10000, status == MF_OK ? &error : NULL);
+		status = status == MF_OK ? closed : status;
+	}
+	if (status != MF_OK)
+		snprintf(answer->reader, sizeof(answer->reader), "a reader that came first: %s: %s\n", mf_status_name(status), error.message);
+	return stats.last_lsn;
+}
+
+static void compare_reader(int64_t read, struct power_answer *answer)
+{
+	if (answer->reader[0])
+		broken(answer, "%s", answer->reader);
+	else if (read >= 0 && answer->report.verdict == ORACLE_SOUND && read != answer->report.last_lsn)
+		broken(answer, "a reader that came first found LSN %" PRId64 ", the writer after it LSN %" PRId64 "\n", read, answer->report.last_lsn);
+	else if (read < 0 && answer->report.last_lsn > 0)
+		broken(answer, "a reader that came first found no store, the writer after it LSN %" PRId64 "\n", answer->report.last_lsn);
+}
+
 static void judge(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer)
 {
 	char dir[POWER_PATH], store[POWER_PATH + 16], backups[POWER_PATH + 16], config[POWER_PATH];
@@ -67,8 +163,15 @@ static void judge(const struct power_walk *walk, uint32_t choice, const char *sc
 	/* Recovering twice is the dearest part, and each state is one that another one's recovery could have left. */
 	plan.leave = choice % 4 == 0 ? 0 : ORACLE_LEAVE_SECOND;
 	answer->made = power_clear(dir) && disk_lose_power(&walk->disk, &picked, dir, answer->story, sizeof(answer->story)) && proof_write_config(config, store, NULL);
-	if (answer->made)
-		oracle_check(&plan, walk->ledger, &answer->report);
+	if (!answer->made)
+		return;
+	bool reads = choice % 3 == 1;
+	int64_t read = reads ? read_first(store, config, answer) : -1;
+	oracle_check(&plan, walk->ledger, &answer->report);
+	if (reads)
+		compare_reader(read, answer);
+	for (uint32_t life = 0; life < POWER_LIVES; life++)
+		judge_restored(walk, life, dir, answer);
 }
 
 enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer, int *out_signal)

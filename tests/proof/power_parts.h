@@ -6,6 +6,7 @@
 #include "power.h"
 
 #define POWER_PATH 256
+#define POWER_LIVES 3 /* of a session */
 
 /* A recording on its way from cut to cut. */
 struct power_walk {
@@ -13,7 +14,10 @@ struct power_walk {
 	struct disk disk;
 	struct ledger *ledger;
 	struct ledger_tail tail;
+	int64_t restored[POWER_LIVES]; /* 0, or the newest LSN of the store that was restored in that life, into "restored-LIFE" */
 };
+/* Said of a restore that has returned: a mark that is not the ledger's. */
+void power_say_restored(uint32_t life, int64_t lsn);
 void power_walk_init(struct power_walk *walk, const struct oplog *log);
 void power_walk_to(struct power_walk *walk, size_t cut);
 void power_walk_deinit(struct power_walk *walk);
@@ -21,6 +25,8 @@ void power_walk_deinit(struct power_walk *walk);
 /* What a child found out. Lies in shared memory. */
 struct power_answer {
 	struct oracle_report report;
+	size_t restored; /* stores found whole */
+	char reader[600]; /* what a reader that came before the writer complained of */
 	char story[2048];
 	bool made; /* the state */
 };
