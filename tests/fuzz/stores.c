@@ -417,17 +417,28 @@ static enum mf_status append_one(struct mf_store *store, struct mf_event *out)
 	return mf_store_append(store, out, &lsn, &why);
 }
 
-static void expect_stored(struct mf_store *store, const struct mf_event *event)
+static bool is_stored(struct mf_store *store, const struct mf_event *event)
 {
 	struct mf_key_info key;
 	struct mf_event_list list;
-	fuzz_expect(store->ops->find_key(store, "new", &key, NULL), MF_OK, MF_OK);
-	fuzz_expect(mf_store_load_since(store, NULL, event->lsn - 1, 1, &list, NULL), MF_OK, MF_OK);
-	if (key.lsn != event->lsn || list.count != 1 || list.events[0].lsn != event->lsn || strcmp(list.events[0].idempotency_key, "new") != 0) {
-		fprintf(stderr, "an event that was synced is not there at the next opening\n");
-		__builtin_trap();
-	}
+	if (expect_sound(store->ops->find_key(store, "new", &key, &why)) != MF_OK || key.lsn != event->lsn)
+		return false;
+	if (expect_sound(mf_store_load_since(store, NULL, event->lsn - 1, 1, &list, &why)) != MF_OK)
+		return false;
+	bool stored = list.count == 1 && list.events[0].lsn == event->lsn && strcmp(list.events[0].idempotency_key, "new") == 0;
 	mf_event_list_deinit(&list);
+	return stored;
+}
+
+/* An opening does not look at everything: what was damaged before may have swallowed it. */
+static void expect_stored(struct mf_store *store, const struct mf_event *event)
+{
+	const struct fuzz_probe probe = {0};
+	struct reading reading = {.probe = &probe};
+	if (is_stored(store, event) || mf_store_verify(store, count_finding, &reading, &why) != MF_OK)
+		return;
+	fprintf(stderr, "an event that was synced is not there at the next opening, and verify finds nothing\n");
+	__builtin_trap();
 }
 
 static void probe_writing(void)

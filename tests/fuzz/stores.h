@@ -44,7 +44,7 @@ void fuzz_base_load(const struct fuzz_base *base);
  * recovers each document, opens it for writing, commits, opens it again. Traps unless
  * 1. every failure is one that a damaged store may give;
  * 2. verify tells a damage just when it finds one;
- * 3. an event that was acknowledged and synced is there at the next opening;
+ * 3. an event that was acknowledged and synced is there at the next opening, or verify finds the damage that took it;
  * 4. with honest: what can be recovered of a document is what it was at that LSN, and what verify calls clean can be read
  *    and recovered whole. */
 struct fuzz_probe {
