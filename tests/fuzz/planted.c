@@ -1,10 +1,9 @@
-/* planted.c - does the fuzzer get behind the checksums? As an ordinary test: planted RUNS DIR...
+/* planted.c - does the fuzzer get behind the checksums? As an ordinary test: planted RUNS SEED...
  *
  * A bug is planted behind everything that a target checks (fuzz_behind): it shows for one content in four, if that is none of
  * a seed. Random changes with the target's own mutator, or with the bits of a script that ask for checksums to be repaired, must
  * find it; the same changes without must not, in as many runs. Numbers are random from a fixed beginning, so the runs are the
  * same every time. */
-#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,26 +147,11 @@ static void take_file(const char *path)
 	seeds[seed_count++] = (struct seed){kept, len};
 }
 
-static void take_folder(const char *folder)
-{
-	struct dirent **entries;
-	int count = scandir(folder, &entries, NULL, alphasort); /* the same order everywhere */
-	for (int i = 0; i < count; i++) {
-		char path[4096];
-		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-		if (entries[i]->d_name[0] != '.' && strlen(entries[i]->d_name) < 40) /* what a fuzzer found comes and goes */
-			take_file(path);
-		free(entries[i]);
-	}
-	if (count >= 0)
-		free(entries);
-}
-
 int main(int argc, char **argv)
 {
 	size_t runs = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	for (int i = 2; i < argc; i++)
-		take_folder(argv[i]);
+		take_file(argv[i]);
 	if (seed_count == 0) {
 		printf("Bail out! no seeds\n");
 		return 1;
