@@ -3,7 +3,7 @@
 
 usage: faults.py BUILD [PLAN | SCENE]
 
-A plan, and a test on a real file system, counts as one.
+MF_WORKLOADS=3: two more sets of workloads, drawn from MF_SEED. A plan, and a test on a real file system, counts as one.
 """
 import os
 import re
@@ -14,7 +14,7 @@ from count_tests import singles
 
 BUILD = sys.argv[1]
 PROGRAM = f"{BUILD}/tests/proof/faults"
-DISKS = {"full disk": f"{BUILD}/tests/host/test_full_disk"}
+DISKS = {"full disk": f"{BUILD}/tests/host/test_full_disk", "broken device": f"{BUILD}/tests/persist/test_broken_device"}
 
 
 def run(command, env=None):

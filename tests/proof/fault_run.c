@@ -28,6 +28,7 @@ struct fault_bench {
 	char dir[200];
 	char root[220];   /* watched: root/store and what lies beside it */
 	char config[220], ledger[220];
+	uint64_t seed;
 	struct shared *shared;
 };
 
@@ -107,11 +108,12 @@ static void copy_tree(const char *from, const char *to)
 
 /* ---- the bench ---- */
 
-struct fault_bench *fault_bench_new(const char *base, unsigned number)
+struct fault_bench *fault_bench_new(const char *base, unsigned number, uint64_t seed)
 {
 	struct fault_bench *bench = calloc(1, sizeof(*bench));
 	if (!bench)
 		abort();
+	bench->seed = seed;
 	snprintf(bench->dir, sizeof(bench->dir), "%s/bench%u", base, number);
 	snprintf(bench->root, sizeof(bench->root), "%s/root", bench->dir);
 	snprintf(bench->config, sizeof(bench->config), "%s/plugins.json", bench->dir);
@@ -205,7 +207,7 @@ static void play(struct fault_bench *bench, void *user)
 	const struct playing *playing = user;
 	int fd = open(bench->ledger, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	struct scene scene = {
-		.root = bench->root, .config = bench->config, .mode = playing->kind->mode, .plan = playing->plan, .report = &bench->shared->report,
+		.root = bench->root, .config = bench->config, .mode = playing->kind->mode, .seed = bench->seed, .plan = playing->plan, .report = &bench->shared->report,
 		.out = {.line = ledger_line_to_fd, .user = (void *)(intptr_t)fd}, .wrong = bench->shared->wrong, .doing = bench->shared->doing};
 	bench->shared->report.traits = playing->traits;
 	scene_begin(&scene, playing->prepares ? 1 : 2);

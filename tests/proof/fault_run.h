@@ -10,7 +10,7 @@ enum fault_outcome { FAULT_PASSED, FAULT_FAILED, FAULT_NOT_REACHED };
 
 struct fault_bench; /* a place to run in; one run at a time */
 
-struct fault_bench *fault_bench_new(const char *base, unsigned number); /* aborts without memory */
+struct fault_bench *fault_bench_new(const char *base, unsigned number, uint64_t seed); /* aborts without memory */
 void fault_bench_free(struct fault_bench *bench);
 
 /* What the scene begins with, prepared without a fault, and counted: which calls there are. false: it could not, why says so. */

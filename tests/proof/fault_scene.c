@@ -10,6 +10,8 @@
 #include <moduforge/backup.h>
 #include <moduforge/runtime.h>
 
+#include "workload.h"
+
 #define WAIT_MS 20000
 #define PAD 300
 
@@ -493,6 +495,25 @@ bool scene_read(struct scene *scene)
 	if (status == MF_OK)
 		mf_state_unref(state);
 	return judge(scene, status, &error);
+}
+
+bool scene_workload(struct scene *scene, uint32_t batches)
+{
+	char backups[256];
+	struct mf_error error;
+	bool sync = scene->mode[0] == 's';
+	snprintf(backups, sizeof(backups), "%s/backups", scene->root);
+	const struct workload workload = {
+		.config = scene->config, .mode = scene->mode, .kind = sync ? MF_COMMIT_SYNC_DURABLE : MF_COMMIT_ASYNC_DURABLE, .seed = scene->seed,
+		.life = scene->life, .batches = batches, .batch_max = 5, .docs = 2, .backups = backups, .out = scene->out,
+		.what = WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_BACKUP | WORKLOAD_RAISE | WORKLOAD_DUPLICATES | WORKLOAD_SYNC_WAITS | WORKLOAD_VACUUM};
+	now_doing(scene, "a drawn workload");
+	enum mf_status status = workload_run(&workload, &error);
+	bool done = judge(scene, status, &error);
+	leave(scene);
+	fault_plan_reopened(); /* it has closed the store */
+	scene->report->sync_failed = scene->stopped = false;
+	return done;
 }
 
 /* ---- afterwards ---- */

@@ -31,6 +31,7 @@ struct scene {
 	const char *root;    /* the watched directory: root/store, root/one.backup, ... */
 	const char *config;
 	const char *mode;    /* "sync", "async:5" */
+	uint64_t seed;       /* of a drawn workload */
 	struct ledger_out out;
 	const struct fault_plan *plan;
 	struct fault_report *report; /* shared */
@@ -66,6 +67,7 @@ bool scene_follow(struct scene *scene);
 bool scene_unfollow(struct scene *scene);
 bool scene_read(struct scene *scene);
 bool scene_close(struct scene *scene);
+bool scene_workload(struct scene *scene, uint32_t batches); /* drawn from the seed (workload.h); opens and closes */
 
 void scene_aftermath(struct scene *scene); /* lifts the fault, and checks 2 to 6 */
 
@@ -78,4 +80,5 @@ struct scene_kind {
 	void (*play)(struct scene *scene);    /* arms it */
 };
 extern const struct scene_kind scene_kinds[];
-extern const size_t scene_kind_count;
+extern const size_t scene_kind_count;  /* the first scene_fixed_count of them do not depend on a seed */
+extern const size_t scene_fixed_count;

@@ -126,6 +126,17 @@ static void closing(struct scene *scene)
 	(void)scene_close(scene);
 }
 
+static void some_drawn(struct scene *scene)
+{
+	(void)scene_workload(scene, 10);
+}
+
+static void drawn(struct scene *scene)
+{
+	scene_arm(scene);
+	(void)scene_workload(scene, 12);
+}
+
 const struct scene_kind scene_kinds[] = {
 	{"create", "sync", NULL, scene_expect, create},
 	{"append-sync", "sync", NULL, some_closed, append},
@@ -137,5 +148,8 @@ const struct scene_kind scene_kinds[] = {
 	{"follower", "sync", NULL, some_closed, follower},
 	{"recovery", "sync", NULL, some, recovery},
 	{"close", "async:60000", NULL, some_closed, closing},
+	{"drawn-sync", "sync", NULL, some_drawn, drawn},
+	{"drawn-async", "async:1", ", \"checkpoint_pages\": 60", some_drawn, drawn},
 };
+const size_t scene_fixed_count = sizeof(scene_kinds) / sizeof(scene_kinds[0]) - 2;
 const size_t scene_kind_count = sizeof(scene_kinds) / sizeof(scene_kinds[0]);

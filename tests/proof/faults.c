@@ -6,7 +6,8 @@
  *   faults append-sync                            one scene
  *   faults append-sync:write:log:3:enospc:ever    exactly that plan
  *
- * MF_SEED chooses which one of so many; MF_JOBS how many run at once. A plan counts as one. */
+ * MF_WORKLOADS=3: after the scenes two more sets of workloads, drawn from MF_SEED and the number after it; MF_SEED also chooses
+ * which one of so many; MF_JOBS how many run at once. A plan counts as one. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static const char *program;
 static bool tap, alone;
 static const char *test_name;
 static unsigned every = 1, jobs = 2;
-static unsigned long long seed;
+static unsigned long long seed, drawn_from;
 static char base[128];
 static struct tally *tally; /* shared */
 static fault_traits *traits; /* shared */
@@ -108,7 +109,7 @@ static void tell(const struct scene_kind *kind, const struct fault_plan *plan, c
 		printf("#   %.*s\n", (int)len, line);
 		line += len + (line[len] == '\n');
 	}
-	printf("#   again: %s %s:%s\n", program, kind->name, name);
+	printf("#   again: MF_SEED=%llu %s %s:%s\n", drawn_from, program, kind->name, name);
 	fflush(stdout);
 }
 
@@ -130,7 +131,7 @@ static void run_one(struct fault_bench *bench, const struct scene_kind *kind, co
 
 static void work(unsigned job, const struct scene_kind *kind, const char *template_dir, const struct plans *plans)
 {
-	struct fault_bench *bench = fault_bench_new(base, job);
+	struct fault_bench *bench = fault_bench_new(base, job, drawn_from);
 	for (size_t i = job; i < plans->count; i += jobs)
 		run_one(bench, kind, template_dir, &plans->list[i]);
 	fault_bench_free(bench);
@@ -180,7 +181,7 @@ static double seconds(void)
 static bool prepare(const struct scene_kind *kind, const char *template_dir)
 {
 	char why[WHY];
-	struct fault_bench *bench = fault_bench_new(base, MOST_JOBS);
+	struct fault_bench *bench = fault_bench_new(base, MOST_JOBS, drawn_from);
 	memset(traits, 0, sizeof(*traits));
 	bool fine = fault_bench_prepare(bench, kind, template_dir, why, sizeof(why)) && fault_bench_count(bench, kind, template_dir, traits, why, sizeof(why));
 	fault_bench_free(bench);
@@ -196,7 +197,7 @@ static bool run_scene(const struct scene_kind *kind, const struct fault_plan *on
 	struct plans plans = {0};
 	double began = seconds();
 	memset(tally, 0, sizeof(*tally));
-	snprintf(template_dir, sizeof(template_dir), "%s/%s", base, kind->name);
+	snprintf(template_dir, sizeof(template_dir), "%s/%s-%llu", base, kind->name, drawn_from);
 	if (!prepare(kind, template_dir)) {
 		*failed += 1;
 		return false;
@@ -211,6 +212,8 @@ static bool run_scene(const struct scene_kind *kind, const struct fault_plan *on
 	run_all(kind, template_dir, &plans);
 	/* A follower saves its checkpoint when it does; but what can hardly be struck again proves nothing. */
 	bool missed = tally->missed > plans.count / 4 + 2 || tally->passed + tally->failed == 0;
+	if (kind >= &scene_kinds[scene_fixed_count])
+		printf("# seed %llu\n", drawn_from);
 	printf("# %s: %u calls, %zu plans: %u passed, %u failed, %u not reached, %.1f s\n", kind->name, calls, plans.count, tally->passed, tally->failed, tally->missed, seconds() - began);
 	fflush(stdout);
 	*passed += tally->passed;
@@ -294,16 +297,22 @@ int main(int argc, char **argv)
 	}
 	if (one)
 		jobs = 1;
+	size_t sets = number(getenv("MF_WORKLOADS"), 1, 1000) - 1;
+	size_t count = wanted ? scene_kind_count : scene_fixed_count + sets * (scene_kind_count - scene_fixed_count);
 	if (tap)
-		printf("1..%zu\n", wanted ? (size_t)1 : scene_kind_count);
-	for (size_t i = 0, n = 0; i < scene_kind_count; i++) {
-		if (wanted && wanted != &scene_kinds[i])
+		printf("1..%zu\n", wanted ? (size_t)1 : count);
+	drawn_from = seed;
+	for (size_t i = 0, n = 0; i < count; i++) {
+		if (i >= scene_kind_count) /* the next set */
+			drawn_from = seed + (i - scene_fixed_count) / (scene_kind_count - scene_fixed_count);
+		const struct scene_kind *kind = &scene_kinds[i < scene_kind_count ? i : scene_fixed_count + (i - scene_fixed_count) % (scene_kind_count - scene_fixed_count)];
+		if (wanted && wanted != kind)
 			continue;
-		bool fine = run_scene(&scene_kinds[i], one ? &plan : NULL, &passed, &failed);
+		bool fine = run_scene(kind, one ? &plan : NULL, &passed, &failed);
 		if (tap && one && passed + failed == 1 && tally->missed) /* another SQLite makes other calls */
 			printf("ok 1 # SKIP %s: the call was not made\n", test_name ? test_name : argv[argc - 1]);
 		else if (tap)
-			printf("%s %zu - %s\n", fine ? "ok" : "not ok", ++n, test_name ? test_name : scene_kinds[i].name);
+			printf("%s %zu - %s\n", fine ? "ok" : "not ok", ++n, test_name ? test_name : kind->name);
 	}
 	remove_base();
 	if (!tap)
