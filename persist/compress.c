@@ -81,11 +81,7 @@ enum mf_status mf_decompress(const void *in, size_t len, void *out, size_t raw_l
 		contexts->decompress = ZSTD_createDCtx();
 	if (!contexts || !contexts->decompress)
 		return MF_ERR_NO_MEMORY;
-	size_t written = ZSTD_decompressDCtx(contexts->decompress, out, raw_len, in, len);
-	if (ZSTD_sizeof_DCtx(contexts->decompress) > KEEP_AT_MOST) {
-		ZSTD_freeDCtx(contexts->decompress);
-		contexts->decompress = NULL;
-	}
+	size_t written = ZSTD_decompressDCtx(contexts->decompress, out, raw_len, in, len); /* in one go: it keeps no window */
 	if (ZSTD_isError(written))
 		return ZSTD_getErrorCode(written) == ZSTD_error_memory_allocation ? MF_ERR_NO_MEMORY : MF_ERR_CORRUPTED;
 	return written == raw_len ? MF_OK : MF_ERR_CORRUPTED;

@@ -92,7 +92,8 @@ enum mf_status mf_event_encode(const char *doc_id, const struct mf_transaction *
 	enum mf_status status = check_names(doc_id, transaction, error);
 	if (status != MF_OK)
 		return status;
-	struct mf_buffer buffer = {.bytes = mf_malloc(FIRST_CAPACITY), .capacity = FIRST_CAPACITY};
+	const size_t capacity = mf_mem_is_tight() ? 1 : FIRST_CAPACITY;
+	struct mf_buffer buffer = {.bytes = mf_malloc(capacity), .capacity = capacity};
 	if (!buffer.bytes)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to encode a transaction");
 	status = mf_record_write(&buffer, doc_id, transaction, options ? options : &defaults, error);

@@ -38,9 +38,9 @@ static void put_time(struct mf_json_writer *json, int64_t us)
 		fraction += 1000000;
 	time_t seconds = (time_t)((us - fraction) / 1000000);
 	struct tm utc;
-	char text[80] = "1970-01-01T00:00:00.000000Z";
-	if (gmtime_r(&seconds, &utc))
-		snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)fraction);
+	char text[80];
+	(void)gmtime_r(&seconds, &utc); /* microseconds in 64 bits end long before its years do */
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)fraction);
 	put_text(json, ",\"time\":", text);
 }
 

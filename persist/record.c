@@ -28,7 +28,7 @@ static size_t put_varint(unsigned char out[VARINT_MAX], uint64_t value)
 static bool get_varint(struct mf_record *in, uint64_t *out)
 {
 	uint64_t value = 0;
-	for (unsigned shift = 0; shift < 64 && in->at < in->end; shift += 7) {
+	for (unsigned shift = 0; in->at < in->end; shift += 7) { /* the tenth byte is the last: it has no room to go on */
 		unsigned char byte = *in->at++;
 		if (shift == 63 && byte > 1)
 			return false;

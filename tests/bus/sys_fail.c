@@ -1,15 +1,19 @@
 #include "sys_fail.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -92,6 +96,47 @@ int stat(const char *path, struct stat *out)
 char *realpath(const char *path, char *out)
 {
 	return fails(SYS_REALPATH) ? NULL : REAL(realpath, plan.from && !plan.from[0] ? plan.to : path, out);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+	if (fails(SYS_PWRITE))
+		return plan.error ? -1 : 0;
+	return REAL(pwrite, fd, bytes, len, offset);
+}
+
+int close(int fd) /* it is closed all the same, as on Linux */
+{
+	int failed = fails(SYS_CLOSE), code = errno, rc = REAL(close, fd);
+	errno = failed ? code : errno;
+	return failed ? -1 : rc;
+}
+
+int fsync(int fd)
+{
+	return fails(SYS_FSYNC) ? -1 : REAL(fsync, fd);
+}
+
+ssize_t getrandom(void *bytes, size_t len, unsigned flags)
+{
+	if (fails(SYS_GETRANDOM))
+		return plan.error ? -1 : 0;
+	return REAL(getrandom, bytes, len, flags);
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+	return fails(SYS_STATVFS) ? -1 : REAL(statvfs, path, out);
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+	return fails(SYS_RENAMEAT2) ? -1 : REAL(renameat2, from_dir, from, to_dir, to, flags);
+}
+
+struct dirent *readdir(DIR *dir)
+{
+	return fails(SYS_READDIR) ? NULL : REAL(readdir, dir);
 }
 
 int epoll_create1(int flags)

@@ -2,7 +2,8 @@
  * library's, which they call otherwise. One thing is set at a time; all of it is for one thread. */
 #pragma once
 
-enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH, SYS_EPOLL_CREATE, SYS_EPOLL_CTL, SYS_EVENTFD, SYS_TIMERFD };
+enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH, SYS_EPOLL_CREATE, SYS_EPOLL_CTL, SYS_EVENTFD, SYS_TIMERFD,
+		SYS_PWRITE, SYS_CLOSE, SYS_FSYNC, SYS_GETRANDOM, SYS_STATVFS, SYS_RENAMEAT2, SYS_READDIR };
 
 /* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails. */
 void sys_fail(enum sys_call call, int n, int error);

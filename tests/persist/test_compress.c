@@ -65,6 +65,24 @@ static void a_frame_cannot_claim_more_than_its_bytes_can_hold(void **state)
 	assert_false(mf_compressed_is(frame, sizeof(frame), UINT64_C(3) << 30));
 }
 
+static void a_context_that_grew_large_is_made_anew(void **state)
+{
+	(void)state;
+	unsigned char *raw = mf_calloc(1, RAW_LEN), *packed = mf_malloc(RAW_LEN), *again = mf_malloc(RAW_LEN);
+	size_t len = 0;
+	for (size_t i = 0; i < RAW_LEN; i += 97)
+		raw[i] = (unsigned char)(i * 31);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(mf_compress(19, raw, RAW_LEN / 4, packed, RAW_LEN, &len), MF_OK);
+		assert_true(len > 0);
+		assert_int_equal(mf_decompress(packed, len, again, RAW_LEN / 4), MF_OK);
+		assert_memory_equal(raw, again, RAW_LEN / 4);
+	}
+	mf_free(raw);
+	mf_free(packed);
+	mf_free(again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -72,6 +90,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_said),
 		cmocka_unit_test(another_length_than_the_frame_has_is_refused),
 		cmocka_unit_test(a_frame_cannot_claim_more_than_its_bytes_can_hold),
+		cmocka_unit_test(a_context_that_grew_large_is_made_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

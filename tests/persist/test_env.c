@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "persist/env.h"
+#include "tests/bus/sys_fail.h"
 
 static void clocks_and_randomness_work(void **state)
 {
@@ -139,6 +140,81 @@ static void short_counts_are_completed(void **state)
 	free(path);
 }
 
+static void what_a_signal_interrupts_is_done_again_but_a_close_is_not(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(kit_dir, "file"), bytes[8];
+	sys_fail(SYS_OPEN, 1, EINTR);
+	int fd = env->open(env->user, path, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(sys_calls(), 2);
+	assert_true(fd > 2);
+	sys_fail(SYS_PWRITE, 1, EINTR);
+	assert_int_equal(env->pwrite(env->user, fd, "12345678", 8, 0), 8);
+	sys_fail(SYS_PREAD, 1, EINTR);
+	assert_int_equal(env->pread(env->user, fd, bytes, 8, 0), 8);
+	sys_fail(SYS_GETRANDOM, 1, EINTR);
+	assert_int_equal(env->random(env->user, bytes, 8), 0);
+	sys_fail(SYS_GETRANDOM, 1, 0);
+	assert_int_equal(env->random(env->user, bytes, 8), 0);
+	sys_fail(SYS_GETRANDOM, 1, ENOSYS);
+	assert_int_equal(env->random(env->user, bytes, 8), -ENOSYS);
+	sys_fail(SYS_CLOSE, 1, EINTR);
+	assert_int_equal(env->close(env->user, fd), 0);
+	assert_int_equal(sys_calls(), 1);
+	sys_fail(SYS_CLOSE, 0, 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	free(path);
+}
+
+static void what_writes_nothing_is_an_io_error(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(kit_dir, "file");
+	int fd = env->open(env->user, path, O_RDWR | O_CREAT, 0600);
+	sys_fail(SYS_PWRITE, 1, 0);
+	assert_int_equal(mf_env_write_all(env, fd, "x", 1, 0), -EIO);
+	sys_fail(SYS_FSYNC, 1, EIO);
+	assert_int_equal(mf_env_sync_dir(env, kit_dir), -EIO);
+	sys_fail(SYS_CLOSE, 1, EIO);
+	assert_int_equal(mf_env_sync_dir(env, kit_dir), -EIO);
+	sys_fail(SYS_STATVFS, 1, EIO);
+	assert_int_equal(env->free_bytes(env->user, kit_dir), -EIO);
+	sys_fail(SYS_READDIR, 1, EIO);
+	assert_int_equal(env->is_empty(env->user, kit_dir), -EIO);
+	sys_fail(SYS_READDIR, 0, 0);
+	assert_int_equal(env->is_empty(env->user, path), -ENOTDIR);
+	assert_int_equal(env->remove(env->user, kit_dir), -ENOTEMPTY);
+	assert_int_equal(env->close(env->user, fd), 0);
+	free(path);
+}
+
+static void where_a_rename_cannot_spare_a_file_it_is_looked_for_first(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *from = kit_path(kit_dir, "from"), *to = kit_path(kit_dir, "to");
+	static const int no_such_flag[] = {EINVAL, ENOSYS};
+	assert_int_equal(env->rename(env->user, from, to, true), -ENOENT);
+	for (int i = 0; i < 2; i++) {
+		env->close(env->user, env->open(env->user, from, O_RDWR | O_CREAT, 0600));
+		sys_fail(SYS_RENAMEAT2, 1, no_such_flag[i]);
+		assert_int_equal(env->rename(env->user, from, to, false), 0);
+		env->close(env->user, env->open(env->user, from, O_RDWR | O_CREAT, 0600));
+		sys_fail(SYS_RENAMEAT2, 1, no_such_flag[i]);
+		assert_int_equal(env->rename(env->user, from, to, false), -EEXIST);
+		assert_int_equal(env->rename(env->user, from, to, false), -EEXIST); /* and so it is in one step */
+		assert_int_equal(env->remove(env->user, from), 0);
+		assert_int_equal(env->remove(env->user, to), 0);
+		sys_fail(SYS_RENAMEAT2, 1, no_such_flag[i]);
+		assert_int_equal(env->rename(env->user, from, to, false), -ENOENT);
+	}
+	sys_fail(SYS_RENAMEAT2, 0, 0);
+	free(from);
+	free(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +223,9 @@ int main(void)
 		cmocka_unit_test(names_are_given_and_taken_away),
 		cmocka_unit_test(a_lock_is_refused_while_another_holds_it),
 		cmocka_unit_test(short_counts_are_completed),
+		cmocka_unit_test(what_a_signal_interrupts_is_done_again_but_a_close_is_not),
+		cmocka_unit_test(what_writes_nothing_is_an_io_error),
+		cmocka_unit_test(where_a_rename_cannot_spare_a_file_it_is_looked_for_first),
 	};
 	return cmocka_run_group_tests_name("env", tests, kit_set_up, kit_tear_down);
 }

@@ -1,4 +1,5 @@
 /* Events as bytes and back: small steps of the model's tests, hostile payloads. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,6 +399,185 @@ static void damaged_fields_beside_the_payload_are_corrupted(void **unused)
 	mf_transaction_free(transaction);
 }
 
+/* ---- odd ones ---- */
+
+static void what_an_event_lacks_is_named(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 2), *decoded = NULL;
+	struct encoded encoded = encode("doc", transaction);
+	struct mf_event event = encoded.event;
+	struct mf_error error;
+	event.meta = NULL;
+	event.doc_id = NULL;
+	assert_int_equal(mf_event_decode(&event, small_registry, &decoded, &error), MF_ERR_CORRUPTED);
+	assert_string_equal(error.message, "document '', LSN 77: meta or payload is missing");
+	assert_null(decoded);
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+static void a_step_that_says_nothing_of_its_damage_is_damaged_all_the_same(void **unused)
+{
+	(void)unused;
+	struct mf_step_registry *registry;
+	struct mf_transaction *transaction = small_transaction_new(), *decoded = NULL;
+	struct mf_error error;
+	assert_int_equal(mf_step_registry_new(&registry), MF_OK);
+	assert_int_equal(mf_step_registry_add(registry, &bad_type, NULL), MF_OK);
+	encode_status = MF_OK;
+	add_bad_step(transaction);
+	assert_int_equal(mf_transaction_set_key(transaction, "key", NULL), MF_OK);
+	struct mf_event event;
+	void *memory;
+	assert_int_equal(mf_event_encode("doc", transaction, NULL, &event, &memory, NULL), MF_OK); /* with the default options */
+	assert_int_equal(mf_event_decode(&event, registry, &decoded, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "cannot be decoded: MF_ERR_CORRUPTED"));
+	struct mf_buffer text = {0};
+	assert_int_equal(mf_event_to_json(&event, transaction, &text, &error), MF_ERR_INVALID); /* nor can it be told */
+	assert_int_equal(text.len, 0);
+	mf_buffer_deinit(&text);
+	mf_free(memory);
+	mf_transaction_free(transaction);
+	mf_step_registry_free(registry);
+}
+
+static enum mf_status empty_encode(const struct mf_step *step, struct mf_buffer *out)
+{
+	(void)step, (void)out;
+	return MF_OK;
+}
+
+static void steps_shorter_than_a_length_are_not_compressed(void **unused)
+{
+	(void)unused;
+	static struct mf_step_type tiny;
+	struct mf_step *step;
+	struct mf_transaction *transaction = small_transaction_new();
+	struct mf_persist_options eager = options;
+	struct mf_value *list;
+	struct mf_event event;
+	void *memory;
+	tiny = bad_type;
+	tiny.type_id = "t";
+	tiny.encode = empty_encode;
+	eager.compression = true;
+	eager.compression_threshold = 0;
+	assert_int_equal(bad_type.from_value(&tiny, NULL, &step, NULL), MF_OK);
+	assert_int_equal(mf_transaction_add(transaction, step), MF_OK);
+	mf_step_unref(step);
+	assert_int_equal(mf_transaction_set_key(transaction, "key", NULL), MF_OK);
+	assert_int_equal(mf_value_parse_json("[1]", 3, &list, NULL), MF_OK);
+	mf_transaction_set_meta(transaction, list);
+	mf_value_unref(list);
+	assert_int_equal(mf_event_encode("doc", transaction, &eager, &event, &memory, NULL), MF_OK);
+	assert_int_equal(event.payload[1] & MF_RECORD_COMPRESSED, 0);
+	assert_string_equal(event.meta, "[1]");
+	mf_free(memory);
+	mf_transaction_free(transaction);
+}
+
+static void the_length_of_steps_is_told_without_reading_them(void **unused)
+{
+	(void)unused;
+	unsigned char payload[MF_RECORD_HEADER_LEN + 12] = {MF_RECORD_VERSION};
+	unsigned char *body = payload + MF_RECORD_HEADER_LEN;
+	assert_int_equal(mf_record_raw_len(payload, 3), 3);
+	assert_int_equal(mf_record_raw_len(payload, sizeof(payload)), sizeof(payload));
+	payload[1] = MF_RECORD_COMPRESSED;
+	memset(body, 0xff, 12); /* a number that does not end */
+	assert_int_equal(mf_record_raw_len(payload, sizeof(payload)), sizeof(payload));
+	memset(body, 0xff, 9);
+	body[9] = 1; /* the largest number that there is */
+	assert_int_equal(mf_record_raw_len(payload, sizeof(payload)), sizeof(payload));
+	body[0] = 100;
+	assert_int_equal(mf_record_raw_len(payload, sizeof(payload)), MF_RECORD_HEADER_LEN + 100);
+	uint8_t hash[MF_RECORD_HASH_LEN], other[MF_RECORD_HASH_LEN];
+	mf_record_hash("doc", MF_ACTION_APPLY, NULL, 0, hash);
+	mf_record_hash("doc", MF_ACTION_UNDO, NULL, 0, other);
+	assert_memory_not_equal(hash, other, sizeof(hash));
+}
+
+static void assert_json(const struct mf_event *event, const struct mf_transaction *transaction, const char *part)
+{
+	struct mf_buffer text = {0};
+	assert_int_equal(mf_event_to_json(event, transaction, &text, NULL), MF_OK);
+	assert_int_equal(mf_buffer_append(&text, "", 1), MF_OK);
+	if (!strstr((const char *)text.bytes, part))
+		fail_msg("no %s in %s", part, (const char *)text.bytes);
+	mf_buffer_deinit(&text);
+}
+
+static void an_event_is_told_as_json(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = sample("key", 2);
+	struct encoded encoded = encode("doc", transaction);
+	struct mf_event event = encoded.event;
+	event.ts_us = 1500000;
+	assert_json(&event, transaction, "\"time\":\"1970-01-01T00:00:01.500000Z\"");
+	event.ts_us = -500000;
+	assert_json(&event, transaction, "\"time\":\"1969-12-31T23:59:59.500000Z\"");
+	assert_json(&event, transaction, "\"action\":\"apply\"");
+	assert_json(&event, transaction, "\"steps\":[{\"type_id\":\"test_insert\"");
+	assert_json(&event, transaction, "},{\"type_id\":\"test_insert\"");
+	event.action = MF_ACTION_UNDO;
+	assert_json(&event, transaction, "\"action\":\"undo\"");
+	event.action = MF_ACTION_REDO;
+	assert_json(&event, transaction, "\"action\":\"redo\"");
+	event.action = (enum mf_action)9;
+	event.payload = (const unsigned char *)"\x01\xab";
+	event.payload_len = 2;
+	assert_json(&event, NULL, "\"action\":\"unknown\"");
+	assert_json(&event, NULL, "\"steps\":null,\"payload\":\"01ab\"");
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
+static void *encode_without_contexts(void *user)
+{
+	struct mf_event event;
+	void *memory = NULL;
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	for (uint64_t n = 1; status != MF_OK; n++) {
+		mf_mem_fail_at(n, false);
+		status = mf_event_encode("doc", user, &options, &event, &memory, NULL);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+	}
+	mf_free(memory);
+	return NULL;
+}
+
+static void *decode_without_contexts(void *user)
+{
+	struct mf_transaction *decoded = NULL;
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	for (uint64_t n = 1; status != MF_OK; n++) {
+		mf_mem_fail_at(n, false);
+		status = mf_event_decode(user, small_registry, &decoded, NULL);
+		mf_mem_fail_at(0, false);
+		assert_true(status == MF_OK || status == MF_ERR_NO_MEMORY);
+	}
+	mf_transaction_free(decoded);
+	return NULL;
+}
+
+static void a_thread_that_begins_to_compress_may_have_no_memory(void **unused)
+{
+	(void)unused;
+	pthread_t thread;
+	struct mf_transaction *transaction = sample("key", 200);
+	struct encoded encoded = encode("doc", transaction);
+	assert_true(encoded.event.payload[1] & MF_RECORD_COMPRESSED);
+	assert_int_equal(pthread_create(&thread, NULL, encode_without_contexts, transaction), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, decode_without_contexts, &encoded.event), 0);
+	pthread_join(thread, NULL);
+	mf_free(encoded.memory);
+	mf_transaction_free(transaction);
+}
+
 /* ---- memory ---- */
 
 static void every_failed_allocation_is_no_memory(void **unused)
@@ -408,7 +588,32 @@ static void every_failed_allocation_is_no_memory(void **unused)
 	assert_int_equal(mf_value_parse_json("{\"a\":1}", 7, &meta, NULL), MF_OK);
 	mf_transaction_set_meta(transaction, meta);
 	mf_value_unref(meta);
+	assert_int_equal(mf_transaction_set_actor(transaction, "ann", NULL), MF_OK);
 	struct encoded encoded = encode("doc", transaction); /* makes this thread's contexts */
+	struct mf_transaction *few = sample("key", 2);
+	mf_transaction_set_meta(few, mf_transaction_meta(transaction));
+	assert_int_equal(mf_transaction_set_actor(few, "ann", NULL), MF_OK);
+	struct encoded small = encode("doc", few);
+	mf_mem_tight(true);
+	for (int json = 0; json < 2; json++) {
+		enum mf_status got = MF_ERR_NO_MEMORY;
+		uint64_t n = 1;
+		for (; got != MF_OK; n++) {
+			struct mf_event event;
+			struct mf_buffer text = {0};
+			void *memory = NULL;
+			mf_mem_fail_at(n, false);
+			got = json ? mf_event_to_json(&small.event, few, &text, NULL) : mf_event_encode("doc", few, &options, &event, &memory, NULL);
+			mf_mem_fail_at(0, false);
+			assert_true(got == MF_OK || (got == MF_ERR_NO_MEMORY && !memory && text.len == 0));
+			mf_buffer_deinit(&text);
+			mf_free(memory);
+		}
+		assert_true(n > (json ? 1 : 15));
+	}
+	mf_mem_tight(false);
+	mf_free(small.memory);
+	mf_transaction_free(few);
 	for (uint64_t n = 1;; n++) {
 		struct mf_event event;
 		void *memory = NULL;
@@ -461,6 +666,12 @@ int main(void)
 		cmocka_unit_test(random_payloads_never_crash),
 		cmocka_unit_test(each_rule_of_the_format_is_checked),
 		cmocka_unit_test(damaged_fields_beside_the_payload_are_corrupted),
+		cmocka_unit_test(what_an_event_lacks_is_named),
+		cmocka_unit_test(a_step_that_says_nothing_of_its_damage_is_damaged_all_the_same),
+		cmocka_unit_test(steps_shorter_than_a_length_are_not_compressed),
+		cmocka_unit_test(the_length_of_steps_is_told_without_reading_them),
+		cmocka_unit_test(an_event_is_told_as_json),
+		cmocka_unit_test(a_thread_that_begins_to_compress_may_have_no_memory),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
 	};
 	return cmocka_run_group_tests(tests, setup, small_free_registry);

@@ -706,6 +706,12 @@ static void wrong_options_are_refused(void **unused)
 	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
 	bad = good, bad.compression_level = 20;
 	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.compression_level = 0;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.strategy = (enum mf_strategy)9;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	bad = good, bad.size = 1;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
 	bad = good, bad.size = sizeof(bad) + 1;
 	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
 	assert_null(subscriber);

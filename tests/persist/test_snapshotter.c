@@ -1,0 +1,167 @@
+/* The snapshotter alone: what waits, what is left out, how it ends. Over a fake store that holds and fails. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fake_store.h"
+#include "model/mem.h"
+#include "model/transaction.h"
+#include "persist/snapshotter.h"
+#include "small_steps.h"
+
+static struct fixture {
+	struct fake_store *fake;
+	struct mf_persist_options persist;
+	struct mf_snapshotter *snapshotter;
+	struct mf_state *state; /* of "doc", LSN 1 */
+	atomic_int stored, failed;
+	enum mf_status last;
+	char message[MF_ERROR_MESSAGE_SIZE], log[2 * MF_ERROR_MESSAGE_SIZE];
+} f;
+
+static void ended(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
+{
+	(void)user, (void)doc_id, (void)upto_lsn;
+	f.last = error ? error->status : MF_OK;
+	snprintf(f.message, sizeof(f.message), "%s", error ? error->message : "");
+	atomic_fetch_add(error ? &f.failed : &f.stored, 1);
+	FAKE_SET(f.fake, read_error = MF_OK); /* wakes who waits */
+}
+
+static void hear(void *user, enum mf_log_level level, const char *message)
+{
+	(void)user, (void)level;
+	snprintf(f.log, sizeof(f.log), "%s", message);
+}
+
+static int set_up(void **unused)
+{
+	(void)unused;
+	memset(&f, 0, sizeof(f));
+	f.fake = fake_store_new(true);
+	mf_persist_options_init(&f.persist);
+	f.persist.logger = (struct mf_logger){hear, NULL};
+	const struct mf_snapshotter_options options = {.store = &f.fake->base, .persist = &f.persist, .ended = ended};
+	assert_int_equal(mf_snapshotter_new(&options, &f.snapshotter), MF_OK);
+	struct mf_transaction *transaction = small_transaction_new();
+	struct mf_event event;
+	void *memory;
+	int64_t lsn;
+	ADD_INSERT(transaction, "root", 0, "a");
+	assert_int_equal(mf_transaction_set_key(transaction, "k", NULL), MF_OK);
+	assert_int_equal(mf_event_encode("doc", transaction, NULL, &event, &memory, NULL), MF_OK);
+	assert_int_equal(mf_store_append(&f.fake->base, &event, &lsn, NULL), MF_OK);
+	mf_free(memory);
+	f.state = small_steps_commit(small_state_new(10), transaction, lsn);
+	return 0;
+}
+
+static int tear_down(void **unused)
+{
+	(void)unused;
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, -1, NULL), MF_OK);
+	mf_snapshotter_free(f.snapshotter);
+	mf_snapshotter_free(NULL);
+	mf_state_unref(f.state);
+	fake_store_free(f.fake);
+	return 0;
+}
+
+static void more_than_can_wait_is_left_out_and_said(void **unused)
+{
+	(void)unused;
+	char name[16];
+	FAKE_SET(f.fake, hold_snapshots = true);
+	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
+	for (int i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		mf_snapshotter_add(f.snapshotter, name, f.state);
+		mf_snapshotter_add(f.snapshotter, name, f.state); /* takes the place of the one that waits */
+	}
+	assert_int_equal(f.failed, 0);
+	mf_snapshotter_add(f.snapshotter, "one more", f.state);
+	assert_int_equal(f.failed, 1);
+	assert_int_equal(f.last, MF_ERR_BUSY);
+	mf_snapshotter_forget(f.snapshotter, "doc"); /* the one at work, and one that waits */
+	mf_snapshotter_forget(f.snapshotter, "7");
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 1, NULL), MF_ERR_TIMEOUT);
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 0, NULL), MF_ERR_TIMEOUT);
+	FAKE_SET(f.fake, hold_snapshots = false);
+	FAKE_WAIT(f.fake, f.stored > 0);
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, INT64_MAX, NULL), MF_OK); /* those that still wait are dropped */
+}
+
+static void a_snapshot_that_waits_is_dropped_at_the_end(void **unused)
+{
+	(void)unused;
+	FAKE_SET(f.fake, hold_snapshots = true);
+	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
+	mf_snapshotter_add(f.snapshotter, "other", f.state);
+	FAKE_SET(f.fake, hold_snapshots = false);
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 3600 * 1000, NULL), MF_OK);
+	assert_in_range(f.stored + f.failed, 1, 2);
+}
+
+static void without_memory_nothing_is_taken_and_that_is_said(void **unused)
+{
+	(void)unused;
+	int n = 0;
+	for (; f.stored == 0; n++) {
+		int before = f.failed;
+		mf_mem_fail_at((uint64_t)n + 1, false);
+		mf_snapshotter_add(f.snapshotter, "doc", f.state);
+		FAKE_WAIT(f.fake, f.failed > before || f.stored > 0);
+		mf_mem_fail_at(0, false);
+		if (f.stored == 0)
+			assert_int_equal(f.last, MF_ERR_NO_MEMORY);
+		assert_int_equal(strlen(f.message) > 0, f.stored == 0);
+	}
+	assert_true(n > 3);
+	struct mf_snapshotter *none = NULL;
+	const struct mf_snapshotter_options options = {.store = &f.fake->base, .persist = &f.persist, .ended = ended};
+	for (uint64_t at = 1; !none; at++) {
+		mf_mem_fail_at(at, false);
+		enum mf_status status = mf_snapshotter_new(&options, &none);
+		mf_mem_fail_at(0, false);
+		assert_int_equal(status, none ? MF_OK : MF_ERR_NO_MEMORY);
+	}
+	assert_int_equal(mf_snapshotter_stop(none, -1, NULL), MF_OK);
+	mf_snapshotter_free(none);
+}
+
+static enum mf_status refuse_to_prune(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error)
+{
+	(void)store, (void)doc_id, (void)keep;
+	return mf_error_set(error, MF_ERR_IO, "the old ones stay");
+}
+
+static void a_snapshot_is_stored_whatever_becomes_of_older_ones(void **unused)
+{
+	(void)unused;
+	struct mf_error error;
+	f.fake->ops.prune_snapshots = refuse_to_prune;
+	assert_int_equal(mf_snapshotter_take(f.snapshotter, "doc", f.state, &error), MF_OK);
+	assert_non_null(strstr(f.log, "the old ones stay"));
+	f.log[0] = '\0';
+	f.fake->ops.prune_snapshots = NULL;
+	assert_int_equal(mf_snapshotter_take(f.snapshotter, "doc", f.state, &error), MF_OK);
+	assert_string_equal(f.log, "");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(more_than_can_wait_is_left_out_and_said),
+		T(a_snapshot_that_waits_is_dropped_at_the_end),
+		T(without_memory_nothing_is_taken_and_that_is_said),
+		T(a_snapshot_is_stored_whatever_becomes_of_older_ones),
+	};
+	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);
+}
