@@ -1,17 +1,22 @@
 /* The small parts under the stores: checksums, the map of strings, the cache of heads, pages of events. */
 #include "store_kit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#include <moduforge/persist.h>
 #include <moduforge/value.h>
 
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/event_page.h"
+#include "persist/env.h"
 #include "persist/heads.h"
+#include "persist/metrics.h"
+#include "persist/sqlite_paths.h"
 #include "persist/strmap.h"
 
 /* ---- checksums ---- */
@@ -241,6 +246,102 @@ static void a_page_survives_every_failed_allocation(void **state)
 	}
 }
 
+/* ---- paths ---- */
+
+static int no_random(void *user, void *bytes, size_t len)
+{
+	(void)user, (void)bytes, (void)len;
+	return -ENOSYS;
+}
+
+static void paths_are_made_of_what_a_person_may_write(void **state)
+{
+	(void)state;
+	struct mf_env blind = *mf_env_os();
+	struct mf_error error;
+	char *path = mf_path_join("file:here", "store.db"), *partial;
+	assert_string_equal(path, "./file:here/store.db"); /* no URI to SQLite */
+	mf_free(path);
+	assert_int_equal(mf_path_partial(mf_env_os(), "some/where///", &partial, &error), MF_OK);
+	assert_memory_equal(partial, "some/where.", strlen("some/where."));
+	assert_string_equal(partial + strlen(partial) - strlen(".partial"), ".partial");
+	mf_free(partial);
+	mf_mem_fail_at(1, false);
+	assert_int_equal(mf_path_partial(mf_env_os(), "a", &partial, &error), MF_ERR_NO_MEMORY);
+	mf_mem_fail_at(1, false);
+	assert_int_equal(mf_path_sync_parent(mf_env_os(), "a", &error), MF_ERR_NO_MEMORY);
+	mf_mem_fail_at(1, false);
+	assert_null(mf_path_join("a", "b"));
+	mf_mem_fail_at(0, false);
+	blind.random = no_random;
+	assert_int_equal(mf_path_partial(&blind, "a", &partial, &error), MF_ERR_IO);
+	assert_int_equal(mf_path_sync_parent(mf_env_os(), "a file here", &error), MF_OK);
+	assert_int_equal(mf_path_sync_parent(mf_env_os(), "/a file in the root", &error), MF_OK);
+	assert_int_equal(mf_path_sync_parent(mf_env_os(), "/", &error), MF_OK);
+	assert_int_not_equal(mf_path_sync_parent(mf_env_os(), "/nowhere/at/all", &error), MF_OK);
+}
+
+/* ---- maps, recorders and reports of nothing ---- */
+
+static void an_empty_map_has_nothing_to_take_out(void **state)
+{
+	(void)state;
+	struct mf_strmap map;
+	mf_strmap_init(&map, 7);
+	mf_strmap_remove(&map, "absent");
+	assert_null(mf_strmap_get(&map, "absent"));
+	mf_strmap_deinit(&map);
+}
+
+static void a_recorder_that_is_switched_off_is_asked_for_nothing(void **state)
+{
+	(void)state;
+	const struct mf_event event = full_event();
+	mf_recorder_event(NULL, &event);
+	mf_recorder_error(NULL, MF_ERR_IO);
+	mf_recorder_duplicate(NULL);
+	mf_recorder_snapshot(NULL, 1, 1, 1);
+	mf_recorder_snapshot_failed(NULL);
+	mf_recorder_recovery(NULL, 1);
+	mf_recorder_free(NULL);
+	struct mf_recorder *recorder = mf_recorder_new();
+	struct mf_metrics none = {.size = sizeof(none)}, some = none;
+	mf_recorder_error(recorder, MF_OK);
+	mf_recorder_error(recorder, (enum mf_status)999); /* neither of them is an error */
+	mf_recorder_read(recorder, &some);
+	struct mf_recorder *other = mf_recorder_new();
+	mf_recorder_read(other, &none);
+	assert_memory_equal(&some, &none, sizeof(none));
+	mf_recorder_free(other);
+	mf_recorder_free(recorder);
+}
+
+static void count_lines(void *user, enum mf_log_level level, const char *message)
+{
+	assert_int_equal(level, MF_LOG_WARNING);
+	snprintf((char *)user + strlen(user), 2000 - strlen(user), "%s\n", message);
+}
+
+static void a_recovery_warns_of_what_it_passed_over(void **state)
+{
+	(void)state;
+	char log[2000] = "";
+	const struct mf_logger logger = {count_lines, log};
+	struct mf_recovery_report report = {.snapshot_lsn = 77};
+	mf_recovery_warn(&report, "doc", &logger);
+	assert_string_equal(log, "");
+	report.damaged_snapshots = 2;
+	report.stale_snapshots = 3;
+	report.dropped_entries = 4;
+	report.fields_anew = 5;
+	report.fields_left_out = 6;
+	mf_recovery_warn(&report, "doc", &logger);
+	assert_non_null(strstr(log, "2 snapshot(s) that could not be used"));
+	assert_non_null(strstr(log, "3 snapshot(s) were made with other versions"));
+	assert_non_null(strstr(log, "5 state field(s) begin anew from the snapshot at LSN 77"));
+	assert_non_null(strstr(log, "holds 6 state field(s)"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +353,10 @@ int main(void)
 		cmocka_unit_test(heads_are_bounded_and_never_wrong),
 		cmocka_unit_test(a_page_gives_back_copies_of_its_events),
 		cmocka_unit_test(a_page_survives_every_failed_allocation),
+		cmocka_unit_test(paths_are_made_of_what_a_person_may_write),
+		cmocka_unit_test(an_empty_map_has_nothing_to_take_out),
+		cmocka_unit_test(a_recorder_that_is_switched_off_is_asked_for_nothing),
+		cmocka_unit_test(a_recovery_warns_of_what_it_passed_over),
 	};
 	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
 }

@@ -140,6 +140,22 @@ static void io_errors_are_io_errors(void **state)
 	assert_non_null(strstr(error.message, path));
 }
 
+static void numbers_that_cannot_be_counted_on_from_are_no_watermark(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t lsn, epoch;
+	} wrong[] = {{-1, 1}, {INT64_MAX, 1}, {1, -1}, {1, INT64_MAX}};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct mf_watermark read;
+		enum mf_watermark_state found;
+		struct mf_error error;
+		write_it(wrong[i].lsn, wrong[i].epoch, false);
+		KIT_OK(mf_watermark_read(mf_env_os(), path, &read, &found, &error), &error);
+		assert_int_equal(found, MF_WATERMARK_DAMAGED);
+	}
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -148,6 +164,7 @@ int main(void)
 		T(the_layout_is_that_of_the_formats_page),
 		T(none_and_an_empty_one_are_missing),
 		T(every_flipped_bit_and_every_cut_is_seen),
+		T(numbers_that_cannot_be_counted_on_from_are_no_watermark),
 		T(io_errors_are_io_errors),
 	};
 	return cmocka_run_group_tests_name("watermark", tests, NULL, NULL);
