@@ -12,6 +12,7 @@
 
 #include "model/mem.h"
 #include "persist/checksum.h"
+#include "persist/env.h"
 #include "persist/record.h"
 
 struct place {
@@ -1065,6 +1066,29 @@ static void a_store_without_an_operation_says_which(void **state)
 	assert_int_equal(mf_store_close(NULL, &error), MF_OK);
 }
 
+static int no_random(void *user, void *bytes, size_t len)
+{
+	(void)user, (void)bytes, (void)len;
+	return -5;
+}
+
+static void what_names_no_place_is_refused(void **state)
+{
+	(void)state;
+	static const struct mf_restore_options wrong[] = {{.dir = "d"}, {.file = "", .dir = "d"}, {.file = "f"}, {.file = "f", .dir = ""}, {.file = "f", .dir = "d", .at_lsn = -1}};
+	struct mf_sqlite_options nowhere = {.dir = NULL}, empty = {.dir = ""};
+	struct mf_env blind = *mf_env_os();
+	struct mf_store *store = NULL;
+	struct mf_error error;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(mf_store_restore(&wrong[i], NULL, &error), MF_ERR_INVALID);
+	assert_int_equal(mf_store_open_sqlite(&nowhere, &store, &error), MF_ERR_INVALID);
+	assert_int_equal(mf_store_open_sqlite(&empty, &store, &error), MF_ERR_INVALID);
+	blind.random = no_random;
+	assert_int_equal(mf_store_open_memory(&blind, &store, &error), MF_ERR_IO);
+	assert_null(store);
+}
+
 static void a_snapshot_of_nothing_or_of_no_document_is_refused(void **state)
 {
 	struct mf_store *store = store_of(state);
@@ -1220,6 +1244,7 @@ int main(void)
 		T(a_store_of_an_older_interface_has_no_checkpoints),
 		T(a_store_without_an_operation_says_which),
 		T(a_snapshot_of_nothing_or_of_no_document_is_refused),
+		cmocka_unit_test(what_names_no_place_is_refused),
 		T(the_epoch_of_now_has_no_end),
 		T(many_threads_get_numbers_without_gaps_and_whole_chains),
 		T(a_child_of_fork_is_refused),

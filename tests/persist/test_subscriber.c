@@ -690,6 +690,12 @@ static void memory_cannot_be_made_durable(void **unused)
 	close_fake();
 }
 
+static int no_random(void *user, void *bytes, size_t len)
+{
+	(void)user, (void)bytes, (void)len;
+	return -5;
+}
+
 static void wrong_options_are_refused(void **unused)
 {
 	(void)unused;
@@ -714,7 +720,22 @@ static void wrong_options_are_refused(void **unused)
 	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
 	bad = good, bad.size = sizeof(bad) + 1;
 	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_INVALID);
+	struct mf_env blind = *mf_env_os();
+	blind.random = no_random;
+	bad = good, bad.env = &blind;
+	assert_int_equal(mf_snapshot_subscriber_new(&durable->base, &bad, small_registry, &subscriber, NULL), MF_ERR_IO);
 	assert_null(subscriber);
+	struct fake_store *usual = fake_store_new(true); /* with the defaults, and with a page size that is left to the library */
+	assert_int_equal(mf_snapshot_subscriber_new(&usual->base, NULL, small_registry, &subscriber, NULL), MF_OK);
+	const struct mf_committer *committer = mf_snapshot_subscriber_committer(subscriber);
+	struct mf_state *state = NULL;
+	assert_int_equal(committer->recover(committer->user, "doc", -1, &state, NULL, NULL), MF_ERR_INVALID);
+	assert_null(state);
+	assert_int_equal(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
+	usual = fake_store_new(true);
+	bad = good, bad.recovery_batch = 0;
+	assert_int_equal(mf_snapshot_subscriber_new(&usual->base, &bad, small_registry, &subscriber, NULL), MF_OK);
+	assert_int_equal(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
 	fake_store_free(durable); /* the store is still the caller's */
 	fake_store_free(memory);
 }
