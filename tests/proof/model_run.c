@@ -230,7 +230,7 @@ static void read_stats(void)
 	the.world->promised = stats.synced_lsn;
 }
 
-enum special { NOTHING, PASS_TIME, PASS_LONG, REOPEN, DIE_NOW, DIE_SOON, CATCH_UP };
+enum special { NOTHING, PASS_TIME, PASS_WINDOW, PASS_LONG, REOPEN, DIE_NOW, DIE_SOON, CATCH_UP };
 
 static const struct kind {
 	const char *name;
@@ -242,7 +242,7 @@ static const struct kind {
 	{"again", 5, model_resubmit, NOTHING}, {"refused", 2, model_refused, NOTHING}, {"wait", 5, model_wait, NOTHING}, {"state", 4, state_of_all, NOTHING},
 	{"state_at", 4, model_state_at, NOTHING}, {"log", 3, model_read_log, NOTHING}, {"stats", 3, read_stats, NOTHING}, {"snapshot", 5, model_snapshot, NOTHING},
 	{"compact", 6, model_compact, NOTHING}, {"vacuum", 1, model_vacuum, NOTHING}, {"backup", 1, model_backup, NOTHING}, {"follow", 4, model_follow, NOTHING},
-	{"unfollow", 2, model_unfollow, NOTHING}, {"dispatch", 4, model_dispatch, NOTHING}, {"clock", 3, tick_clock, NOTHING}, {"pass", 6, NULL, PASS_TIME},
+	{"unfollow", 2, model_unfollow, NOTHING}, {"dispatch", 4, model_dispatch, NOTHING}, {"clock", 3, tick_clock, NOTHING}, {"pass", 6, NULL, PASS_TIME}, {"window", 6, NULL, PASS_WINDOW},
 	{"long", 2, NULL, PASS_LONG}, {"reopen", 4, NULL, REOPEN}, {"die", 2, NULL, DIE_NOW}, {"die soon", 5, NULL, DIE_SOON}, {"catch up", 2, NULL, CATCH_UP},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -272,6 +272,27 @@ static bool pass(int64_t us)
 		the.ran_until = sim_now_us();
 	count_promises();
 	return lives;
+}
+
+/* The background has had its time: nobody needs to wait for a ticket for it to end. */
+static void look_at_tickets(void *unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < TICKETS; i++) {
+		struct mf_error error = {0};
+		int64_t lsn = 0;
+		if (!the.tickets[i].ticket)
+			continue;
+		enum mf_status status = mf_ticket_wait(the.tickets[i].ticket, MF_LEVEL_COMMITTED, 0, &lsn, &error);
+		CHECK(status == MF_OK && lsn == the.tickets[i].lsn, "the ticket of LSN %lld has not ended by itself: %s (%s)", (long long)the.tickets[i].lsn, mf_status_name(status), error.message);
+	}
+}
+
+#define TIME_ENOUGH_US 20000
+
+static bool pass_and_look(int64_t us)
+{
+	return pass(us) && (us < TIME_ENOUGH_US || sim_call(look_at_tickets, NULL));
 }
 
 static void catch_up(void *unused)
@@ -313,9 +334,11 @@ static bool do_special(enum special special)
 {
 	switch (special) {
 	case PASS_TIME:
-		return pass(sim_below(60000));
+		return pass_and_look(sim_below(60000));
+	case PASS_WINDOW: /* into the middle of its sync, mostly */
+		return pass_and_look(the.window_us + sim_below(1200));
 	case PASS_LONG:
-		return pass((int64_t)sim_below(400) * 1000000);
+		return pass_and_look((int64_t)sim_below(400) * 1000000);
 	case REOPEN:
 		return reopen();
 	case DIE_NOW:
