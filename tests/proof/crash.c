@@ -14,7 +14,7 @@
  * as ever.
  *
  * What a seed decides is what is submitted and what a kill waits for; to the microsecond the moment is the machine's.
- * MF_KEEP=1 leaves the files of a cycle that failed. Ends with "N passed, M failed". */
+ * Told to stop (SIGTERM, SIGINT) it says what it has seen by then. MF_KEEP=1 leaves the files of a cycle that failed. Ends with "N passed, M failed". */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -45,9 +45,19 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 	return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal_number)
+{
+	(void)signal_number;
+	stopped = 1;
+}
+
 static void work(struct worker *worker, const char *program, uint64_t seed, uint64_t end, uint64_t step)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
 	for (; worker->next < end; worker->next += step) {
 		alarm(CYCLE_SECONDS);
 		crash_cycle(program, seed, worker->next, &worker->figures);
@@ -86,7 +96,7 @@ static struct crash_figures sum_of(const struct worker *workers, uint64_t count)
 static void supervise(struct worker *workers, uint64_t count, const char *program, uint64_t seed, uint64_t end)
 {
 	bool terminal = isatty(STDERR_FILENO);
-	for (uint64_t running = count; running > 0;) {
+	for (uint64_t running = count; running > 0 && !stopped;) {
 		int status;
 		pid_t pid = waitpid(-1, &status, terminal ? WNOHANG : 0);
 		if (pid == 0) {
@@ -138,6 +148,9 @@ int main(int argc, char **argv)
 	if (workers == MAP_FAILED)
 		return 1;
 	printf("# seed %" PRIu64 "\n", seed);
+	const struct sigaction on_stop = {.sa_handler = stop}; /* without SA_RESTART: it ends the waiting */
+	sigaction(SIGTERM, &on_stop, NULL);
+	sigaction(SIGINT, &on_stop, NULL);
 	for (uint64_t i = 0; i < count; i++) {
 		workers[i].next = first == UINT64_MAX ? i : first;
 		start(&workers[i], program, seed, end, count);

@@ -21,6 +21,7 @@
 #include "workload.h"
 
 #define LIVES_MAX 5
+#define PART_MAX 2000
 #define PATIENCE_MS 500 /* for what a kill waits for; then it comes all the same */
 
 /* When the writer is killed: so long after its start, or when so many lines of a kind were said; then a moment later. */
@@ -93,23 +94,29 @@ static void plan_mode(struct cycle *cycle, struct life *life)
 	}
 }
 
-/* A third each: by time, by acknowledgements, by what goes on beside them. */
-static void plan_kill(struct cycle *cycle, struct kill_plan *kill, unsigned what)
+/* A quarter each: by time, by acknowledgements, in the middle of a compaction, by what else goes on beside them. */
+static void plan_kill(struct cycle *cycle, struct kill_plan *kill, struct workload *workload)
 {
-	static const char beside[] = "bcCNHOYP";
-	switch (below(cycle, 3)) {
+	unsigned *what = &workload->what;
+	static const char beside[] = "bbCNHOY";
+	switch (below(cycle, 4)) {
 	case 0:
 		*kill = (struct kill_plan){.delay_us = below(cycle, below(cycle, 4) == 0 ? 3000 : 60000)};
 		break;
 	case 1:
 		*kill = (struct kill_plan){.word = 'E', .count = 1 + below(cycle, 150), .delay_us = below(cycle, 500)};
 		break;
+	case 2:
+		*kill = (struct kill_plan){.word = 'c', .count = 3 + below(cycle, 6), .delay_us = below(cycle, PART_MAX)};
+		*what = (*what | WORKLOAD_COMPACTION | WORKLOAD_SNAPSHOTS) & ~(unsigned)WORKLOAD_BESIDE; /* few, and so with much to do */
+		workload->docs = 1;
+		break;
 	default:
-		*kill = (struct kill_plan){.word = beside[below(cycle, sizeof(beside) - 1)], .count = 1 + below(cycle, 10), .delay_us = below(cycle, 3000)};
+		*kill = (struct kill_plan){.word = beside[below(cycle, sizeof(beside) - 1)], .count = 1 + below(cycle, 10), .delay_us = below(cycle, PART_MAX)};
 		if (kill->word == 'O')
 			kill->count = 1;
-		if ((kill->word == 'b' && !(what & WORKLOAD_BACKUP)) || kill->word == 'P')
-			kill->word = 'E';
+		if (kill->word == 'b')
+			*what |= WORKLOAD_BACKUP;
 	}
 }
 
@@ -126,7 +133,7 @@ static void plan_life(struct cycle *cycle, struct life *life, uint32_t number)
 	life->workload.docs = 1 + below(cycle, 5);
 	life->workload.what = (unsigned)below(cycle, WORKLOAD_ALL + 1) | WORKLOAD_UNDO | (below(cycle, 4) == 0 ? WORKLOAD_VACUUM : 0);
 	life->workload.backups = cycle->backups;
-	plan_kill(cycle, &life->kill, life->workload.what);
+	plan_kill(cycle, &life->kill, &life->workload);
 	life->reader = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
 	life->reader_first = below(cycle, 2) == 0;
 	life->copy = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
@@ -275,11 +282,11 @@ static int remove_one(const char *path, const struct stat *about, int kind, stru
 
 /* ---- a life ---- */
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static uint64_t heard(const struct ledger *ledger, char word)
@@ -287,12 +294,35 @@ static uint64_t heard(const struct ledger *ledger, char word)
 	return ledger->said[(unsigned char)word & 127];
 }
 
-/* Listens until the plan says that it is time, or the writer has ended. */
+/* How long the newest work of a kind took, as it was heard: 'c' begins what 'C' ends. */
+struct watch {
+	uint64_t begun, ended;
+	int64_t since, took;
+};
+
+static void watch(struct cycle *cycle, char word, struct watch *watch)
+{
+	char end = (char)(word - 'a' + 'A');
+	if (heard(cycle->ledger, word) != watch->begun)
+		watch->since = now_us();
+	if (heard(cycle->ledger, end) != watch->ended)
+		watch->took = now_us() - watch->since;
+	watch->begun = heard(cycle->ledger, word);
+	watch->ended = heard(cycle->ledger, end);
+}
+
+/* Listens until the plan says that it is time, or the writer has ended. What was waited for to begin is then, by what the
+ * one before took, at any point between its beginning and its end. */
 static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, struct child *writer, struct child *reader)
 {
 	uint64_t wanted = plan->word ? heard(cycle->ledger, plan->word) + plan->count : 0;
-	int64_t until = now_ms() + PATIENCE_MS;
-	while (plan->word && heard(cycle->ledger, plan->word) < wanted && writer->fd >= 0 && now_ms() < until) {
+	int64_t until = now_us() + 1000 * PATIENCE_MS;
+	bool has_end = plan->word == 'b' || plan->word == 'c';
+	struct watch last = {.since = 0};
+	if (has_end)
+		watch(cycle, plan->word, &last); /* what was heard before this life is none of it */
+	last.took = 0;
+	while (plan->word && heard(cycle->ledger, plan->word) < wanted && writer->fd >= 0 && now_us() < until) {
 		struct pollfd fds[2] = {{.fd = writer->fd, .events = POLLIN}, {.fd = reader->fd, .events = POLLIN}};
 		if (poll(fds, 2, 20) <= 0)
 			continue;
@@ -300,8 +330,12 @@ static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, str
 			listen_to(cycle, writer);
 		if (fds[1].revents)
 			listen_to(cycle, reader);
+		if (has_end)
+			watch(cycle, plan->word, &last);
 	}
-	sleep_us(plan->delay_us);
+	if (last.took > 1000 * PATIENCE_MS)
+		last.took = 1000 * PATIENCE_MS;
+	sleep_us(last.took > 0 ? (uint32_t)(last.took * plan->delay_us / PART_MAX) : plan->delay_us);
 }
 
 static void tell(struct cycle *cycle, const struct life *life, const char *text)
@@ -319,9 +353,9 @@ static bool ask_oracle(struct cycle *cycle, const struct life *life)
 	struct crash_figures *figures = cycle->figures;
 	struct oracle_report report;
 	struct oracle_plan plan = {.dir = cycle->data, .config = cycle->config, .backups = cycle->backups, .crash = ORACLE_KILLED, .seed = cycle->seed + cycle->number};
-	int64_t began = now_ms();
+	int64_t began = now_us();
 	bool sound = oracle_check(&plan, cycle->ledger, &report);
-	figures->oracle_ms += (uint64_t)(now_ms() - began);
+	figures->oracle_ms += (uint64_t)(now_us() - began) / 1000;
 	figures->submitted += report.submitted;
 	figures->acknowledged += report.acknowledged;
 	figures->recovered += report.recovered;
@@ -359,7 +393,7 @@ static bool live(struct cycle *cycle, uint32_t number)
 	struct life life;
 	struct child writer, reader = {.pid = -1, .fd = -1};
 	char text[64];
-	int64_t began = now_ms();
+	int64_t began = now_us();
 	plan_life(cycle, &life, number);
 	uint64_t openings = heard(cycle->ledger, 'O'), begun = heard(cycle->ledger, 'b'), done = heard(cycle->ledger, 'B');
 	if (!start(cycle, &life, write_events, &writer) || (life.reader && !start(cycle, &life, back_up, &reader)))
@@ -370,7 +404,7 @@ static bool live(struct cycle *cycle, uint32_t number)
 		(void)end(cycle, &reader, true);
 	int how = end(cycle, &writer, true);
 	(void)end(cycle, &reader, true);
-	cycle->figures->life_ms += (uint64_t)(now_ms() - began);
+	cycle->figures->life_ms += (uint64_t)(now_us() - began) / 1000;
 	cycle->figures->kills += how == -SIGKILL;
 	cycle->figures->early_kills += how == -SIGKILL && heard(cycle->ledger, 'O') == openings;
 	cycle->figures->side_kills += how == -SIGKILL && heard(cycle->ledger, 'c') + heard(cycle->ledger, 'b') > 0;

@@ -19,7 +19,8 @@ static bool check_place(void *user, const struct mf_checkpoint *checkpoint)
 			handled = ledger->followers[i].handled;
 	if (checkpoint->lsn > handled)
 		oracle_broken(oracle, "the checkpoint of follower %s is LSN %" PRId64 ", it had handled those up to %" PRId64, checkpoint->name, checkpoint->lsn, handled);
-	if (checkpoint->lsn > oracle->stats.last_lsn)
+	/* In a copy whose pages are of different moments it may be: then the follower is told, and set back (contract, section 2). */
+	if (oracle->plan->crash != ORACLE_COPIED && checkpoint->lsn > oracle->stats.last_lsn)
 		oracle_broken(oracle, "the checkpoint of follower %s is LSN %" PRId64 ", the newest is %" PRId64, checkpoint->name, checkpoint->lsn, oracle->stats.last_lsn);
 	oracle->report->checkpoints++;
 	return true;
