@@ -160,12 +160,12 @@ static void judge(const struct power_walk *walk, uint32_t choice, const char *sc
 	snprintf(config, sizeof(config), "%s/state.json", scratch);
 	struct disk_choice picked = {.seed = walk->log->seed, .number = choice};
 	struct oracle_plan plan = {.dir = store, .config = config, .backups = backups, .crash = ORACLE_POWER_LOST, .seed = walk->log->seed + choice};
-	/* Recovering twice is the dearest part, and each state is one that another one's recovery could have left. */
-	plan.leave = choice % 4 == 0 ? 0 : ORACLE_LEAVE_SECOND;
+	/* To recover it twice, and to read it first, are dear: each for one of six. */
+	plan.leave = choice % 6 == 5 ? 0 : ORACLE_LEAVE_SECOND;
 	answer->made = power_clear(dir) && disk_lose_power(&walk->disk, &picked, dir, answer->story, sizeof(answer->story)) && proof_write_config(config, store, NULL);
 	if (!answer->made)
 		return;
-	bool reads = choice % 3 == 1;
+	bool reads = choice % 6 == 4;
 	int64_t read = reads ? read_first(store, config, answer) : -1;
 	oracle_check(&plan, walk->ledger, &answer->report);
 	if (reads)

@@ -1,6 +1,6 @@
 /* powerloss.c - the row `./dev powerloss`: sessions (power.h) on several processes until enough states were tried.
  *
- *   powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N]
+ *   powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] [--lies N]   (lies: recorder.h)
  *   powerloss --replay RECORDING CUT CHOICE [KEEP_DIR]
  *   powerloss --show RECORDING
  *   powerloss --live DIR: one life on an empty directory, and how many calls of each kind were seen; MF_RECORDING: its recording
@@ -56,6 +56,7 @@ struct job {
 	size_t states, jobs;
 	const char *save;
 	uint32_t kind;
+	unsigned lies;
 };
 
 static int work(const struct job *job, int number)
@@ -69,7 +70,7 @@ static int work(const struct job *job, int number)
 		size_t left = done < job->states ? (job->states - done) / job->jobs + 1 : 1, share = job->states / (2 * power_kinds()) + 1;
 		share = share < PER_SESSION ? share : PER_SESSION;
 		/* One kind of load after the other, so that a short run has them all. */
-		struct power_plan plan = {.scratch = dir, .save = job->save, .seed = job->seed + 1000003 * session, .states = left < share ? left : share, .tell = tell};
+		struct power_plan plan = {.scratch = dir, .save = job->save, .seed = job->seed + 1000003 * session, .states = left < share ? left : share, .lies = job->lies, .tell = tell};
 		plan.kind = job->kind != POWER_ANY ? job->kind : (uint32_t)(session % power_kinds());
 		if (plan.kind == POWER_MEMORY) /* of a life in memory little is left to look at */
 			plan.states = plan.states / 10 + 10;
@@ -155,7 +156,7 @@ static int show(const char *recording)
 
 static int usage(void)
 {
-	fputs("usage: powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] | --replay RECORDING CUT CHOICE [KEEP_DIR] | --show RECORDING | --live DIR\n", stderr);
+	fputs("usage: powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] [--lies N] | --replay RECORDING CUT CHOICE [KEEP_DIR] | --show RECORDING | --live DIR\n", stderr);
 	return 2;
 }
 
@@ -190,6 +191,8 @@ int main(int argc, char **argv)
 			job.save = value;
 		else if (strcmp(argv[first], "--kind") == 0)
 			job.kind = (uint32_t)number(value, 0);
+		else if (strcmp(argv[first], "--lies") == 0)
+			job.lies = (unsigned)number(value, 0);
 		else
 			return usage();
 	}
