@@ -150,6 +150,10 @@ static void shrink(struct model_plan plan, unsigned failed_call)
 	memset(left_out, 0, sizeof(left_out));
 	plan.left_out = left_out;
 	plan.trace = NULL;
+	if (!run_one(&plan).failed) {
+		printf("seed %llu does not fail again: what failed was beside it (its build, the machine), or the seed is not exact\n", (unsigned long long)plan.seed);
+		return;
+	}
 	if (failed_call && failed_call < plan.calls)
 		(void)fails_without(&plan, failed_call + 1, plan.calls, left_out, &tries);
 	for (unsigned size = plan.calls / 2; size > 0; size /= 2)

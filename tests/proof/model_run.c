@@ -40,14 +40,8 @@ static void see_io(const char *call, const char *path, int64_t at, const void *b
 	hash(&len, sizeof(len));
 	if (bytes)
 		hash(bytes, (size_t)len);
-	if (the.plan->trace && getenv("MF_TRACE_IO"))
+	if (the.plan->trace && getenv("MF_TRACE_IO")) /* with the hash so far: where two runs begin to differ */
 		fprintf(the.plan->trace, "\n      %s %s at %lld, %lld bytes, %016llx", call, path, (long long)at, (long long)len, (unsigned long long)the.result->trace_hash);
-	if (the.plan->trace && getenv("MF_TRACE_BYTES") && bytes && strstr(path, getenv("MF_TRACE_BYTES"))) {
-		fprintf(the.plan->trace, "\n<");
-		for (int64_t i = 0; i < len; i++)
-			fprintf(the.plan->trace, ((const unsigned char *)bytes)[i] >= 32 && ((const unsigned char *)bytes)[i] < 127 ? "%c" : "<%02x>", ((const unsigned char *)bytes)[i]);
-		fprintf(the.plan->trace, ">");
-	}
 }
 
 void model_fail(const char *format, ...)
