@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
+PLUGINS = ["plugins/snapshot_subscriber.so", "stepfactories/node_steps.so", "stepfactories/mark_steps.so", "stepfactories/text_steps.so"]
 
 
 def tracked():

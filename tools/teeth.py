@@ -20,11 +20,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from planting import SOURCE, Bed, has_ccache
+from planting import PLUGINS, SOURCE, Bed, has_ccache
 
 FOLDER = SOURCE / "tests" / "teeth"
 PRODUCT = ("bus/", "host/", "include/", "model/", "persist/", "plugins/", "stepfactories/")
-PLUGINS = ["plugins/snapshot_subscriber.so", "stepfactories/node_steps.so", "stepfactories/mark_steps.so", "stepfactories/text_steps.so"]
 
 
 class Plant:
