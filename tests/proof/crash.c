@@ -132,7 +132,7 @@ static void print_figures(const struct crash_figures *f)
 	printf("# %" PRIu64 " kills (%" PRIu64 " before the store was open, %" PRIu64 " with compactions or backups), %" PRIu64 " runs that ended before; lives in memory, async, sync: %" PRIu64
 	       ", %" PRIu64 ", %" PRIu64 "\n",
 	       f->kills, f->early_kills, f->side_kills, f->closed, f->mode_lives[0], f->mode_lives[1], f->mode_lives[2]);
-	printf("# %" PRIu64 " events submitted, %" PRIu64 " acknowledged, %" PRIu64 " recovered (%" PRIu64 " of them unheard of, %" PRIu64 " compacted)\n", f->submitted, f->acknowledged,
+	printf("# the oracle looked at %" PRIu64 " events submitted (again after each kill), %" PRIu64 " acknowledged, %" PRIu64 " recovered (%" PRIu64 " of them unheard of, %" PRIu64 " compacted)\n", f->submitted, f->acknowledged,
 	       f->recovered, f->unheard, f->compacted);
 	printf("# %" PRIu64 " follower checkpoints looked at, %" PRIu64 " backups restored, %" PRIu64 " lives with a backup that was killed\n", f->checkpoints, f->backups, f->backup_kills);
 	printf("# %" PRIu64 " copies of a store that was written to, %" PRIu64 " of them refused as damaged; %" PRIu64 " ms with the oracle, %" PRIu64 " ms with what was killed\n",
