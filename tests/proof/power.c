@@ -113,7 +113,7 @@ static enum mf_status keep_up(const struct session *session, const struct worklo
 	}
 	if (status == MF_OK)
 		status = back_up_and_restore(session, &workload->out, mf_runtime_store(runtime), error);
-	enum mf_status closed = mf_runtime_close(runtime, 10000, status == MF_OK ? error : NULL);
+	enum mf_status closed = mf_runtime_close(runtime, 60000, status == MF_OK ? error : NULL);
 	ledger_say_closed(&workload->out, closed);
 	return status == MF_OK ? closed : status;
 }
