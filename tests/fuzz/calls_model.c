@@ -125,6 +125,7 @@ struct trial {
 	struct mf_state *state; /* the model's, or a later one */
 	size_t undos, redos;
 	int64_t lsn;
+	bool moved; /* by an earlier request of the batch: it has no LSN to expect */
 };
 
 static enum mf_status try_request(struct trial *trial, const struct request *request, int64_t next_lsn, size_t limit)
@@ -133,8 +134,8 @@ static enum mf_status try_request(struct trial *trial, const struct request *req
 	struct mf_transaction *transaction = NULL;
 	enum mf_status status = MF_OK;
 	bool undo = request->action == MF_ACTION_UNDO;
-	if (request->expect != MF_EXPECT_ANY && request->expect != trial->lsn)
-		return MF_ERR_CONFLICT;
+	if (request->expect != MF_EXPECT_ANY && (trial->moved || request->expect != trial->lsn))
+		return trial->moved ? MF_ERR_INVALID : MF_ERR_CONFLICT;
 	if (request->action == MF_ACTION_APPLY) {
 		transaction = request_transaction(request);
 		if (request->steps == 0)
@@ -154,6 +155,7 @@ static enum mf_status try_request(struct trial *trial, const struct request *req
 	mf_state_unref(trial->state);
 	trial->state = after;
 	trial->lsn = next_lsn;
+	trial->moved = true;
 	trial->redos = request->action == MF_ACTION_APPLY ? 0 : undo ? trial->redos + 1 : trial->redos - 1;
 	trial->undos = undo ? trial->undos - 1 : trial->undos + 1;
 	if (trial->undos > limit)
