@@ -9,7 +9,9 @@
  * allocator is one for the whole process and belongs to the application. */
 #include "model/value.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "model/mem.h"
@@ -119,16 +121,78 @@ static enum mf_status translate(const json_error_t *from, struct mf_error *error
 	return mf_error_set(error, MF_ERR_INVALID, "JSON line %d, column %d: %s", from->line, from->column, from->text);
 }
 
+/* ---- did the parser have memory for every byte? ---- */
+
+/* What a \u stands for, in UTF-8. *at is at the u, and goes to its last digit. */
+static size_t escaped_bytes(const char *text, size_t *at)
+{
+	unsigned code = 0;
+	for (int i = 1; i <= 4; i++) {
+		char digit = text[*at + (size_t)i];
+		code = code << 4 | (unsigned)(digit <= '9' ? digit - '0' : (digit & ~0x20) - 'A' + 10);
+	}
+	bool pair = code >= 0xd800 && code < 0xdc00;
+	*at += pair ? 10 : 4;
+	return pair ? 4 : code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+}
+
+/* Bytes of all strings in the text, which the parser has accepted. */
+static size_t bytes_in_text(const char *text, size_t len)
+{
+	size_t bytes = 0;
+	bool inside = false;
+	for (size_t at = 0; at < len; at++) {
+		if (text[at] == '"')
+			inside = !inside;
+		else if (inside && text[at] == '\\' && text[++at] == 'u')
+			bytes += escaped_bytes(text, &at);
+		else
+			bytes += inside;
+	}
+	return bytes;
+}
+
+/* The same of what it made. Its depth was limited by convert. */
+static size_t bytes_in(const json_t *json)
+{
+	size_t bytes = 0, index;
+	const char *key;
+	json_t *value;
+	if (json_is_string(json))
+		return json_string_length(json);
+	json_array_foreach((json_t *)(uintptr_t)json, index, value)
+		bytes += bytes_in(value);
+	json_object_foreach((json_t *)(uintptr_t)json, key, value)
+		bytes += strlen(key) + bytes_in(value);
+	return bytes;
+}
+
+/* jansson drops the byte for which its buffer could not grow, and goes on: sound JSON becomes other JSON, or a wrong token. errno tells,
+ * unless a number came later, which clears it. */
+static bool lost_a_byte(const json_t *json, const char *text, size_t len)
+{
+	return bytes_in(json) != bytes_in_text(text, len);
+}
+
 enum mf_status mf_value_parse_json(const char *text, size_t len, struct mf_value **out, struct mf_error *error)
 {
 	const char *nul = len > 0 ? memchr(text, '\0', len) : NULL;
 	if (nul)
 		return refuse_nul(text, nul, error);
 	json_error_t problem;
+	errno = 0;
 	json_t *json = json_loadb(len > 0 ? text : "", len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+	bool starved = errno == ENOMEM;
 	if (!json)
-		return translate(&problem, error);
-	enum mf_status status = convert(json, 1, out, error);
+		return starved ? mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading JSON") : translate(&problem, error);
+	struct mf_value *value = NULL;
+	enum mf_status status = convert(json, 1, &value, error);
+	if (status == MF_OK && (starved || lost_a_byte(json, text, len))) {
+		mf_value_unref(value);
+		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading JSON");
+	}
+	if (status == MF_OK)
+		*out = value;
 	json_decref(json);
 	return status;
 }
