@@ -127,8 +127,11 @@ static enum mf_status find_entry(void *handle, const char *path, mf_plugin_entry
 static enum mf_status link_file(const char *path, void **out_handle, struct mf_error *error)
 {
 	*out_handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	const char *reason = *out_handle ? NULL : dlerror();
+	if (reason && (strstr(reason, "out of memory") || strstr(reason, "Cannot allocate memory")))
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "there is no memory to link it: %s", reason);
 	if (!*out_handle)
-		return mf_error_set(error, MF_ERR_PLUGIN, "it cannot be linked: %s", dlerror());
+		return mf_error_set(error, MF_ERR_PLUGIN, "it cannot be linked: %s", reason ? reason : "no reason was given");
 	return MF_OK;
 }
 

@@ -293,6 +293,8 @@ static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int
 
 enum mf_status mf_log_vfs_new(const char *name, bool writes, struct mf_log_vfs **out, struct mf_error *error)
 {
+	if (sqlite3_initialize() == SQLITE_NOMEM) /* then it would find none */
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for SQLite");
 	sqlite3_vfs *found = sqlite3_vfs_find(name);
 	if (!found)
 		return mf_error_set(error, MF_ERR_INVALID, "SQLite has no VFS '%s'", name ? name : "(default)");
