@@ -1,0 +1,525 @@
+/* oom.c - each allocation fails in turn, once and for ever, while a store is made, written to, recovered and read.
+ *
+ * A run is a child of its own: the scene with allocation number n failing (starve.h), then memory is back, and the store is
+ * asked: by the oracle (oracle.h) against what the run told its ledger, or, where nothing was written, by the same reading
+ * again, which must succeed and see what it saw before. What the scene answered must be success or MF_ERR_NO_MEMORY.
+ *
+ * With threads in the background the n-th allocation is not always the same one; what was being done when it failed is told.
+ *
+ * usage: oom [--tap] [SCENE WORLD:N:once|ever]   environment: MF_SCENE one scene only; MF_STRIDE: each so many-th allocation, 1 is
+ *                                                all (1 to 16, by scene); MF_SEED of what is done and where it begins; MF_JOBS */
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <moduforge/backup.h>
+
+#include "oracle.h"
+#include "scene.h"
+#include "starve.h"
+#include "workload.h"
+
+#ifdef MF_SANITIZED
+#define RUN_SECONDS 120
+#else
+#define RUN_SECONDS 30
+#endif
+#define JOBS_MAX 16
+#define LINES (1 << 20)
+#define FRAMES 24
+#define MISSES 3 /* that many indices in a row that no allocation reached end a series: threads allocate now more, now less */
+
+static const char *const world_names[] = {"all", "own", "others"};
+
+/* What a child leaves to its parent. */
+struct left {
+	uint64_t count;
+	int frames;
+	void *trace[FRAMES];
+	size_t len;
+	char lines[LINES]; /* of the ledger */
+};
+
+struct starved {
+	const char *name;
+	unsigned what;
+	const char *mode;
+	enum mf_commit_kind kind;
+	uint32_t batches;
+	bool late;   /* memory runs out when it is open, and has committed */
+	bool hot;    /* on a store that a killed writer left */
+	bool reads;  /* nothing but reads: no ledger */
+	uint64_t stride; /* that many allocations on, unless MF_STRIDE says otherwise: the large scenes would take long */
+};
+
+static const struct starved scenes[] = {
+	{"create", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, false, false, 5},
+	{"commits", WORKLOAD_UNDO | WORKLOAD_DUPLICATES, "sync", MF_COMMIT_SYNC_DURABLE, 12, true, false, false, 1},
+	{"snapshots", WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_BACKUP, "async:1", MF_COMMIT_ASYNC_DURABLE, 12, true, true, false, 4},
+	{"followers", WORKLOAD_FOLLOWER | WORKLOAD_FOLLOW_SYNCED | WORKLOAD_SYNC_WAITS, "async:1", MF_COMMIT_ASYNC_DURABLE, 4, true, true, false, 1},
+	{"memory", WORKLOAD_UNDO, "memory", MF_COMMIT_MEMORY_ONLY, 12, true, false, false, 1},
+	{"recovery", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, true, false, 8},
+	{"reading", 0, NULL, MF_COMMIT_SYNC_DURABLE, 0, false, true, true, 16},
+};
+#define SCENES_OOM (sizeof(scenes) / sizeof(scenes[0]))
+
+static char base[64];
+static char template_dir[160];
+static struct left *template_lines;
+static uint64_t seed;
+static volatile sig_atomic_t stopped;
+
+struct attempt {
+	const struct starved *scene;
+	enum starve_world world;
+	uint64_t n; /* 0: none fails */
+	bool forever;
+	struct left *left;
+	bool begun;
+	char dir[128], store[160], backups[160], config[160];
+};
+
+/* ---- places ---- */
+
+static bool make_place(struct attempt *attempt, const char *name)
+{
+	snprintf(attempt->dir, sizeof(attempt->dir), "%s/%s", base, name);
+	snprintf(attempt->store, sizeof(attempt->store), "%s/store", attempt->dir);
+	snprintf(attempt->backups, sizeof(attempt->backups), "%s/backups", attempt->dir);
+	snprintf(attempt->config, sizeof(attempt->config), "%s/plugins.json", attempt->dir);
+	if (mkdir(attempt->dir, 0700) != 0 || mkdir(attempt->backups, 0700) != 0)
+		return false;
+	return proof_write_config(attempt->config, attempt->store,
+				  ", \"snapshot_every_n_events\": 4, \"full_snapshot_every\": 3, \"keep_snapshots\": 1, \"checkpoint_pages\": 20, \"compression_threshold\": 100");
+}
+
+static void remove_place(const char *dir)
+{
+	char command[200];
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	if (system(command) != 0)
+		fprintf(stderr, "oom: cannot remove %s\n", dir);
+}
+
+/* ---- scenes that write ---- */
+
+static void keep_line(void *user, const char *line, size_t len)
+{
+	struct left *left = user;
+	size_t at = __atomic_fetch_add(&left->len, len, __ATOMIC_SEQ_CST);
+	if (at + len <= LINES)
+		memcpy(left->lines + at, line, len);
+}
+
+static void begin_late(void *user)
+{
+	struct attempt *attempt = user;
+	if (!attempt->begun)
+		starve_begin(attempt->world, attempt->n, attempt->forever);
+	attempt->begun = true;
+}
+
+static enum mf_status write_scene(struct attempt *attempt, struct mf_error *error)
+{
+	const struct starved *scene = attempt->scene;
+	struct workload workload = {.config = attempt->config, .mode = scene->mode, .kind = scene->kind, .seed = seed, .life = scene->hot, .batches = scene->batches, .batch_max = 4, .docs = 2,
+				    .what = scene->what, .backups = attempt->backups, .out = {keep_line, attempt->left},
+				    .between = scene->late ? begin_late : NULL, .user = attempt};
+	return workload_run(&workload, error);
+}
+
+static bool ask_oracle(const struct attempt *attempt)
+{
+	struct oracle_report report;
+	struct ledger_tail tail = {0};
+	struct ledger *ledger = ledger_new();
+	if (attempt->scene->hot)
+		ledger_feed(ledger, &tail, template_lines->lines, template_lines->len);
+	ledger_feed(ledger, &tail, attempt->left->lines, attempt->left->len < LINES ? attempt->left->len : LINES);
+	struct oracle_plan plan = {.dir = attempt->store, .config = attempt->config, .backups = attempt->backups, .crash = ORACLE_KILLED, .seed = seed};
+	bool sound = oracle_check(&plan, ledger, &report);
+	if (!sound)
+		fprintf(stderr, "  the oracle: %s", report.text);
+	ledger_free(ledger);
+	return sound;
+}
+
+/* ---- the scene that reads ---- */
+
+static void see_damage(void *user, const struct mf_damage *damage)
+{
+	(void)damage;
+	++*(int *)user;
+}
+
+static enum mf_status read_state(struct mf_runtime *runtime, const char *doc, uint64_t *seen, struct mf_error *error)
+{
+	struct mf_state *state;
+	struct mf_digest digest;
+	enum mf_status status = mf_runtime_state(runtime, doc, &state, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_doc_digest(mf_state_doc(state), &digest);
+	for (size_t i = 0; i < sizeof(digest.bytes) && status == MF_OK; i++)
+		*seen = *seen * 31 + digest.bytes[i];
+	mf_state_unref(state);
+	return status == MF_OK ? MF_OK : mf_error_set(error, status, "no memory for a digest");
+}
+
+static enum mf_status read_more(struct mf_runtime *runtime, const struct attempt *attempt, struct mf_error *error)
+{
+	int findings = 0;
+	char file[200], dir[200];
+	struct mf_store *store = mf_runtime_store(runtime);
+	struct mf_health_report health = {.size = sizeof(health)};
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	enum mf_status status = mf_store_verify(store, see_damage, &findings, error);
+	if (status == MF_OK)
+		status = mf_runtime_metrics(runtime, &metrics, error);
+	if (status == MF_OK)
+		status = mf_runtime_health(runtime, NULL, NULL, NULL, &health, error);
+	snprintf(file, sizeof(file), "%s/b", attempt->backups);
+	snprintf(dir, sizeof(dir), "%s/restored", attempt->dir);
+	if (status == MF_OK)
+		status = mf_store_backup(store, file, NULL, NULL, NULL, error);
+	if (status == MF_OK)
+		status = mf_store_restore(&(struct mf_restore_options){.file = file, .dir = dir}, NULL, error);
+	return status;
+}
+
+static enum mf_status read_scene(const struct attempt *attempt, uint64_t *seen, struct mf_error *error)
+{
+	struct mf_runtime *runtime;
+	struct mf_runtime_options options = {.config_path = attempt->config, .read_only = true};
+	enum mf_status status = mf_runtime_open(&options, &runtime, error);
+	if (status != MF_OK)
+		return status;
+	*seen = 0;
+	for (int i = 0; i < 2 && status == MF_OK; i++)
+		status = read_state(runtime, i ? "d1" : "d0", seen, error);
+	if (status == MF_OK)
+		status = read_more(runtime, attempt, error);
+	enum mf_status closed = mf_runtime_close(runtime, 60000, status == MF_OK ? error : NULL);
+	return status == MF_OK ? closed : status;
+}
+
+/* Nothing under a final name unless it is whole, and the same reading works now. */
+static bool read_again(const struct attempt *attempt, enum mf_status before, uint64_t seen)
+{
+	char path[200];
+	uint64_t again = 0;
+	struct mf_error error = {0};
+	snprintf(path, sizeof(path), "%s/restored", attempt->dir);
+	if (access(path, F_OK) == 0)
+		remove_place(path);
+	snprintf(path, sizeof(path), "%s/b", attempt->backups);
+	if (access(path, F_OK) == 0 && mf_backup_look(path, &(struct mf_backup_info){0}, &error) != MF_OK) {
+		fprintf(stderr, "  a backup was left that is none: %s\n", error.message);
+		return false;
+	}
+	(void)unlink(path);
+	enum mf_status status = read_scene(attempt, &again, &error);
+	if (status != MF_OK)
+		fprintf(stderr, "  with memory again reading is %s: %s\n", mf_status_name(status), error.message);
+	else if (before == MF_OK && again != seen)
+		fprintf(stderr, "  with memory again the documents are others\n");
+	return status == MF_OK && (before != MF_OK || again == seen);
+}
+
+/* ---- one run ---- */
+
+/* Out of memory the dynamic linker says whatever comes to it ("No such file"): then the plugin is named. */
+static bool is_linker(enum mf_status status, const struct mf_error *error)
+{
+	return status == MF_ERR_PLUGIN && strstr(error->message, "it cannot be linked");
+}
+
+static bool run_and_ask(struct attempt *attempt)
+{
+	uint64_t seen = 0;
+	void *const *trace;
+	struct mf_error error = {0};
+	if (!attempt->scene->late)
+		starve_begin(attempt->world, attempt->n, attempt->forever);
+	enum mf_status status = attempt->scene->reads ? read_scene(attempt, &seen, &error) : write_scene(attempt, &error);
+	starve_end();
+	attempt->left->count = starve_count();
+	attempt->left->frames = starve_trace(&trace);
+	memcpy(attempt->left->trace, trace, sizeof(void *) * (size_t)attempt->left->frames);
+	bool good = status == MF_OK || status == MF_ERR_NO_MEMORY || is_linker(status, &error);
+	if (!good)
+		fprintf(stderr, "  it is %s: %s\n", mf_status_name(status), error.message);
+	if (status != MF_OK && error.message[0] == '\0') {
+		fprintf(stderr, "  it is %s without a sentence\n", mf_status_name(status));
+		good = false;
+	}
+	bool sound = attempt->scene->reads ? read_again(attempt, status, seen) : ask_oracle(attempt);
+	return good && sound;
+}
+
+static void tell_attempt(const struct attempt *attempt)
+{
+	fprintf(stderr, "  again: ./dev oom %s %s:%llu:%s\n", attempt->scene->name, world_names[attempt->world], (unsigned long long)attempt->n, attempt->forever ? "ever" : "once");
+}
+
+static void child(struct attempt *attempt, const char *name)
+{
+	if (!make_place(attempt, name) || (attempt->scene->hot && !scene_copy(template_dir, attempt->store))) {
+		perror("oom: cannot make a place");
+		_exit(2);
+	}
+	alarm(RUN_SECONDS);
+	bool good = run_and_ask(attempt);
+	if (!good) {
+		tell_attempt(attempt);
+		fflush(stderr);
+		backtrace_symbols_fd(attempt->left->trace, attempt->left->frames, 2);
+	}
+#ifdef MF_SANITIZED
+	exit(good ? 0 : 1); /* leaks are looked for */
+#else
+	_exit(good ? 0 : 1);
+#endif
+}
+
+/* ---- a store that a killed writer left ---- */
+
+static void die_at_last(void *user)
+{
+	if (--*(int *)user == 0)
+		_exit(0);
+}
+
+static bool make_template(void)
+{
+	struct attempt attempt = {.scene = &scenes[2], .left = template_lines};
+	int batches = 14, ended = 0;
+	if (!make_place(&attempt, "template"))
+		return false;
+	snprintf(template_dir, sizeof(template_dir), "%s", attempt.store);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct mf_error error;
+		struct workload workload = {.config = attempt.config, .mode = "sync", .kind = MF_COMMIT_SYNC_DURABLE, .seed = seed, .batches = 20, .batch_max = 4, .docs = 2,
+					    .what = WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_FOLLOWER, .out = {keep_line, template_lines}, .between = die_at_last, .user = &batches};
+		enum mf_status status = workload_run(&workload, &error);
+		fprintf(stderr, "oom: the template was not killed: %s\n", mf_status_name(status));
+		_exit(1);
+	}
+	return pid > 0 && waitpid(pid, &ended, 0) == pid && ended == 0;
+}
+
+/* ---- all indices ---- */
+
+struct job {
+	pid_t pid;
+	struct attempt attempt;
+	struct left *left;
+	char name[32];
+	int64_t began_ms;
+};
+
+struct series {
+	const struct starved *scene;
+	enum starve_world world;
+	bool forever, ended;
+	uint64_t next, passed, failed, misses;
+};
+
+static struct job jobs[JOBS_MAX];
+static size_t job_count;
+static uint64_t stride, runs; /* stride 0: each scene's own */
+
+static void begin(struct job *job, const struct series *series, uint64_t n)
+{
+	struct left *left = job->left;
+	left->count = left->len = 0;
+	left->frames = 0;
+	job->attempt = (struct attempt){.scene = series->scene, .world = series->world, .n = n, .forever = series->forever, .left = left};
+	snprintf(job->name, sizeof(job->name), "run-%llu", (unsigned long long)runs++);
+	fflush(NULL);
+	job->pid = fork();
+	if (job->pid == 0)
+		child(&job->attempt, job->name);
+}
+
+static void tell_death(const struct job *job, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return; /* it has told */
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		fprintf(stderr, "  it did not end\n");
+	else
+		fprintf(stderr, "  it ended with %s %d\n", WIFSIGNALED(status) ? "signal" : "exit", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	tell_attempt(&job->attempt);
+	fflush(stderr);
+	if (job->left->frames > 0 && job->left->frames <= FRAMES)
+		backtrace_symbols_fd(job->left->trace, job->left->frames, 2);
+}
+
+static void end(struct job *job, struct series *series, int status)
+{
+	char dir[128];
+	job->pid = 0;
+	if (status != 0) {
+		tell_death(job, status);
+		series->failed++;
+	} else if (job->attempt.n <= job->left->count) {
+		series->passed++;
+		series->misses = 0;
+	} else if (++series->misses >= MISSES) {
+		series->ended = true;
+	}
+	snprintf(dir, sizeof(dir), "%s/%s", base, job->name);
+	remove_place(dir);
+}
+
+/* Waits for one of them. */
+static bool reap(struct series *series)
+{
+	int status;
+	pid_t pid = wait(&status);
+	if (pid < 0)
+		return false;
+	for (size_t i = 0; i < job_count; i++)
+		if (jobs[i].pid == pid)
+			end(&jobs[i], series, status);
+	return true;
+}
+
+static struct job *idle_job(void)
+{
+	for (size_t i = 0; i < job_count; i++)
+		if (jobs[i].pid == 0)
+			return &jobs[i];
+	return NULL;
+}
+
+static void run_series(struct series *series)
+{
+	uint64_t step = stride ? stride : series->scene->stride;
+	for (series->next = 1 + seed % step; !series->ended && series->failed < 50; series->next += step) {
+		struct job *job;
+		while (!(job = idle_job()))
+			if (!reap(series))
+				return;
+		begin(job, series, series->next);
+		if (isatty(2) && series->next % 50 == 0)
+			fprintf(stderr, "\r%s %llu ", series->scene->name, (unsigned long long)series->next);
+	}
+	while (reap(series))
+		;
+}
+
+/* ---- the program ---- */
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+	return text && *text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static bool prepare(void)
+{
+	const char *from = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+	snprintf(base, sizeof(base), "%.40s/mf-oom-XXXXXX", from);
+	size_t size = sizeof(struct left) * (JOBS_MAX + 1);
+	struct left *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!mkdtemp(base) || shared == MAP_FAILED)
+		return false;
+	template_lines = &shared[JOBS_MAX];
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	job_count = number_of("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
+	job_count = job_count < 1 ? 1 : job_count > JOBS_MAX ? JOBS_MAX : job_count;
+	for (size_t i = 0; i < job_count; i++)
+		jobs[i].left = &shared[i];
+	seed = number_of("MF_SEED", 1);
+	stride = number_of("MF_STRIDE", 0);
+	return make_template();
+}
+
+/* "own:12:ever" */
+static bool parse(const char *scene, const char *text, struct series *out, uint64_t *out_n)
+{
+	char world[16], how[8];
+	unsigned long long n;
+	if (sscanf(text, "%15[a-z]:%llu:%7s", world, &n, how) != 3)
+		return false;
+	memset(out, 0, sizeof(*out));
+	for (size_t i = 0; i < SCENES_OOM; i++)
+		if (strcmp(scenes[i].name, scene) == 0)
+			out->scene = &scenes[i];
+	for (int i = 0; i < 3; i++)
+		if (strcmp(world_names[i], world) == 0)
+			out->world = (enum starve_world)i;
+	out->forever = strcmp(how, "ever") == 0;
+	*out_n = n;
+	return out->scene && starve_has(out->world);
+}
+
+static int replay(const char *scene, const char *text)
+{
+	uint64_t n;
+	struct series series;
+	if (!parse(scene, text, &series, &n)) {
+		fprintf(stderr, "oom: no such run: %s %s\n", scene, text);
+		return 2;
+	}
+	begin(&jobs[0], &series, n);
+	while (reap(&series))
+		;
+	printf("%d passed, %d failed\n", (int)(series.failed == 0), (int)(series.failed > 0));
+	return series.failed > 0;
+}
+
+static int run_all(bool tap)
+{
+	uint64_t passed = 0, failed = 0;
+	const char *only = getenv("MF_SCENE");
+	int number = 0;
+	for (size_t i = 0; i < SCENES_OOM; i++) {
+		if (only && strcmp(only, scenes[i].name) != 0)
+			continue;
+		uint64_t before = failed, counted = passed;
+		for (int j = 0; j < 6; j++) {
+			struct series series = {.scene = &scenes[i], .world = (enum starve_world)(j / 2), .forever = j % 2};
+			if (!starve_has(series.world))
+				continue;
+			run_series(&series);
+			passed += series.passed;
+			failed += series.failed;
+			if (!tap)
+				printf("%-10s %-6s %s: %llu passed, %llu failed\n", scenes[i].name, world_names[series.world], series.forever ? "ever" : "once", (unsigned long long)series.passed,
+				       (unsigned long long)series.failed);
+		}
+		if (tap)
+			printf("%s %d - no_allocation_that_fails_in_%s_harms_the_store\n", failed > before || passed == counted ? "not ok" : "ok", ++number, scenes[i].name);
+	}
+	if (tap)
+		printf("1..%d\n", number);
+	else
+		printf("%llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);
+	return failed > 0 || passed == 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool tap = argc == 2 && strcmp(argv[1], "--tap") == 0;
+	starve_prepare();
+	int result = 1;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (prepare())
+		result = argc == 3 ? replay(argv[1], argv[2]) : run_all(tap);
+	else
+		perror("oom: cannot begin");
+	remove_place(base);
+	return result;
+}

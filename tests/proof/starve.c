@@ -1,0 +1,161 @@
+#include "starve.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <jansson.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "model/mem.h"
+
+#define TRACE_MAX 24
+
+static atomic_bool counting, forever;
+static atomic_uint_fast64_t count, fail_at;
+static enum starve_world world;
+static void *trace[TRACE_MAX];
+static atomic_int trace_len;
+static _Thread_local bool tracing;
+
+static void note(void)
+{
+	if (tracing || atomic_load(&trace_len) > 0)
+		return;
+	tracing = true;
+	atomic_store(&trace_len, backtrace(trace, TRACE_MAX));
+	tracing = false;
+}
+
+static bool allowed(void)
+{
+	if (!atomic_load_explicit(&counting, memory_order_relaxed) || tracing)
+		return true;
+	uint64_t number = atomic_fetch_add(&count, 1) + 1, limit = atomic_load(&fail_at);
+	if (limit == 0 || (atomic_load(&forever) ? number < limit : number != limit))
+		return true;
+	note();
+	errno = ENOMEM;
+	return false;
+}
+
+#ifdef MF_SANITIZED
+
+static sqlite3_mem_methods behind;
+
+static void *sqlite_malloc(int size)
+{
+	return allowed() ? behind.xMalloc(size) : NULL;
+}
+
+static void *sqlite_realloc(void *memory, int size)
+{
+	return allowed() ? behind.xRealloc(memory, size) : NULL;
+}
+
+static void *jansson_malloc(size_t size)
+{
+	return allowed() ? malloc(size) : NULL;
+}
+
+void starve_prepare(void)
+{
+	void *unused[2];
+	(void)backtrace(unused, 2);
+	if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &behind) != SQLITE_OK)
+		abort();
+	sqlite3_mem_methods ours = behind;
+	ours.xMalloc = sqlite_malloc;
+	ours.xRealloc = sqlite_realloc;
+	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) != SQLITE_OK)
+		abort();
+	json_set_alloc_funcs(jansson_malloc, free);
+}
+
+bool starve_has(enum starve_world which)
+{
+	return which != STARVE_ALL;
+}
+
+#else
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t items, size_t size);
+extern void *__libc_realloc(void *memory, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+	return allowed() ? __libc_malloc(size) : NULL;
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t items, size_t size)
+{
+	return allowed() ? __libc_calloc(items, size) : NULL;
+}
+
+__attribute__((visibility("default"))) void *realloc(void *memory, size_t size)
+{
+	return allowed() ? __libc_realloc(memory, size) : NULL;
+}
+
+__attribute__((visibility("default"))) void *aligned_alloc(size_t alignment, size_t size)
+{
+	return allowed() ? __libc_memalign(alignment, size) : NULL;
+}
+
+__attribute__((visibility("default"))) int posix_memalign(void **out, size_t alignment, size_t size)
+{
+	void *memory = allowed() ? __libc_memalign(alignment, size) : NULL;
+	if (memory)
+		*out = memory;
+	return memory ? 0 : ENOMEM;
+}
+
+void starve_prepare(void)
+{
+	void *unused[2];
+	(void)backtrace(unused, 2); /* loads what it needs */
+}
+
+bool starve_has(enum starve_world which)
+{
+	return which == STARVE_ALL;
+}
+
+#endif
+
+void starve_begin(enum starve_world which, uint64_t n, bool for_ever)
+{
+	world = which;
+	atomic_store(&trace_len, 0);
+	if (which == STARVE_OWN) {
+		mf_mem_fail_at(n, for_ever);
+		return;
+	}
+	atomic_store(&count, 0);
+	atomic_store(&fail_at, n);
+	atomic_store(&forever, for_ever);
+	atomic_store(&counting, true);
+}
+
+void starve_end(void)
+{
+	if (world == STARVE_OWN) {
+		atomic_store(&count, mf_mem_count());
+		mf_mem_fail_at(0, false);
+	}
+	atomic_store(&counting, false);
+}
+
+uint64_t starve_count(void)
+{
+	return atomic_load(&count);
+}
+
+int starve_trace(void *const **out)
+{
+	*out = trace;
+	return atomic_load(&trace_len);
+}

@@ -1,0 +1,24 @@
+/* starve.h - memory runs out: the n-th allocation of the process fails, once or with all that follow.
+ *
+ * In an ordinary build every allocation counts: malloc and its kin are defined in the harness' own executable, which exports
+ * them, so those of libmoduforge, SQLite, zstd, jansson, the plugins, the dynamic linker and the C library itself come here.
+ * Under a sanitizer, which has its own malloc, there are two smaller worlds: the library's own (model/mem.h) and SQLite's with
+ * jansson's.
+ *
+ * Thread: any allocation from any thread counts; the calls below belong to one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum starve_world { STARVE_ALL, STARVE_OWN, STARVE_OTHERS };
+
+/* Before SQLite is used. Names the worlds of this build. */
+void starve_prepare(void);
+bool starve_has(enum starve_world world);
+/* Counts from 1. n 0: only counts. */
+void starve_begin(enum starve_world world, uint64_t n, bool forever);
+void starve_end(void);
+uint64_t starve_count(void);
+/* Where the first one that failed was asked for. */
+int starve_trace(void *const **out);
