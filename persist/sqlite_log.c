@@ -179,14 +179,15 @@ static int other_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at
 }
 
 /* Where SQLite cannot make a file it tries to open one that is there, and tells why that failed. Why it could not be made
- * is asked once more: 0, or errno is set. */
-static int could_be_made(const char *name)
+ * is asked once more: 0, or errno is set. The log and its index stay: another process may have opened them by now, and two that
+ * hold different files by one name know nothing of each other's locks and commits. */
+static int could_be_made(const char *name, bool shared)
 {
 	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
 	close(fd);
-	return unlink(name);
+	return shared ? 0 : unlink(name);
 }
 
 static bool hides_why(int rc, int flags)
@@ -201,7 +202,7 @@ static int db_shm_map(sqlite3_file *file, int region, int size, int extend, void
 {
 	const struct own_methods *own = (const struct own_methods *)file->pMethods;
 	int rc = own->real->xShmMap(file, region, size, extend, out);
-	if (hides_why(rc, SQLITE_OPEN_CREATE) && own->index_path[0] && could_be_made(own->index_path) == 0)
+	if (hides_why(rc, SQLITE_OPEN_CREATE) && own->index_path[0] && could_be_made(own->index_path, true) == 0)
 		rc = own->real->xShmMap(file, region, size, extend, out);
 #ifdef MADV_POPULATE_WRITE
 	if (rc == SQLITE_OK && *out && madvise((void *)*out, (size_t)size, MADV_POPULATE_WRITE) != 0 && errno == EFAULT) {
@@ -247,17 +248,33 @@ static int vfs_last_error(sqlite3_vfs *base, int size, char *out) { return below
 static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
 	int rc = vfs->xOpen(vfs, name, file, flags, out_flags);
-	if (!name || !hides_why(rc, flags) || could_be_made(name) != 0)
+	if (!name || !hides_why(rc, flags) || could_be_made(name, flags & SQLITE_OPEN_WAL) != 0)
 		return rc;
 	if (file->pMethods)
 		file->pMethods->xClose(file);
 	return vfs->xOpen(vfs, name, file, flags, out_flags);
 }
 
+/* SQLite's VFS opens for reading what it cannot open for writing: a log that another process made between its two tries
+ * would be one that cannot be written, for as long as the connection lives. */
+static int open_existing(sqlite3_vfs *vfs, const char *name, sqlite3_file *real, int flags, int *out_flags)
+{
+	int got = 0, rc = SQLITE_OK;
+	for (int tries = 0; tries < 2; tries++) {
+		rc = vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, &got);
+		if (rc != SQLITE_OK || !(got & SQLITE_OPEN_READONLY) || tries > 0)
+			break;
+		real->pMethods->xClose(real);
+	}
+	if (out_flags)
+		*out_flags = got;
+	return rc;
+}
+
 /* One that is made has to be opened again: see the top of the header. */
 static int open_log(sqlite3_vfs *vfs, const char *name, sqlite3_file *real, int flags, int *out_flags)
 {
-	int rc = vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
+	int rc = open_existing(vfs, name, real, flags, out_flags);
 	if (rc == SQLITE_OK || !(flags & SQLITE_OPEN_CREATE))
 		return rc;
 	if (real->pMethods)
@@ -266,7 +283,7 @@ static int open_log(sqlite3_vfs *vfs, const char *name, sqlite3_file *real, int 
 	if (rc != SQLITE_OK)
 		return rc;
 	real->pMethods->xClose(real);
-	return vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
+	return open_existing(vfs, name, real, flags, out_flags);
 }
 
 static int vfs_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *out_flags)
