@@ -10,21 +10,18 @@
 
 #include "model/mem.h"
 
-#define TRACE_MAX 24
-
 static atomic_bool counting, forever;
 static atomic_uint_fast64_t count, fail_at;
 static enum starve_world world;
-static void *trace[TRACE_MAX];
-static atomic_int trace_len;
+static struct starve_trace *first; /* NULL: nobody wants to know */
 static _Thread_local bool tracing;
 
 static void note(void)
 {
-	if (tracing || atomic_load(&trace_len) > 0)
+	if (tracing || !first || atomic_load(&first->frames) > 0)
 		return;
 	tracing = true;
-	atomic_store(&trace_len, backtrace(trace, TRACE_MAX));
+	atomic_store(&first->frames, backtrace(first->at, STARVE_FRAMES));
 	tracing = false;
 }
 
@@ -129,7 +126,6 @@ bool starve_has(enum starve_world which)
 void starve_begin(enum starve_world which, uint64_t n, bool for_ever)
 {
 	world = which;
-	atomic_store(&trace_len, 0);
 	if (which == STARVE_OWN) {
 		mf_mem_fail_at(n, for_ever);
 		return;
@@ -154,8 +150,7 @@ uint64_t starve_count(void)
 	return atomic_load(&count);
 }
 
-int starve_trace(void *const **out)
+void starve_trace_to(struct starve_trace *out)
 {
-	*out = trace;
-	return atomic_load(&trace_len);
+	first = out;
 }

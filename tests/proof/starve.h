@@ -20,5 +20,12 @@ bool starve_has(enum starve_world world);
 void starve_begin(enum starve_world world, uint64_t n, bool forever);
 void starve_end(void);
 uint64_t starve_count(void);
-/* Where the first one that failed was asked for. */
-int starve_trace(void *const **out);
+
+/* Where the first one that failed was asked for; frames 0: none did. Written when it fails, so that in memory which is shared
+ * it outlives a process that dies of it. */
+#define STARVE_FRAMES 24
+struct starve_trace {
+	_Atomic int frames;
+	void *at[STARVE_FRAMES];
+};
+void starve_trace_to(struct starve_trace *out); /* from now on; NULL: nowhere */
