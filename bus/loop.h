@@ -19,5 +19,5 @@ struct mf_loop {
 
 enum mf_status mf_loop_new(struct mf_loop **out, struct mf_error *error);
 void mf_loop_free(struct mf_loop *loop); /* NULL is fine */
-void mf_loop_wake(struct mf_loop *loop); /* NULL is fine */
+void mf_loop_wake(struct mf_loop *loop);
 enum mf_status mf_loop_dispatch(struct mf_feed *feed, size_t max_events, struct mf_error *error);

@@ -128,7 +128,8 @@ static enum mf_status link_file(const char *path, void **out_handle, struct mf_e
 {
 	*out_handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	const char *reason = *out_handle ? NULL : dlerror();
-	if (reason && (strstr(reason, "out of memory") || strstr(reason, "Cannot allocate memory")))
+	const char *named = reason ? strstr(reason, path) : NULL, *why = named ? named + strlen(path) : reason; /* a path may have any words */
+	if (why && (strstr(why, "out of memory") || strstr(why, "Cannot allocate memory")))
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "there is no memory to link it: %s", reason);
 	if (!*out_handle)
 		return mf_error_set(error, MF_ERR_PLUGIN, "it cannot be linked: %s", reason ? reason : "no reason was given");

@@ -123,6 +123,8 @@ static enum mf_status translate(const json_error_t *from, struct mf_error *error
 
 /* ---- did the parser have memory for every byte? ---- */
 
+#define BUFFER_BYTES 15 /* what jansson's buffer for a token has room for before it grows */
+
 /* What a \u stands for, in UTF-8. *at is at the u, and goes to its last digit. */
 static size_t escaped_bytes(const char *text, size_t *at)
 {
@@ -167,11 +169,36 @@ static size_t bytes_in(const json_t *json)
 	return bytes;
 }
 
+/* A number so long that the parser's buffer had to grow for it. */
+static bool has_long_number(const char *text, size_t len)
+{
+	bool inside = false;
+	size_t run = 0;
+	for (size_t at = 0; at < len && run < BUFFER_BYTES; at++) {
+		if (text[at] == '\\' && inside)
+			at++;
+		else if (text[at] == '"')
+			inside = !inside;
+		run = !inside && strchr("+-.0123456789Ee", text[at]) ? run + 1 : 0;
+	}
+	return run >= BUFFER_BYTES;
+}
+
+/* Whether reading it once more gives the same numbers: a digit that was lost is lost in both only where memory ran out at the
+ * same place twice. */
+static bool reads_the_same(const json_t *json, const char *text, size_t len)
+{
+	json_t *again = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	bool same = again && json_equal(json, again);
+	json_decref(again);
+	return same;
+}
+
 /* jansson drops the byte for which its buffer could not grow, and goes on: sound JSON becomes other JSON, or a wrong token. errno tells,
- * unless a number came later, which clears it. */
+ * unless a number came later, which clears it. A parser of our own would need none of this. */
 static bool lost_a_byte(const json_t *json, const char *text, size_t len)
 {
-	return bytes_in(json) != bytes_in_text(text, len);
+	return bytes_in(json) != bytes_in_text(text, len) || (has_long_number(text, len) && !reads_the_same(json, text, len));
 }
 
 enum mf_status mf_value_parse_json(const char *text, size_t len, struct mf_value **out, struct mf_error *error)

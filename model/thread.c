@@ -124,7 +124,7 @@ void mf_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t de
 
 void mf_cond_wait_us(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t us)
 {
-	mf_cond_wait_until(cond, mutex, us < 0 ? INT64_MAX : mf_now_us() + us);
+	mf_cond_wait_until(cond, mutex, us < 0 || us > INT64_MAX / 2 ? INT64_MAX : mf_now_us() + us);
 }
 
 void mf_cond_signal(pthread_cond_t *cond)

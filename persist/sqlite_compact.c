@@ -173,7 +173,7 @@ static enum mf_status move_some(struct mf_sqlite *store, void *user, struct mf_e
 	enum mf_status status = mf_sql_prepare(store->writer,
 					       "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn <= ?2 ORDER BY lsn", &select, error);
 	if (status == MF_OK)
-		status = mf_sql_prepare(store->writer, "INSERT INTO compacted_keys (lsn, idempotency_key, content_hash, checksum) VALUES (?1, ?2, ?3, ?4)", &insert, error);
+		status = mf_sql_prepare(store->writer, "INSERT OR ABORT INTO compacted_keys (lsn, idempotency_key, content_hash, checksum) VALUES (?1, ?2, ?3, ?4)", &insert, error);
 	if (status == MF_OK)
 		status = keep_keys(select, insert, job, &upto, error);
 	mf_stmt_free(select);
@@ -267,7 +267,7 @@ static enum mf_status next_unfinished(struct mf_sqlite *store, char **doc_id, st
 {
 	struct mf_stmt *stmt;
 	const char *after = *doc_id ? *doc_id : "";
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 ORDER BY doc_id LIMIT 1", &stmt, error);
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 AND typeof(doc_id) = 'text' ORDER BY doc_id LIMIT 1", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	bool row;

@@ -18,6 +18,7 @@ struct mf_sql {
 	struct mf_log_vfs *vfs;
 	sqlite3_file *log;
 	int64_t log_pages;
+	bool starved; /* a rollback had no memory */
 	int index_regions; /* of the log's index, that have room on the device: the number of the last one */
 	enum mf_sql_mode mode;
 	bool committing;
@@ -72,8 +73,7 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_LOCKED:
 	case SQLITE_PROTOCOL: return MF_ERR_BUSY;
 	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_ERROR: return MF_ERR_CORRUPTED; /* our statements are sound: what they need is not in the database, or is another thing */
+	case SQLITE_NOTADB: return MF_ERR_CORRUPTED;
 	case SQLITE_CONSTRAINT: return MF_ERR_DUPLICATE_KEY;
 	case SQLITE_TOOBIG:
 	case SQLITE_MISUSE: return MF_ERR_INVALID;
@@ -294,8 +294,9 @@ enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_st
 	return MF_OK;
 }
 
-/* SQLite tells of a page that it could not read among its findings. */
-static enum mf_status status_of_finding(const char *said)
+bool mf_sql_starved(const struct mf_sql *sql) { return sql->starved; }
+
+enum mf_status mf_sql_status_of_finding(const char *said)
 {
 	static const char mark[] = "error code=";
 	const char *at = strstr(said, mark);
@@ -315,7 +316,7 @@ enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error)
 	if (status == MF_OK && !said)
 		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while checking %.300s", file_of(sql));
 	else if (status == MF_OK && strcmp(said, "ok") != 0) {
-		status = status_of_finding(said);
+		status = mf_sql_status_of_finding(said);
 		mf_error_set(error, status, "%.200s is damaged: SQLite says: %.200s%s", file_of(sql), said, advice_for(status));
 	}
 	mf_stmt_free(stmt);
@@ -440,6 +441,8 @@ static enum mf_status prepare_rollback(struct mf_sql *sql, struct mf_error *erro
 enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
 {
 	enum mf_status status = prepare_rollback(sql, error);
+	if (status == MF_OK && mf_sql_rollback(sql, NULL) != MF_OK) /* one before may have had no memory for it */
+		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading %.300s", file_of(sql));
 	return status == MF_OK ? mf_sql_exec(sql, "BEGIN", error) : status;
 }
 
@@ -538,6 +541,7 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
 	for (int tries = 0; tries < 2; tries++) /* out of memory it may not even begin; what is left open would refuse all that follows */
 		if (run_cached(sql, &sql->rollback, "ROLLBACK", &reason) == MF_OK || sqlite3_get_autocommit(sql->db))
 			return MF_OK;
+	sql->starved = reason.status == MF_ERR_NO_MEMORY;
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
 }
 

@@ -73,6 +73,10 @@ enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error);
 /* Whether every page is what the pages that lead to it say, free room included: who writes where that is wrong spoils what could
  * be read before. Reads all of the database. MF_ERR_CORRUPTED says what SQLite says. */
 enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error);
+/* SQLite tells of a page that it could not read, or had no memory for, among its findings of damage: MF_ERR_IO, MF_ERR_NO_MEMORY, else
+ * MF_ERR_CORRUPTED. */
+enum mf_status mf_sql_status_of_finding(const char *said);
+bool mf_sql_starved(const struct mf_sql *sql); /* a transaction is still open, since a rollback had no memory */
 
 /* ---- the log ---- */
 /* Finds the log's file; call once, after something was written or read. */

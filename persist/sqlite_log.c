@@ -256,19 +256,14 @@ static int open_below(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 }
 
 /* SQLite's VFS opens for reading what it cannot open for writing: a log that another process made between its two tries
- * would be one that cannot be written, for as long as the connection lives. */
+ * would be one that cannot be written, for as long as the connection lives. (Where SQLite opens a log it asks for the flags.) */
 static int open_existing(sqlite3_vfs *vfs, const char *name, sqlite3_file *real, int flags, int *out_flags)
 {
-	int got = 0, rc = SQLITE_OK;
-	for (int tries = 0; tries < 2; tries++) {
-		rc = vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, &got);
-		if (rc != SQLITE_OK || !(got & SQLITE_OPEN_READONLY) || tries > 0)
-			break;
-		real->pMethods->xClose(real);
-	}
-	if (out_flags)
-		*out_flags = got;
-	return rc;
+	int rc = vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
+	if (rc != SQLITE_OK || !(*out_flags & SQLITE_OPEN_READONLY))
+		return rc;
+	real->pMethods->xClose(real);
+	return vfs->xOpen(vfs, name, real, flags & ~SQLITE_OPEN_CREATE, out_flags);
 }
 
 /* One that is made has to be opened again: see the top of the header. */

@@ -254,7 +254,7 @@ struct new_epoch {
 enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "INSERT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
+	enum mf_status status = mf_sql_prepare(store->writer, "INSERT OR ABORT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_int(stmt, 1, epoch);
@@ -510,10 +510,11 @@ enum mf_status mf_store_open_sqlite(const struct mf_sqlite_options *options, str
 	if (status == MF_OK)
 		status = options->read_only ? open_for_reading(store, options, error) : open_for_writing(store, options, error);
 	if (status != MF_OK) {
+		bool starved = store->writer && mf_sql_starved(store->writer);
 		mf_sqlite_free(store, NULL);
 		/* Nobody has handed in an event yet, so nothing's outcome is unknown. */
 		if (status == MF_ERR_UNKNOWN_OUTCOME) {
-			status = MF_ERR_IO;
+			status = starved ? MF_ERR_NO_MEMORY : MF_ERR_IO;
 			if (error)
 				error->status = status;
 		}

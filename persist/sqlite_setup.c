@@ -30,13 +30,14 @@ static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, 
 #define FIND_COMPACTED_KEY "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys WHERE idempotency_key = ?1"
 #define CHAIN "SELECT chain_lsn, compacted_upto FROM compactions WHERE doc_id = ?1"
 
+/* OR ABORT: a conflict clause that somebody gave the table would pass over a row, or delete another, and say that all is well. */
 static const char *const write_texts[MF_WRITE_STMTS] = {
-	[MF_WRITE_EVENT] = "INSERT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	[MF_WRITE_EVENT] = "INSERT OR ABORT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 	[MF_WRITE_FIND_KEY] = FIND_KEY,
 	[MF_WRITE_FIND_COMPACTED_KEY] = FIND_COMPACTED_KEY,
 	[MF_WRITE_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
 	[MF_WRITE_CHAIN] = CHAIN,
-	[MF_WRITE_CHUNK] = "INSERT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[MF_WRITE_CHUNK] = "INSERT OR ABORT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 };
 
@@ -58,8 +59,8 @@ enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error
 	return mf_error_set(error, MF_ERR_INVALID, "%.300s is not a store of ModuForge; give the directory of one, or an empty one", store->db_path);
 }
 
-/* What changes, hides or refuses rows behind our back: no version of this library makes such things. */
-#define COUNT_FOREIGN "SELECT count(*) FROM sqlite_master WHERE type IN ('trigger', 'view') OR (type = 'index' AND sql LIKE 'CREATE UNIQUE %')"
+/* What changes or refuses rows behind our back: no version of this library makes such things. */
+#define COUNT_FOREIGN "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' OR (type = 'index' AND sql LIKE 'CREATE UNIQUE %')"
 
 enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *sql, bool had_watermark, enum mf_sqlite_identity *out, struct mf_error *error)
 {
@@ -96,8 +97,8 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 	if (version < 1 || ours != TABLES)
 		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s lacks tables; restore a backup", store->dir);
 	if (foreign > 0)
-		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s has triggers, views or unique indexes (%lld) that are not ours and could change what is stored;"
-				    " restore a backup", store->dir, (long long)foreign);
+		return mf_error_set(error, MF_ERR_CORRUPTED, "the database of the store in %.200s has triggers or unique indexes (%lld) that are not ours and could change what is stored;"
+				    " drop them with sqlite3 (.schema shows them), or restore a backup", store->dir, (long long)foreign);
 	return MF_OK;
 }
 

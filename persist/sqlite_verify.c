@@ -235,7 +235,9 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	if (*jump == 0 && !lost)
 		report(walk, "database", NULL, *previous + 1, "the events from LSN %lld on cannot be read: %.200s", (long long)*previous + 1, walk->error.message);
 	*jump = *jump == 0 ? 1 : *jump * 2;
-	*out_more = *previous + *jump < walk->last;
+	*out_more = *jump < walk->last - *previous;
+	if (*jump > (walk->last - *previous) / 2) /* the last one; twice as far could be beyond all numbers */
+		*jump = walk->last - *previous;
 	return MF_OK;
 }
 
@@ -412,7 +414,7 @@ static enum mf_status check_followers(struct walk *walk)
 static void check_quick(struct walk *walk, struct mf_stmt *stmt)
 {
 	const char *message = mf_stmt_text(stmt, 0, NULL);
-	if (!message || strstr(message, "error code=7")) /* SQLITE_NOMEM, which it tells as a finding */
+	if (!message || mf_sql_status_of_finding(message) == MF_ERR_NO_MEMORY)
 		walk->no_memory = true;
 	else if (strcmp(message, "ok") != 0)
 		report(walk, "database", NULL, 0, "SQLite says: %.300s", message);

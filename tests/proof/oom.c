@@ -366,7 +366,12 @@ static void tell_death(const struct job *job, int status)
  * it is, and counts as neither passed nor failed. */
 static bool is_known(const struct job *job, int status)
 {
-	if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGALRM)
+#ifdef MF_SANITIZED
+	bool died = WIFSIGNALED(status) || WEXITSTATUS(status) == 66; /* ThreadSanitizer's own end of a SIGSEGV */
+#else
+	bool died = WIFSIGNALED(status);
+#endif
+	if (!died || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM))
 		return false;
 	Dl_info here, asked;
 	if (!dladdr((void *)(uintptr_t)is_known, &here))

@@ -10,7 +10,7 @@
 
 #include "model/mem.h"
 
-static atomic_bool counting, forever;
+static atomic_bool counting, forever, noted;
 static atomic_uint_fast64_t count, fail_at;
 static enum starve_world world;
 static struct starve_trace *first; /* NULL: nobody wants to know */
@@ -18,7 +18,7 @@ static _Thread_local bool tracing;
 
 static void note(void)
 {
-	if (tracing || !first || atomic_load(&first->frames) > 0)
+	if (tracing || !first || atomic_exchange(&noted, true))
 		return;
 	tracing = true;
 	atomic_store(&first->frames, backtrace(first->at, STARVE_FRAMES));
@@ -153,4 +153,5 @@ uint64_t starve_count(void)
 void starve_trace_to(struct starve_trace *out)
 {
 	first = out;
+	atomic_store(&noted, false);
 }

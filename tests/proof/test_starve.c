@@ -47,6 +47,31 @@ static void sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory(vo
 	assert_true(refused > 20);
 }
 
+/* Once only: with no memory at all for the rest of a number the parser ends the process. */
+static void a_long_number_loses_no_digit_for_want_of_memory(void **unused)
+{
+	(void)unused;
+	static const char *const texts[] = {"[12345678901234567]", "{\"price\": 1234567.8901234567, \"x\": 1}", "-0.1234567890123456"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct mf_value *whole, *value;
+		int refused = 0;
+		assert_int_equal(MF_OK, mf_value_parse_json(texts[i], strlen(texts[i]), &whole, NULL));
+		for (uint64_t n = 1, reached = 1; reached; n++) {
+			starve_begin(libraries(), n, false);
+			enum mf_status status = mf_value_parse_json(texts[i], strlen(texts[i]), &value, NULL);
+			starve_end();
+			reached = starve_count() >= n;
+			refused += status != MF_OK;
+			if (status == MF_OK) {
+				assert_true(mf_value_equal(whole, value));
+				mf_value_unref(value);
+			}
+		}
+		mf_value_unref(whole);
+		assert_true(refused > 2);
+	}
+}
+
 #define FIRST 60 /* allocations: SQLite's first ones are among them */
 
 /* 0: as it should be; 1: another status; 2: nothing failed. */
@@ -87,6 +112,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory),
+		cmocka_unit_test(a_long_number_loses_no_digit_for_want_of_memory),
 		cmocka_unit_test(the_first_store_of_a_process_without_memory_is_no_memory),
 	};
 	starve_prepare();
