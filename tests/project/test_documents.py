@@ -26,8 +26,8 @@ def c_faults():
 TEST = re.compile(r"^(?:static void|\s*def) ([fp])(\d+)_[a-z]\w*\(", re.MULTILINE)
 
 
-# The faults that must be shown to be absent, whatever else is. (p11 is that of a store without a database below it.)
-KNOWN_FAULTS = {f"f{n}" for n in range(1, 23)} | {f"p{n}" for n in range(1, 19) if n != 11}
+# The faults that must be shown to be absent, whatever else is.
+KNOWN_FAULTS = {f"f{n}" for n in range(1, 23)} | {f"p{n}" for n in range(1, 19)}
 
 
 def list_faults():

@@ -52,7 +52,7 @@ static void run(uint32_t kind, unsigned lies, size_t states)
 		fail_msg("the session of %s with seed %" PRIu64 " could not be carried out", power_kind_name(kind), plan.seed);
 }
 
-static void every_kind_of_load_survives_power_losses_and_those_of_its_recovery(void **unused)
+static void p11_every_kind_of_load_survives_power_losses_and_those_of_its_recovery(void **unused)
 {
 	(void)unused;
 	for (uint32_t kind = 0; kind < power_kinds(); kind++) {
@@ -92,7 +92,7 @@ static void syncs_of_the_database_that_are_left_out_are_noticed(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_kind_of_load_survives_power_losses_and_those_of_its_recovery),
+		cmocka_unit_test(p11_every_kind_of_load_survives_power_losses_and_those_of_its_recovery),
 		cmocka_unit_test(syncs_of_the_log_that_are_left_out_are_noticed),
 		cmocka_unit_test(syncs_of_directories_that_are_left_out_are_noticed),
 		cmocka_unit_test(syncs_of_the_database_that_are_left_out_are_noticed),
