@@ -73,7 +73,8 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_LOCKED:
 	case SQLITE_PROTOCOL: return MF_ERR_BUSY;
 	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB: return MF_ERR_CORRUPTED;
+	case SQLITE_NOTADB:
+	case SQLITE_ERROR: return MF_ERR_CORRUPTED; /* our statements are sound: what they need is not in the database, or is another thing */
 	case SQLITE_CONSTRAINT: return MF_ERR_DUPLICATE_KEY;
 	case SQLITE_TOOBIG:
 	case SQLITE_MISUSE: return MF_ERR_INVALID;
@@ -133,20 +134,18 @@ static bool says_read_only(struct mf_sql *sql)
 	return file->pMethods->xRead(file, &version, 1, WRITE_VERSION_AT) == SQLITE_OK && version > WRITE_VERSION_MAX;
 }
 
-/* Our statements fit our tables, so where one cannot be prepared they are damaged. */
-static bool says_damage(struct mf_sql *sql, int extended, bool preparing)
-{
-	return (preparing && (extended & 0xff) == SQLITE_ERROR) || (extended == SQLITE_READONLY && says_read_only(sql));
-}
-
 /* The one translation of SQLite's errors. */
-static enum mf_status translate_as(struct mf_sql *sql, int rc, const char *doing, bool preparing, struct mf_error *error)
+static enum mf_status translate_as(struct mf_sql *sql, int rc, const char *doing, bool opening, struct mf_error *error)
 {
 	int extended = sql->db ? sqlite3_extended_errcode(sql->db) : rc;
 	if ((extended & 0xff) != (rc & 0xff))
 		extended = rc;
 	int system_errno = system_errno_of(sql, extended);
-	enum mf_status status = says_damage(sql, extended, preparing) ? MF_ERR_CORRUPTED : status_of(extended, system_errno);
+	enum mf_status status = status_of(extended, system_errno);
+	if (opening && (extended & 0xff) == SQLITE_ERROR) /* nothing was read yet: an extension of the application refused it */
+		status = MF_ERR_IO;
+	else if (extended == SQLITE_READONLY && says_read_only(sql))
+		status = MF_ERR_CORRUPTED;
 	return mf_error_set(error, status, "%.220s: %s: %s (SQLite %d%s%s)%s", file_of(sql), doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
 			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
 }
@@ -202,7 +201,7 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 	}
 	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, mf_log_vfs_name(sql->vfs));
 	if (rc != SQLITE_OK)
-		status = translate(sql, rc, "it could not be opened", error);
+		status = translate_as(sql, rc, "it could not be opened", true, error);
 	else
 		status = configure(sql, error);
 	if (status != MF_OK) {
@@ -286,7 +285,7 @@ enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_st
 	stmt->sql = sql;
 	int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
 	if (rc != SQLITE_OK) {
-		enum mf_status status = translate_as(sql, rc, "a statement could not be prepared", true, error);
+		enum mf_status status = translate(sql, rc, "a statement could not be prepared", error);
 		mf_free(stmt);
 		return status;
 	}
