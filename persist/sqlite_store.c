@@ -178,6 +178,12 @@ enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work,
 
 /* ---- stats ---- */
 
+/* Of damaged rows both may be any number; verify tells of them. */
+static int64_t missing(int64_t lost, int64_t deleted, int64_t last)
+{
+	return lost >= 0 && lost <= last && deleted >= 0 && deleted <= last - lost ? lost + deleted : 0;
+}
+
 static enum mf_status count_all(struct mf_sqlite *store, struct mf_sql *sql, struct mf_error *error)
 {
 	int64_t deleted = 0;
@@ -188,7 +194,7 @@ static enum mf_status count_all(struct mf_sqlite *store, struct mf_sql *sql, str
 		status = mf_sql_number(sql, "SELECT sum(first_lsn - lost_from) FROM epochs WHERE lost_from > 0", &store->lost_events, error);
 	if (status == MF_OK)
 		status = mf_sql_number(sql, MF_SQLITE_COUNT_DOCUMENTS, &store->base_documents, error);
-	store->lost_events += deleted;
+	store->lost_events = missing(store->lost_events, deleted, atomic_load(&store->last_lsn));
 	return status;
 }
 

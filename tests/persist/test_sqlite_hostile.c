@@ -54,6 +54,19 @@ static void a_damaged_name_of_a_compaction_does_not_shut_the_store(void **state)
 	kit_close(kit_open(kit_dir));
 }
 
+/* Found by fuzz rows: the number of events overflowed. */
+static void an_impossible_count_of_deleted_events_is_not_counted_with(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_store_stats stats;
+	make_store("INSERT INTO compactions (doc_id, compacted_upto, chain_lsn, deleted, done, checksum) VALUES ('x', 0, 0, -9223372036854775800, 1, 0)");
+	struct mf_store *store = kit_open_reader(kit_dir);
+	KIT_OK(mf_store_stats(store, &stats, &error), &error);
+	assert_int_equal(stats.events, 3);
+	kit_close(store);
+}
+
 static int refuse(sqlite3 *db, char **message, const struct sqlite3_api_routines *api)
 {
 	(void)db, (void)message, (void)api;
@@ -141,6 +154,7 @@ int main(void)
 		TEST(a_store_with_a_trigger_is_refused),
 		TEST(an_append_that_the_table_would_pass_over_is_no_success),
 		TEST(a_damaged_name_of_a_compaction_does_not_shut_the_store),
+		TEST(an_impossible_count_of_deleted_events_is_not_counted_with),
 		TEST(a_connection_that_the_application_refuses_is_no_damage),
 		TEST(a_store_with_a_unique_index_of_somebody_elses_is_refused),
 		TEST(a_table_or_index_that_does_no_harm_is_left_alone),
