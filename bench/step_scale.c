@@ -17,23 +17,10 @@
 #include <moduforge/plugin.h>
 
 #include "bench/samples.h"
+#include "tests/stepfactories/registrar.h"
 
 #define SMALL 1000
 #define RATIO_MAX 5.0
-
-/* The plugins' own init fills the registry; the loader is not measured here. */
-struct mf_registrar {
-	struct mf_step_registry *registry;
-};
-
-enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struct mf_step_type *type, struct mf_error *error)
-{
-	return mf_step_registry_add(registrar->registry, type, error);
-}
-
-const struct mf_plugin *node_steps_plugin(void);
-const struct mf_plugin *mark_steps_plugin(void);
-const struct mf_plugin *text_steps_plugin(void);
 
 static void must(enum mf_status status, const char *what, const struct mf_error *error)
 {

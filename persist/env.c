@@ -208,9 +208,9 @@ void mf_env_replace(const struct mf_env *env)
 	replaced = env;
 }
 
-const struct mf_env *mf_env_default(void)
+const struct mf_env *mf_env_or_default(const struct mf_env *env)
 {
-	return replaced ? replaced : &os_env;
+	return env ? env : replaced ? replaced : &os_env;
 }
 
 ssize_t mf_env_read_all(const struct mf_env *env, int fd, void *bytes, size_t len, int64_t offset)

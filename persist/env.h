@@ -36,7 +36,8 @@ struct mf_env {
 };
 
 const struct mf_env *mf_env_os(void);
-const struct mf_env *mf_env_default(void); /* what `env` NULL means: the system's, unless a test replaced it */
+/* env; where that is NULL the system's, unless a test replaced it. */
+const struct mf_env *mf_env_or_default(const struct mf_env *env);
 void mf_env_replace(const struct mf_env *env); /* for tests, before anything is open; NULL: the system's again */
 
 /* All of it: a short count that is not an error is completed. Returns len, less at the end of the file, or -errno. */

@@ -120,7 +120,7 @@ static enum mf_status read_events(struct mf_health_check *check, struct mf_store
 
 static enum mf_status sample_events(struct mf_health_check *check, struct mf_store *store, int64_t last, const struct mf_health_options *options, struct mf_error *error)
 {
-	const struct mf_env *env = options->env ? options->env : mf_env_default();
+	const struct mf_env *env = mf_env_or_default(options->env);
 	uint32_t newest = options->sample_events - options->sample_events / 2, others = options->sample_events / 2;
 	int64_t before = last > newest ? last - newest : 0;
 	enum mf_status status = last > 0 && newest > 0 ? read_events(check, store, before, newest, error) : MF_OK;

@@ -466,7 +466,7 @@ enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **
 	if (!store)
 		return mf_memory_no_memory(error);
 	store->base.ops = &memory_ops;
-	store->env = env ? env : mf_env_default();
+	store->env = mf_env_or_default(env);
 	store->generation = mf_fork_generation();
 	int result = store->env->random(store->env->user, &store->seed, sizeof(store->seed));
 	if (result < 0) {

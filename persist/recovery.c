@@ -399,7 +399,7 @@ enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, cons
 	struct mf_recovery_options given = options ? *options : (struct mf_recovery_options){0};
 	if (given.at_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "LSN %lld: there are no negative ones", (long long)given.at_lsn);
-	const struct mf_env *env = mf_env_default();
+	const struct mf_env *env = mf_env_or_default(NULL);
 	int64_t begun = env->monotonic_us(env->user);
 	struct mf_replay_options replay_options = {
 		.batch = given.batch ? given.batch : DEFAULT_BATCH,

@@ -25,7 +25,7 @@ struct mf_snapshot_bases {
 
 enum mf_status mf_snapshot_bases_new(const struct mf_persist_options *options, struct mf_snapshot_bases **out)
 {
-	const struct mf_env *env = options->env ? options->env : mf_env_default();
+	const struct mf_env *env = mf_env_or_default(options->env);
 	struct mf_snapshot_bases *bases = mf_calloc(1, sizeof(*bases));
 	uint64_t seed = 0;
 	if (!bases)

@@ -130,7 +130,7 @@ static enum mf_status fill_blob(struct encoding *encoding, struct mf_error *erro
 
 static struct mf_snapshot finished(const struct encoding *encoding, size_t len)
 {
-	const struct mf_env *env = encoding->options->env ? encoding->options->env : mf_env_default();
+	const struct mf_env *env = mf_env_or_default(encoding->options->env);
 	return (struct mf_snapshot){
 		.doc_id = (const char *)encoding->blob.bytes + len,
 		.upto_lsn = mf_state_lsn(encoding->state),

@@ -77,7 +77,7 @@ enum mf_status mf_snapshot_policy_new(const struct mf_persist_options *options, 
 	if (!policy)
 		return MF_ERR_NO_MEMORY;
 	policy->options = options;
-	policy->env = options->env ? options->env : mf_env_default();
+	policy->env = mf_env_or_default(options->env);
 	uint64_t seed = 0;
 	(void)policy->env->random(policy->env->user, &seed, sizeof(seed)); /* a fixed seed is still right, only guessable */
 	mf_strmap_init(&policy->documents, seed);

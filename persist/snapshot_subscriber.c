@@ -178,7 +178,7 @@ static enum mf_status take_options(struct mf_snapshot_subscriber *subscriber, co
 	subscriber->options.size = sizeof(subscriber->options);
 	if (subscriber->options.recovery_batch == 0)
 		subscriber->options.recovery_batch = 1000;
-	subscriber->env = subscriber->options.env ? subscriber->options.env : mf_env_default();
+	subscriber->env = mf_env_or_default(subscriber->options.env);
 	subscriber->options.env = subscriber->env;
 	return check_options(subscriber->store, &subscriber->options, error);
 }

@@ -77,7 +77,7 @@ void mf_snapshotter_unlock(struct mf_snapshotter *snapshotter)
 
 static const struct mf_env *env_of(const struct mf_snapshotter *snapshotter)
 {
-	return snapshotter->options.persist->env ? snapshotter->options.persist->env : mf_env_default();
+	return mf_env_or_default(snapshotter->options.persist->env);
 }
 
 static enum mf_status encode_on(const struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_snapshot *out, bool *out_fits,

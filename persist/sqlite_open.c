@@ -457,7 +457,7 @@ static pthread_mutex_t *lock_of(struct mf_sqlite *store, size_t i)
 static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sqlite_options *options, struct mf_error *error)
 {
 	store->base.ops = &mf_sqlite_ops;
-	store->env = options->env ? options->env : mf_env_default();
+	store->env = mf_env_or_default(options->env);
 	store->generation = mf_fork_generation();
 	store->read_only = options->read_only;
 	store->logger = options->logger;

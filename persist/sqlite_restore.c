@@ -54,7 +54,7 @@ enum mf_status mf_backup_look(const char *path, struct mf_backup_info *out, stru
 {
 	int fd = -1;
 	struct mf_backup_mark mark;
-	const struct mf_env *env = mf_env_default();
+	const struct mf_env *env = mf_env_or_default(NULL);
 	enum mf_status status = open_backup(env, path, &fd, &mark, error);
 	if (status != MF_OK)
 		return status;
@@ -386,7 +386,7 @@ static enum mf_status choose_lsn(struct restore *restore, struct mf_error *error
 enum mf_status mf_store_restore(const struct mf_restore_options *options, struct mf_backup_info *out_info, struct mf_error *error)
 {
 	int from = -1;
-	struct restore restore = {.options = options, .env = options->env ? options->env : mf_env_default()};
+	struct restore restore = {.options = options, .env = mf_env_or_default(options->env)};
 	if (!options->file || !options->file[0] || !options->dir || !options->dir[0] || options->at_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "restoring needs a file, a directory, and an LSN from 1 on (or 0: all)");
 	enum mf_status status = check_dir(&restore, error);

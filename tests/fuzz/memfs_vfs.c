@@ -1,5 +1,6 @@
 /* memfs_vfs.c - the files of memfs.h as SQLite wants them. */
 #include "tests/fuzz/memfs.h"
+#include "tests/vfs_answers.h"
 
 #include <malloc.h>
 #include <sqlite3.h>
@@ -205,30 +206,6 @@ static int close_file(struct vfs_file *handle)
 }
 
 static int vfs_close(sqlite3_file *file) { LOCKED(close_file(of(file))); }
-
-static int vfs_control(sqlite3_file *file, int op, void *arg)
-{
-	(void)file;
-	if (op == SQLITE_FCNTL_LAST_ERRNO)
-		*(int *)arg = 0;
-	else if (op == SQLITE_FCNTL_MMAP_SIZE)
-		*(sqlite3_int64 *)arg = 0;
-	else
-		return SQLITE_NOTFOUND;
-	return SQLITE_OK;
-}
-
-static int vfs_sector(sqlite3_file *file)
-{
-	(void)file;
-	return 4096;
-}
-
-static int vfs_device(sqlite3_file *file)
-{
-	(void)file;
-	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
-}
 
 static const sqlite3_io_methods methods = {
 	.iVersion = 2, .xClose = vfs_close, .xRead = vfs_read, .xWrite = vfs_write, .xTruncate = vfs_truncate, .xSync = vfs_sync, .xFileSize = vfs_size,

@@ -1,22 +1,7 @@
 /* steps.c - the registry of the built-in step types: what the loader would do, without bus. */
 #include "tests/fuzz/target.h"
 
-#include <moduforge/plugin.h>
-
-#include "model/step.h"
-
-struct mf_registrar {
-	struct mf_step_registry *registry;
-};
-
-enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struct mf_step_type *type, struct mf_error *error)
-{
-	return mf_step_registry_add(registrar->registry, type, error);
-}
-
-const struct mf_plugin *node_steps_plugin(void);
-const struct mf_plugin *mark_steps_plugin(void);
-const struct mf_plugin *text_steps_plugin(void);
+#include "tests/stepfactories/registrar.h"
 
 const struct mf_step_registry *fuzz_steps(void)
 {

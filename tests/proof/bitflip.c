@@ -30,6 +30,7 @@
 #include <moduforge/backup.h>
 
 #include "damage.h"
+#include "harness.h"
 
 #define CASE_SECONDS 30 /* a case takes some hundredths; a sanitizer and a busy machine are slow */
 #define JOBS_MAX 16
@@ -574,17 +575,9 @@ static int tell(bool tap)
 
 /* ---- the program ---- */
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static bool make_base(void)
 {
-	const char *from = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-	snprintf(base, sizeof(base), "%.40s/mf-bitflip-XXXXXX", from);
-	if (!mkdtemp(base))
+	if (!harness_make_place(base, sizeof(base), "bitflip"))
 		return false;
 	snprintf(config, sizeof(config), "%s/plugins.json", base);
 	FILE *file = fopen(config, "w");
@@ -596,14 +589,6 @@ static bool make_base(void)
 		" \"keep_snapshots\": 2, \"compression_threshold\": 200}}]}\n",
 		MF_TEST_BUILD, MF_TEST_BUILD, base);
 	return fclose(file) == 0;
-}
-
-static void remove_base(void)
-{
-	char command[96];
-	snprintf(command, sizeof(command), "rm -rf '%s'", base);
-	if (system(command) != 0)
-		fprintf(stderr, "bitflip: cannot remove %s\n", base);
 }
 
 static bool make_scenes(void)
@@ -628,16 +613,16 @@ static bool make_scenes(void)
 
 static void read_environment(void)
 {
-	run_seed = number_of("MF_SEED", (uint64_t)time(NULL));
-	exhaustive = number_of("MF_EXHAUSTIVE", 0) != 0;
-	verbose = number_of("MF_VERBOSE", 0) != 0 || getenv("MF_CASE");
-	run_count = number_of("MF_COUNT", exhaustive ? 200000 : 500);
+	run_seed = harness_number("MF_SEED", (uint64_t)time(NULL));
+	exhaustive = harness_number("MF_EXHAUSTIVE", 0) != 0;
+	verbose = harness_number("MF_VERBOSE", 0) != 0 || getenv("MF_CASE");
+	run_count = harness_number("MF_COUNT", exhaustive ? 200000 : 500);
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	step = number_of("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
+	step = harness_number("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
 	if (step > JOBS_MAX)
 		step = JOBS_MAX;
 	if (getenv("MF_CASE")) {
-		first_case = number_of("MF_CASE", 0);
+		first_case = harness_number("MF_CASE", 0);
 		run_count = first_case + 1;
 		step = 1;
 	}
@@ -657,6 +642,6 @@ int main(int argc, char **argv)
 		result = tell(argc > 1 && strcmp(argv[1], "--tap") == 0);
 	}
 	if (!getenv("MF_KEEP"))
-		remove_base();
+		harness_remove_place(base);
 	return result;
 }

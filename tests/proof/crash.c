@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "crash_cycle.h"
+#include "harness.h"
 
 #define WORKERS 2
 #define CYCLE_SECONDS 120 /* then it hangs */
@@ -38,12 +39,6 @@ struct worker {
 	uint64_t next; /* the cycle that it is at */
 	struct crash_figures figures;
 };
-
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 static volatile sig_atomic_t stopped;
 
@@ -141,8 +136,8 @@ static void print_figures(const struct crash_figures *f)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = number_of("MF_SEED", (uint64_t)time(NULL)), first = number_of("MF_CYCLE", UINT64_MAX);
-	uint64_t end = first == UINT64_MAX ? number_of("MF_COUNT", 1000) : first + 1, count = first == UINT64_MAX ? WORKERS : 1;
+	uint64_t seed = harness_number("MF_SEED", (uint64_t)time(NULL)), first = harness_number("MF_CYCLE", UINT64_MAX);
+	uint64_t end = first == UINT64_MAX ? harness_number("MF_COUNT", 1000) : first + 1, count = first == UINT64_MAX ? WORKERS : 1;
 	const char *program = argc > 1 ? argv[1] : argv[0];
 	struct worker *workers = mmap(NULL, WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == MAP_FAILED)

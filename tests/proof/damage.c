@@ -1,5 +1,7 @@
 #include "damage.h"
 
+#include "dice.h"
+
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -41,19 +43,9 @@ struct damage_map {
 
 static const char *const kind_names[DAMAGE_KINDS] = {"bit", "byte", "zeroed sector", "garbage in a sector", "zeroed page", "swapped pages", "misplaced page", "cut"};
 
-/* ---- random numbers: splitmix64 ---- */
-
-static uint64_t next(uint64_t *seed)
-{
-	uint64_t z = (*seed += 0x9e3779b97f4a7c15u);
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
 static int64_t below(uint64_t *seed, int64_t limit)
 {
-	return limit > 0 ? (int64_t)(next(seed) % (uint64_t)limit) : 0;
+	return limit > 0 ? (int64_t)roll(seed, (uint64_t)limit) : 0;
 }
 
 /* ---- the map ---- */
@@ -190,7 +182,7 @@ static void choose_value(uint64_t *seed, struct damage *damage)
 	else if (damage->kind == DAMAGE_BYTE)
 		damage->other = below(seed, 3) == 0 ? 0 : below(seed, 256);
 	else if (damage->kind == DAMAGE_GARBAGE)
-		damage->other = (int64_t)(next(seed) >> 1);
+		damage->other = (int64_t)(proof_random(seed) >> 1);
 }
 
 /* Within a page: its header and the pointers to its cells as often as all the rest. */
@@ -309,7 +301,7 @@ static bool change(int fd, const struct damage *damage)
 	case DAMAGE_BYTE: bytes[1][0] = (unsigned char)damage->other; break;
 	case DAMAGE_GARBAGE:
 		for (size_t i = 0; i < len; i++)
-			bytes[1][i] = (unsigned char)next(&noise);
+			bytes[1][i] = (unsigned char)proof_random(&noise);
 		break;
 	case DAMAGE_SWAP:
 	case DAMAGE_COPY:

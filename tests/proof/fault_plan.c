@@ -291,8 +291,7 @@ static void trace(const struct calls_call *call)
 static void after(void *user, const struct calls_call *call)
 {
 	(void)user;
-	if (getenv("MF_TRACE"))
-		trace(call);
+	trace(call);
 }
 
 static struct calls_verdict before(void *user, const struct calls_call *call)
@@ -322,7 +321,7 @@ static struct calls_verdict before(void *user, const struct calls_call *call)
 
 bool fault_plan_watch(const char *directory, const struct fault_plan *plan, struct fault_report *report)
 {
-	const struct calls_hooks hooks = {.before = before, .after = after};
+	const struct calls_hooks hooks = {.before = before, .after = getenv("MF_TRACE") ? after : NULL};
 	now.plan = *plan;
 	now.report = report;
 	now.full = false;

@@ -59,9 +59,10 @@ typedef uint16_t fault_traits[CALLS_KINDS][FAULT_FILES][FAULT_MOST]; /* bit i: f
 struct fault_report {
 	int64_t counts[CALLS_KINDS][FAULT_FILES]; /* while armed */
 	fault_traits *traits; /* filled in, if there is any */
-	int64_t struck;
-	bool wrote, read; /* a call that changes something was struck; one that does not */
-	bool sync_failed; /* of the database or its log: the store must stop */
+	/* Looked at while threads of the library are struck: */
+	_Atomic int64_t struck;
+	_Atomic bool wrote, read; /* a call that changes something was struck; one that does not */
+	_Atomic bool sync_failed; /* of the database or its log: the store must stop */
 	char first[200];  /* the call that was struck first */
 	char again[200];  /* a sync after a failed one; "": none */
 };

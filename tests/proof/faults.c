@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fault_run.h"
+#include "harness.h"
 
 #define MOST_JOBS 16
 #define WHY 3000
@@ -242,22 +243,12 @@ static unsigned number(const char *text, unsigned otherwise, unsigned most)
 
 static bool make_base(void)
 {
-	const char *dir = getenv("TMPDIR");
-	snprintf(base, sizeof(base), "%.80s/mf-faults-XXXXXX", dir ? dir : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	char *real;
-	if (!mkdtemp(base) || !(real = realpath(base, NULL)))
+	if (!harness_make_place(base, sizeof(base), "faults") || !(real = realpath(base, NULL)))
 		return false;
 	snprintf(base, sizeof(base), "%.120s", real);
 	free(real);
 	return true;
-}
-
-static void remove_base(void)
-{
-	char command[160];
-	snprintf(command, sizeof(command), "rm -rf '%s'", base);
-	if (system(command) != 0)
-		fprintf(stderr, "%s is left\n", base);
 }
 
 static int usage(void)
@@ -314,7 +305,7 @@ int main(int argc, char **argv)
 		else if (tap)
 			printf("%s %zu - %s\n", fine ? "ok" : "not ok", ++n, test_name ? test_name : kind->name);
 	}
-	remove_base();
+	harness_remove_place(base);
 	if (!tap)
 		printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 && passed > 0 ? 0 : 1;

@@ -6,6 +6,7 @@
 
 #include "memory_files_parts.h"
 #include "sim.h"
+#include "tests/vfs_answers.h"
 
 struct handle {
 	sqlite3_file base; /* first */
@@ -163,30 +164,6 @@ static int shm_unmap(sqlite3_file *file, int drop)
 }
 
 /* ---- the rest of a file ---- */
-static int vfs_control(sqlite3_file *file, int op, void *arg)
-{
-	(void)file;
-	if (op == SQLITE_FCNTL_LAST_ERRNO)
-		*(int *)arg = 0;
-	else if (op == SQLITE_FCNTL_MMAP_SIZE)
-		*(sqlite3_int64 *)arg = 0;
-	else
-		return SQLITE_NOTFOUND;
-	return SQLITE_OK;
-}
-
-static int vfs_sector(sqlite3_file *file)
-{
-	(void)file;
-	return 4096;
-}
-
-static int vfs_device(sqlite3_file *file)
-{
-	(void)file;
-	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
-}
-
 static int vfs_close(sqlite3_file *file)
 {
 	struct handle *me = of(file);

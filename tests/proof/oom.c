@@ -23,6 +23,7 @@
 
 #include <moduforge/backup.h>
 
+#include "harness.h"
 #include "oracle.h"
 #include "scene.h"
 #include "starve.h"
@@ -98,14 +99,6 @@ static bool make_place(struct attempt *attempt, const char *name)
 		return false;
 	return proof_write_config(attempt->config, attempt->store,
 				  ", \"snapshot_every_n_events\": 4, \"full_snapshot_every\": 3, \"keep_snapshots\": 1, \"checkpoint_pages\": 20, \"compression_threshold\": 100");
-}
-
-static void remove_place(const char *dir)
-{
-	char command[200];
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	if (system(command) != 0)
-		fprintf(stderr, "oom: cannot remove %s\n", dir);
 }
 
 /* ---- scenes that write ---- */
@@ -218,7 +211,7 @@ static bool read_again(const struct attempt *attempt, enum mf_status before, uin
 	struct mf_error error = {0};
 	snprintf(path, sizeof(path), "%s/restored", attempt->dir);
 	if (access(path, F_OK) == 0)
-		remove_place(path);
+		harness_remove_place(path);
 	snprintf(path, sizeof(path), "%s/b", attempt->backups);
 	if (access(path, F_OK) == 0 && mf_backup_look(path, &(struct mf_backup_info){0}, &error) != MF_OK) {
 		fprintf(stderr, "  a backup was left that is none: %s\n", error.message);
@@ -398,7 +391,7 @@ static void end(struct job *job, struct series *series, int status)
 		series->ended = true;
 	}
 	snprintf(dir, sizeof(dir), "%s/%s", base, job->name);
-	remove_place(dir);
+	harness_remove_place(dir);
 }
 
 /* Waits for one of them. */
@@ -440,28 +433,20 @@ static void run_series(struct series *series)
 
 /* ---- the program ---- */
 
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	return text && *text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static bool prepare(void)
 {
-	const char *from = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-	snprintf(base, sizeof(base), "%.40s/mf-oom-XXXXXX", from);
 	size_t size = sizeof(struct left) * (JOBS_MAX + 1);
 	struct left *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!mkdtemp(base) || shared == MAP_FAILED)
+	if (!harness_make_place(base, sizeof(base), "oom") || shared == MAP_FAILED)
 		return false;
 	template_lines = &shared[JOBS_MAX];
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	job_count = number_of("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
+	job_count = harness_number("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
 	job_count = job_count < 1 ? 1 : job_count > JOBS_MAX ? JOBS_MAX : job_count;
 	for (size_t i = 0; i < job_count; i++)
 		jobs[i].left = &shared[i];
-	seed = number_of("MF_SEED", 1);
-	stride = number_of("MF_STRIDE", 0);
+	seed = harness_number("MF_SEED", 1);
+	stride = harness_number("MF_STRIDE", 0);
 	return make_template();
 }
 
@@ -542,6 +527,6 @@ int main(int argc, char **argv)
 		result = argc == 3 ? replay(argv[1], argv[2]) : run_all(tap);
 	else
 		perror("oom: cannot begin");
-	remove_place(base);
+	harness_remove_place(base);
 	return result;
 }

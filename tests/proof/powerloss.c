@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "harness.h"
 #include "oplog.h"
 #include "power.h"
 
@@ -32,23 +33,6 @@ static void tell(const char *text)
 	static size_t told;
 	if (told++ < 10 && write(STDERR_FILENO, text, strlen(text)) < 0)
 		told--;
-}
-
-static bool make_scratch(void)
-{
-	const char *base = getenv("TMPDIR");
-	if (!base || !base[0])
-		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(scratch, sizeof(scratch), "%.80s/mf-powerloss-XXXXXX", base);
-	return mkdtemp(scratch) != NULL;
-}
-
-static void remove_scratch(void)
-{
-	char command[160];
-	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
-	if (system(command) != 0)
-		fprintf(stderr, "cannot remove %s\n", scratch);
 }
 
 struct job {
@@ -131,7 +115,7 @@ static uint64_t number(const char *text, uint64_t otherwise)
 
 static int live(const char *dir)
 {
-	struct power_plan plan = {.scratch = scratch, .save = getenv("MF_RECORDING"), .seed = number(getenv("MF_SEED"), 1), .kind = POWER_EVERYTHING, .batches = 400};
+	struct power_plan plan = {.scratch = scratch, .save = getenv("MF_RECORDING"), .seed = harness_number("MF_SEED", 1), .kind = POWER_EVERYTHING, .batches = 400};
 	if (!power_live(&plan, dir))
 		return 1;
 	for (int kind = 0; kind < CALLS_KINDS; kind++)
@@ -162,7 +146,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	struct job job = {.seed = number(getenv("MF_SEED"), (uint64_t)time(NULL)), .states = number(getenv("MF_COUNT"), 50000), .kind = POWER_ANY};
+	struct job job = {.seed = harness_number("MF_SEED", (uint64_t)time(NULL)), .states = harness_number("MF_COUNT", 50000), .kind = POWER_ANY};
 	int result;
 	job.jobs = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
 	const char *replay = NULL, *live_in = NULL;
@@ -199,7 +183,7 @@ int main(int argc, char **argv)
 	job.jobs = job.jobs < 1 ? 1 : job.jobs > JOBS ? JOBS : job.jobs;
 	tally = mmap(NULL, sizeof(*tally) + sizeof(*next_session), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	next_session = (atomic_size_t *)(tally + 1);
-	if (tally == MAP_FAILED || !make_scratch())
+	if (tally == MAP_FAILED || !harness_make_place(scratch, sizeof(scratch), "powerloss"))
 		return usage();
 	if (!power_load_plugins(scratch))
 		result = 1;
@@ -209,6 +193,6 @@ int main(int argc, char **argv)
 		result = power_replay(replay, number(argv[3], 0), (uint32_t)number(argv[4], 0), scratch, argc > 5 ? argv[5] : NULL) ? 0 : 1;
 	else
 		result = run(&job);
-	remove_scratch();
+	harness_remove_place(scratch);
 	return result;
 }

@@ -1,5 +1,7 @@
 #include "sim.h"
 
+#include "dice.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -55,7 +57,7 @@ static bool died, begun;
 static void (*job)(void *user);
 static void *job_user;
 
-/* ---- chance (splitmix64) ---- */
+/* ---- chance ---- */
 void sim_seed(uint64_t seed)
 {
 	state = seed;
@@ -63,15 +65,12 @@ void sim_seed(uint64_t seed)
 
 uint64_t sim_random(void)
 {
-	uint64_t z = state += 0x9e3779b97f4a7c15u;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return proof_random(&state);
 }
 
 uint32_t sim_below(uint32_t limit)
 {
-	return (uint32_t)((sim_random() >> 32) * limit >> 32);
+	return proof_below(&state, limit);
 }
 
 /* ---- time ---- */

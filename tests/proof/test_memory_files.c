@@ -232,7 +232,7 @@ int main(void)
 	};
 	sim_begin(1);
 	memory_files_begin();
-	env = mf_env_default();
+	env = mf_env_or_default(NULL);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	fflush(NULL);
 	_exit(failed); /* the threads of dead processes are still there */

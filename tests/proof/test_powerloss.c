@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "harness.h"
 #include "power.h"
 #include "recorder.h"
 
@@ -21,21 +22,15 @@ static struct power_tally *tally;
 static int setup(void **unused)
 {
 	(void)unused;
-	const char *base = getenv("TMPDIR");
-	if (!base || !base[0])
-		base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(scratch, sizeof(scratch), "%.80s/mf-power-XXXXXX", base);
 	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return tally != MAP_FAILED && mkdtemp(scratch) && power_load_plugins(scratch) ? 0 : -1;
+	return tally != MAP_FAILED && harness_make_place(scratch, sizeof(scratch), "power") && power_load_plugins(scratch) ? 0 : -1;
 }
 
 static int teardown(void **unused)
 {
 	(void)unused;
-	char command[160];
-	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
 	munmap(tally, sizeof(*tally));
-	return system(command);
+	return harness_remove_place(scratch) ? 0 : -1;
 }
 
 static void tell(const char *text)

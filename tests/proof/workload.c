@@ -8,19 +8,6 @@
 #define FAILURES_MAX 20
 #define CHILDREN_MAX 40 /* of a root: then some go */
 
-uint64_t proof_random(uint64_t *seed)
-{
-	uint64_t z = (*seed += 0x9e3779b97f4a7c15U);
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return z ^ z >> 31;
-}
-
-uint32_t proof_below(uint64_t *seed, uint32_t limit)
-{
-	return (uint32_t)((proof_random(seed) >> 32) * limit >> 32);
-}
-
 /* ---- the states as this run expects them ---- */
 
 static void forget_states(struct run *run)

@@ -10,6 +10,7 @@
  * Thread: several runs at once are fine, each with its own options. */
 #pragma once
 
+#include "dice.h"
 #include "ledger.h"
 
 enum workload_what {
@@ -48,6 +49,3 @@ struct workload {
 
 enum mf_status workload_run(const struct workload *workload, struct mf_error *error);
 
-/* splitmix64: the next number of a seed's sequence, and one below limit (1 or more). */
-uint64_t proof_random(uint64_t *seed);
-uint32_t proof_below(uint64_t *seed, uint32_t limit);

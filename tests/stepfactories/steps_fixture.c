@@ -5,21 +5,9 @@
 #include <string.h>
 
 #include "model/mem.h"
+#include "tests/stepfactories/registrar.h"
 
 /* ---- the registry: what the loader would do ---- */
-
-struct mf_registrar {
-	struct mf_step_registry *registry;
-};
-
-enum mf_status mf_register_step_type(struct mf_registrar *registrar, const struct mf_step_type *type, struct mf_error *error)
-{
-	return mf_step_registry_add(registrar->registry, type, error);
-}
-
-const struct mf_plugin *node_steps_plugin(void);
-const struct mf_plugin *mark_steps_plugin(void);
-const struct mf_plugin *text_steps_plugin(void);
 
 static struct mf_step_registry *registry;
 
