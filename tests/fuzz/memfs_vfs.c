@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/fuzz/memfs_files.h"
 
@@ -277,7 +278,8 @@ static int vfs_random(sqlite3_vfs *vfs, int size, char *out)
 static int vfs_sleep(sqlite3_vfs *vfs, int us)
 {
 	(void)vfs;
-	return us; /* whoever holds it is this thread, or comes to an end by itself */
+	usleep((useconds_t)us); /* another thread may hold it, and has to come to its turn: SQLite tries a hundred times only */
+	return us;
 }
 
 static int vfs_time(sqlite3_vfs *vfs, double *out)
