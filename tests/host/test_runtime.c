@@ -18,6 +18,7 @@
 #include <moduforge/runtime.h>
 
 #include "scratch.h"
+#include "tests/leave.h"
 
 #define OK(call) assert_int_equal(MF_OK, (call))
 #define THREADS 8
@@ -843,7 +844,7 @@ static void a_child_after_fork_is_refused(void **unused)
 		struct mf_state *state;
 		bool refused = commit_n("d", NULL, 2, &lsn, &error) == MF_ERR_STATE && mf_runtime_state(runtime, "d", &state, &error) == MF_ERR_STATE &&
 			       mf_runtime_close(runtime, 0, &error) == MF_ERR_STATE;
-		_exit(refused ? 0 : 1);
+		leave(refused ? 0 : 1);
 	}
 	int outcome;
 	assert_int_equal(child, waitpid(child, &outcome, 0));

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/leave.h"
 #include "vfs_shim.h"
 
 static int tear_down(void **state)
@@ -147,7 +148,7 @@ static bool killed_at(enum shim_file file, enum shim_call call, int64_t at)
 	if (child == 0) {
 		const struct mf_env *env = vfs_shim_env();
 		vfs_shim_plan(&(struct shim_plan){.file = file, .call = call, .at = at, .times = 1, .kill = true});
-		_exit(live(env));
+		leave(live(env));
 	}
 	int result;
 	assert_int_equal(waitpid(child, &result, 0), child);
@@ -267,7 +268,7 @@ static void readers_in_other_processes_follow_the_writer_without_gaps(void **sta
 		children[i] = fork();
 		assert_true(children[i] >= 0);
 		if (children[i] == 0)
-			_exit(read_until_200());
+			leave(read_until_200());
 	}
 	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = 25});
 	struct mf_error error;

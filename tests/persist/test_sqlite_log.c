@@ -11,6 +11,7 @@
 #include "model/mem.h"
 #include "persist/sqlite_db.h"
 #include "persist/sqlite_log.h"
+#include "tests/leave.h"
 #include "vfs_shim.h"
 
 static char *dir, *path;
@@ -149,7 +150,7 @@ static void die_with_a_log(void)
 	bool good = mf_sql_open(path, NULL, MF_SQL_WRITE, &sql, NULL) == MF_OK && mf_sql_exec(sql, "CREATE TABLE u (n INTEGER)", NULL) == MF_OK &&
 		    mf_sql_exec(sql, "INSERT INTO t(n) VALUES (1)", NULL) == MF_OK && mf_sql_checkpoint(sql, false, &done, NULL) == MF_OK &&
 		    mf_sql_exec(sql, "INSERT INTO u VALUES (1)", NULL) == MF_OK;
-	_exit(good ? 0 : 1);
+	leave(good ? 0 : 1);
 }
 
 /* Recovery reads a log frame by frame and ends at the place where the next frame will be written: to write there is

@@ -15,6 +15,7 @@
 #include "persist/checksum.h"
 #include "persist/env.h"
 #include "persist/watermark.h"
+#include "tests/leave.h"
 #include "vfs_shim.h"
 
 static struct mf_sqlite_options options(void)
@@ -34,7 +35,7 @@ static void in_a_child_that_dies(void (*work)(void))
 	assert_true(child >= 0);
 	if (child == 0) {
 		work();
-		_exit(0);
+		leave(0);
 	}
 	int result;
 	assert_int_equal(waitpid(child, &result, 0), child);
@@ -319,7 +320,7 @@ static void p7_a_second_writer_is_locked_out(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		struct mf_store *second;
-		_exit(mf_store_open_sqlite(&write, &second, NULL) == MF_ERR_LOCKED ? 0 : 1);
+		leave(mf_store_open_sqlite(&write, &second, NULL) == MF_ERR_LOCKED ? 0 : 1);
 	}
 	int result;
 	assert_int_equal(waitpid(child, &result, 0), child);

@@ -29,6 +29,7 @@
 
 #include "crash_cycle.h"
 #include "harness.h"
+#include "tests/leave.h"
 
 #define WORKERS 2
 #define CYCLE_SECONDS 120 /* then it hangs */
@@ -66,7 +67,7 @@ static void start(struct worker *worker, const char *program, uint64_t seed, uin
 	pid_t pid = fork();
 	if (pid == 0) {
 		work(worker, program, seed, end, step);
-		_exit(0);
+		leave(0);
 	}
 	worker->pid = pid; /* shared: the child must not set it */
 }

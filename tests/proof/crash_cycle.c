@@ -18,6 +18,7 @@
 
 #include "crash_cycle.h"
 #include "oracle.h"
+#include "tests/leave.h"
 #include "workload.h"
 
 #define LIVES_MAX 5
@@ -202,7 +203,7 @@ static bool start(struct cycle *cycle, struct life *life, int (*work)(struct cyc
 	if (child->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ends[0]);
-		_exit(work(cycle, life, ends[1]));
+		leave(work(cycle, life, ends[1]));
 	}
 	close(ends[1]);
 	child->fd = ends[0];

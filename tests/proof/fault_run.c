@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "oracle.h"
+#include "tests/leave.h"
 
 #define RUN_SECONDS 60 /* a part that takes longer hangs */
 
@@ -208,7 +209,7 @@ static void play(struct fault_bench *bench, void *user)
 	}
 	if (playing->prepares) {
 		playing->kind->prepare(&scene);
-		_exit(0); /* as it is: what is still open was never closed */
+		leave(0); /* as it is: what is still open was never closed */
 	}
 	playing->kind->play(&scene);
 	if (playing->plan->number == 0)

@@ -20,6 +20,7 @@
 
 #include "fault_run.h"
 #include "harness.h"
+#include "tests/leave.h"
 
 #define MOST_JOBS 16
 #define WHY 3000
@@ -137,7 +138,7 @@ static void work(unsigned job, const struct scene_kind *kind, const char *templa
 		run_one(bench, kind, template_dir, &plans->list[i]);
 	fault_bench_free(bench);
 	fflush(stdout);
-	_exit(0);
+	leave(0);
 }
 
 static void show_progress(const struct scene_kind *kind, size_t count, bool last)

@@ -13,6 +13,7 @@
 
 #include "model_run.h"
 #include "reference.h"
+#include "tests/leave.h"
 
 #define SECONDS_A_SEED 120
 #define JOBS_MAX 32
@@ -62,7 +63,7 @@ static void be_child(const struct model_plan *plan, int to)
 	if (plan->trace)
 		fflush(plan->trace);
 	ssize_t put = write(to, &result, sizeof(result));
-	_exit(put == (ssize_t)sizeof(result) ? 0 : 4); /* threads of dead processes are still there */
+	leave(put == (ssize_t)sizeof(result) ? 0 : 4); /* threads of dead processes are still there */
 }
 
 static struct child begin(const struct model_plan *plan)

@@ -27,6 +27,7 @@
 #include "oracle.h"
 #include "scene.h"
 #include "starve.h"
+#include "tests/leave.h"
 #include "workload.h"
 
 #ifdef MF_SANITIZED
@@ -279,7 +280,7 @@ static void child(struct attempt *attempt, const char *name)
 #ifdef MF_SANITIZED
 	exit(good ? 0 : 1); /* leaks are looked for */
 #else
-	_exit(good ? 0 : 1);
+	leave(good ? 0 : 1);
 #endif
 }
 
@@ -288,7 +289,7 @@ static void child(struct attempt *attempt, const char *name)
 static void die_at_last(void *user)
 {
 	if (--*(int *)user == 0)
-		_exit(0);
+		leave(0);
 }
 
 static bool make_template(void)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "recorder.h"
+#include "tests/leave.h"
 #include "workload.h"
 
 #define SECONDS 120 /* that recording one life may take */
@@ -158,7 +159,7 @@ static bool record(struct session *session, const struct oplog *before, struct o
 		enum mf_status ended;
 		alarm(SECONDS);
 		const struct oplog *log = live(session, before, &ended);
-		_exit(ended == MF_OK && oplog_save(log, session->recording) ? 0 : 1);
+		leave(ended == MF_OK && oplog_save(log, session->recording) ? 0 : 1);
 	}
 	while (child > 0 && waitpid(child, &status, 0) != child)
 		if (errno != EINTR)

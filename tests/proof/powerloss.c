@@ -20,6 +20,7 @@
 #include "harness.h"
 #include "oplog.h"
 #include "power.h"
+#include "tests/leave.h"
 
 #define PER_SESSION 2500 /* states, at most */
 #define JOBS 16
@@ -80,7 +81,7 @@ static int run(const struct job *job)
 	for (; running < (int)job->jobs; running++) {
 		pid_t child = fork();
 		if (child == 0)
-			_exit(work(job, running));
+			leave(work(job, running));
 		if (child < 0)
 			break;
 	}

@@ -12,6 +12,8 @@
 
 #include <moduforge/backup.h>
 
+#include "tests/leave.h"
+
 const char *const scene_names[SCENES] = {"closed", "hot", "beside", "large", "backup"};
 
 static const char *const docs[] = {"alpha", "beta", "gamma", "old", NULL};
@@ -217,7 +219,7 @@ static bool live(const struct scene *scene, const char *dir, bool (*life)(struct
 	if (!life(runtime))
 		return false;
 	if (killed)
-		_exit(0); /* as kill -9: the log stays */
+		leave(0); /* as kill -9: the log stays */
 	TRY(mf_runtime_close(runtime, MF_WAIT_FOREVER, &error));
 	return true;
 }
@@ -276,7 +278,7 @@ bool scene_make(enum scene_number number, const char *base, const char *config, 
 	snprintf(out->dir, sizeof(out->dir), "%.90s/%s", base, scene_names[number]);
 	pid_t child = fork();
 	if (child == 0)
-		_exit(make_in_child(out) ? 0 : 1);
+		leave(make_in_child(out) ? 0 : 1);
 	int ended;
 	if (child < 0 || waitpid(child, &ended, 0) < 0 || ended != 0)
 		return false;

@@ -14,6 +14,7 @@
 #include "memory_files.h"
 #include "model/thread.h"
 #include "sim.h"
+#include "tests/leave.h"
 
 /* In the application's thread: cmocka's own would leave it by a longjmp. */
 #define HERE(condition) \
@@ -235,5 +236,5 @@ int main(void)
 	env = mf_env_or_default(NULL);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	fflush(NULL);
-	_exit(failed); /* the threads of dead processes are still there */
+	leave(failed); /* the threads of dead processes are still there */
 }

@@ -18,6 +18,7 @@
 
 #include "oracle.h"
 #include "scratch.h"
+#include "tests/leave.h"
 #include "workload.h"
 
 #define WHAT (WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_FOLLOWER | WORKLOAD_FOLLOW_SYNCED | WORKLOAD_BESIDE | WORKLOAD_TICKETS)
@@ -112,7 +113,7 @@ static void fork_a_child_that_opens_too(void)
 	pid_t child = fork();
 	if (child == 0) {
 		alarm(60);
-		_exit(open_here(scratch_config));
+		leave(open_here(scratch_config));
 	}
 	assert_int_equal(MF_ERR_LOCKED, wait_for(child));
 	try_a_second_writer();

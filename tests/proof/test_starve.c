@@ -14,6 +14,7 @@
 #include <moduforge/value.h>
 
 #include "starve.h"
+#include "tests/leave.h"
 
 static enum starve_world libraries(void)
 {
@@ -99,7 +100,7 @@ static void the_first_store_of_a_process_without_memory_is_no_memory(void **unus
 		int ended = 0;
 		pid_t pid = fork();
 		if (pid == 0)
-			_exit(open_in_child(dir, n));
+			leave(open_in_child(dir, n));
 		assert_int_equal(pid, waitpid(pid, &ended, 0));
 		assert_true(WIFEXITED(ended));
 		assert_int_equal(WEXITSTATUS(ended), 0);
