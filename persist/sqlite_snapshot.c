@@ -313,6 +313,22 @@ enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chun
 	return MF_OK;
 }
 
+/* The row is sound, but the entries of a damaged index may be out of order, and lead to a later one. */
+static enum mf_status read_asked(struct mf_stmt *row, struct mf_stmt *chunks_of, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
+{
+	struct mf_snapshot snapshot;
+	enum mf_status status = mf_sqlite_read_snapshot(row, chunks_of, &snapshot, error);
+	if (status != MF_OK)
+		return status;
+	if (snapshot.upto_lsn > at_most) {
+		status = mf_sqlite_corrupted(error, snapshot.doc_id, snapshot.upto_lsn, "the index of snapshots has this one before older ones");
+		mf_snapshot_deinit(&snapshot);
+		return status;
+	}
+	*out = snapshot;
+	return MF_OK;
+}
+
 enum mf_status mf_sqlite_latest_snapshot(struct mf_store *base, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
@@ -326,7 +342,7 @@ enum mf_status mf_sqlite_latest_snapshot(struct mf_store *base, const char *doc_
 	mf_stmt_bind_int(stmt, 2, at_most);
 	status = mf_stmt_step(stmt, &row, error);
 	if (status == MF_OK && row) /* the open statement keeps the chunks from changing meanwhile */
-		status = mf_sqlite_read_snapshot(stmt, store->read[MF_READ_CHUNKS], out, error);
+		status = read_asked(stmt, store->read[MF_READ_CHUNKS], at_most, out, error);
 	else if (status == MF_OK)
 		status = mf_error_set(error, MF_ERR_NOT_FOUND, "'%.200s' has no snapshot up to LSN %lld", doc_id, (long long)at_most);
 	mf_stmt_reset(stmt);

@@ -182,6 +182,73 @@ static void an_entry_that_leads_back_is_an_error_and_no_endless_reading(void **s
 	kit_close(store);
 }
 
+/* ---- what leads to the row of another ---- */
+
+static struct mf_store *open_damaged(void)
+{
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+}
+
+static void snapshots_out_of_order_give_no_state_of_the_future(void **state)
+{
+	(void)state;
+	struct mf_snapshot snapshot;
+	struct mf_error error;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "odd", "k", 300);
+	for (int lsn = 100; lsn <= 300; lsn += 100)
+		kit_write_snapshot(store, "odd", lsn, 100);
+	kit_close(store);
+	size_t leaf = find("\x04\x13\x01\x09odd\x64", 8) / 4096 * 4096; /* three entries; then where each lies, 2 bytes from byte 8 on */
+	unsigned char where[4];
+	memcpy(where, database + leaf + 8, sizeof(where));
+	for (size_t i = 0; i < sizeof(where); i++)
+		put(leaf + 8 + i, where[i ^ 2]); /* 200 before 100 */
+	store = open_damaged();
+	assert_int_equal(mf_store_latest_snapshot(store, "odd", 150, &snapshot, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 200);
+	kit_close(store);
+}
+
+static void an_entry_that_leads_to_the_snapshot_of_another_document_is_an_error(void **state)
+{
+	(void)state;
+	struct mf_snapshot snapshot;
+	struct mf_error error;
+	make_store();
+	put(find("\x04\x15\x02\x01" "even\x00\xc8\x02", 11) + 10, 1); /* the row of the first */
+	struct mf_store *store = open_damaged();
+	assert_int_equal(mf_store_latest_snapshot(store, "even", 300, &snapshot, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 200);
+	kit_close(store);
+}
+
+static void an_entry_that_leads_to_an_event_of_another_document_is_an_error(void **state)
+{
+	(void)state;
+	struct mf_event_list list;
+	struct mf_error error;
+	make_store();
+	put(find("odd\x01\x11\x01\x11", 7) + 6, 0x12); /* the entry of LSN 273 says that its row is 274 */
+	struct mf_store *store = open_damaged();
+	assert_int_equal(mf_store_load_since(store, "odd", 272, 1, &list, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 274);
+	kit_close(store);
+}
+
+static void an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate(void **state)
+{
+	(void)state;
+	struct mf_key_info info;
+	struct mf_error error;
+	make_store();
+	put(find("key-17\x11", 7) + 6, 0x12); /* the row of key-18 */
+	struct mf_store *store = open_damaged();
+	assert_int_equal(store->ops->find_key(store, "key-17", &info, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 18);
+	kit_close(store);
+}
+
 static void pages_that_lead_to_themselves_end_verify(void **state)
 {
 	(void)state;
@@ -251,6 +318,10 @@ int main(void)
 		T(a_table_without_a_column_is_damage_and_no_failing_device),
 		T(a_database_that_says_it_is_not_to_be_written_is_damage_and_no_lack_of_rights),
 		T(an_entry_that_leads_back_is_an_error_and_no_endless_reading),
+		T(snapshots_out_of_order_give_no_state_of_the_future),
+		T(an_entry_that_leads_to_the_snapshot_of_another_document_is_an_error),
+		T(an_entry_that_leads_to_an_event_of_another_document_is_an_error),
+		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
 		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),
 		T(a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify),
