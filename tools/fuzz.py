@@ -2,8 +2,9 @@
 """Run the fuzz targets: fuzz.py BUILD [SECONDS] [TARGET]
 
 Each starts from its seeds (BUILD/tests/fuzz/seeds), the corpus in the tree (tests/fuzz/corpus) and what earlier runs learned
-(BUILD/corpus), for SECONDS, 60 by default; two run at a time. MF_COUNT=N: N runs each instead. MF_SEED=N: the fuzzer's seed.
-What is found stays in BUILD/findings, and is printed with the command that tries it again.
+(BUILD/corpus), for SECONDS, 60 by default; two run at a time, and of a single target two processes, which learn from each other.
+MF_COUNT=N: N runs each instead. MF_SEED=N: the fuzzer's seed. MF_MAX_LEN=N: inputs of at most N bytes: short ones are many times
+as fast. What is found stays in BUILD/findings, and is printed with the command that tries it again.
 
   fuzz.py BUILD --replay TARGET FILE   one input once more; instead of a file its bytes in base64 will do
   fuzz.py BUILD --merge [TARGET]       what BUILD/corpus reaches beyond the corpus in the tree goes into it, as few files as can be
@@ -30,6 +31,7 @@ HURRIED = {**ENVIRONMENT, "ASAN_OPTIONS": ENVIRONMENT["ASAN_OPTIONS"] + ":malloc
 LIMITS = ["-rss_limit_mb=2048", "-malloc_limit_mb=600", "-timeout=10"]
 WITH_WORDS = ("config", "json", "line", "options")
 SHOWN_MAX = 600  # bytes of a finding that are printed
+JOBS = 2
 KEPT_MAX = 8192  # bytes of a file in the corpus of the tree
 
 running = {}  # what each target under way has said last
@@ -48,20 +50,20 @@ def folders_of(build, name):
     return [learned, *(d for d in (build / "tests" / "fuzz" / "seeds" / name, SOURCE / "corpus" / name) if d.is_dir())]
 
 
-def command_for(build, target, name, seconds):
-    count, seed = os.environ.get("MF_COUNT"), os.environ.get("MF_SEED")
+def command_for(build, target, name, seconds, part, parts):
+    count, seed, longest = (int(os.environ.get(key, 0)) for key in ("MF_COUNT", "MF_SEED", "MF_MAX_LEN"))
     words = [f"-dict={SOURCE / 'words.dict'}"] if name in WITH_WORDS else []
-    return [target, f"-runs={count}" if count else f"-max_total_time={seconds}", f"-seed={seed or 0}", f"-artifact_prefix={build / 'findings' / name}-",
+    return [target, f"-runs={count // parts + (part < count % parts)}" if count else f"-max_total_time={seconds}", f"-seed={seed + part if seed else 0}", f"-max_len={longest}", f"-artifact_prefix={build / 'findings' / name}-",
             *LIMITS, "-entropic=0", "-print_final_stats=1", "-verbosity=1", *words, *folders_of(build, name)]
 
 
-def follow(process, name):
+def follow(process, name, part):
     """All that it says; the newest figures are in running meanwhile."""
     said = []
     for line in process.stderr:
         said.append(line)
         if figures := re.match(r"#(\d+)\s.*cov: (\d+)", line):
-            running[name] = f"{name} {int(figures[1]):,} runs {figures[2]} edges"
+            running[name, part] = f"{name} {int(figures[1]):,} runs {figures[2]} edges"
     return "".join(said[:20] + said[-400:] if len(said) > 420 else said)
 
 
@@ -84,13 +86,13 @@ def tell_finding(build, name, said):
         say(f"{name}: {len(found)} bytes{': ' + shown if shown else ''}\n  again: ./dev fuzz --replay {name} {shown or os.path.relpath(path)}")
 
 
-def run(build, target, seconds):
+def run(build, target, seconds, part=0, parts=1):
     name = target.name.removeprefix("fuzz_")
     begun = time.monotonic()
-    process = subprocess.Popen(command_for(build, target, name, seconds), env=HURRIED, text=True, errors="replace", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = follow(process, name)
+    process = subprocess.Popen(command_for(build, target, name, seconds, part, parts), env=HURRIED, text=True, errors="replace", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = follow(process, name, part)
     passed = process.wait() == 0
-    running.pop(name, None)
+    running.pop((name, part), None)
     say(f"{name:10} {figures_of(said, time.monotonic() - begun)}, {'nothing found' if passed else 'FOUND SOMETHING'}")
     if not passed:
         tell_finding(build, name, said)
@@ -107,7 +109,7 @@ def show_progress(stop):
 def targets_in(build, wanted=""):
     found = sorted(p for p in (build / "tests" / "fuzz").glob("fuzz_*") if p.is_file() and os.access(p, os.X_OK))
     exact = [p for p in found if p.name == "fuzz_" + wanted]
-    return exact or [p for p in found if wanted in p.name]
+    return exact or [p for p in found if wanted in p.name.removeprefix("fuzz_")]
 
 
 def run_all(build, seconds, wanted):
@@ -115,8 +117,12 @@ def run_all(build, seconds, wanted):
     shower = threading.Thread(target=show_progress, args=(stop,))
     if sys.stderr.isatty():
         shower.start()
-    with ThreadPoolExecutor(2) as pool:
-        passed = list(pool.map(lambda target: run(build, target, seconds), targets_in(build, wanted)))
+    targets = targets_in(build, wanted)
+    with ThreadPoolExecutor(JOBS) as pool:
+        if len(targets) == 1:
+            passed = [all(pool.map(lambda part: run(build, targets[0], seconds, part, JOBS), range(JOBS)))]
+        else:
+            passed = list(pool.map(lambda target: run(build, target, seconds), targets))
     stop.set()
     if shower.is_alive():
         shower.join()
