@@ -15,11 +15,13 @@
 
 #define PAGE_ROWS 500
 
-enum verify_stmt { EVENTS, BY_DOC, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, EPOCH, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
+enum verify_stmt { EVENTS, BY_DOC, BEFORE, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, EPOCH, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
 
 static const char *const texts[VERIFY_STMTS] = {
 	[EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 AND lsn <= ?2 ORDER BY lsn LIMIT ?3",
-	[BY_DOC] = "SELECT lsn FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn <= ?2 ORDER BY lsn DESC LIMIT 2",
+	/* By its own number: an entry under a smaller one is found by a search up to it, but not by one for what comes behind that. */
+	[BY_DOC] = "SELECT lsn FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn = ?2",
+	[BEFORE] = "SELECT lsn FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn < ?2 ORDER BY lsn DESC LIMIT 1",
 	[BY_KEY] = "SELECT lsn FROM events INDEXED BY " MF_SQLITE_KEY_INDEX " WHERE idempotency_key = ?1",
 	[COMPACTED_BY_KEY] = "SELECT lsn FROM compacted_keys INDEXED BY " MF_SQLITE_COMPACTED_KEY_INDEX " WHERE idempotency_key = ?1",
 	[CHAIN] = "SELECT chain_lsn FROM compactions WHERE doc_id = ?1",
@@ -75,7 +77,7 @@ static enum mf_status numbers(struct walk *walk, enum verify_stmt which, const c
 {
 	struct mf_stmt *stmt = walk->stmts[which];
 	mf_stmt_bind_text(stmt, 1, text, strlen(text));
-	if (which == BY_DOC)
+	if (which == BY_DOC || which == BEFORE)
 		mf_stmt_bind_int(stmt, 2, lsn);
 	size_t count = 0;
 	enum mf_status status = MF_OK;
@@ -111,24 +113,26 @@ static enum mf_status check_hole(struct walk *walk, int64_t first, int64_t last)
 
 static enum mf_status check_document_index(struct walk *walk, const struct mf_event *event)
 {
-	int64_t found[2], chain = 0;
-	size_t count, rows;
-	enum mf_status status = numbers(walk, BY_DOC, event->doc_id, event->lsn, found, 2, &count);
+	int64_t found, previous = 0, chain = 0;
+	size_t count, before = 0, rows;
+	enum mf_status status = numbers(walk, BY_DOC, event->doc_id, event->lsn, &found, 1, &count);
+	if (status == MF_OK && count == 1)
+		status = numbers(walk, BEFORE, event->doc_id, event->lsn, &previous, 1, &before);
 	if (status != MF_OK)
 		return failed(walk, status, "index", event->doc_id, event->lsn);
-	if (count == 0 || found[0] != event->lsn) {
+	if (count == 0 || found != event->lsn) {
 		report(walk, "index", event->doc_id, event->lsn, "the index of documents does not have the event");
 		return MF_OK;
 	}
-	if (count == 1) {
+	if (before == 0) {
 		status = numbers(walk, CHAIN, event->doc_id, 0, &chain, 1, &rows);
 		if (status != MF_OK)
 			return failed(walk, status, "chain", event->doc_id, event->lsn);
+		previous = chain;
 	}
 	/* A compaction under way will take this event too: what came before it is among the compacted already. */
 	if (chain >= event->lsn)
 		return event->prev_lsn == 0 ? MF_OK : check_hole(walk, event->prev_lsn, event->prev_lsn);
-	int64_t previous = count == 2 ? found[1] : chain;
 	if (previous != event->prev_lsn)
 		report(walk, "chain", event->doc_id, event->lsn, "the event follows on LSN %lld, but the document's event before it is LSN %lld", (long long)event->prev_lsn, (long long)previous);
 	return MF_OK;

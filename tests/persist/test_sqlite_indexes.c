@@ -249,6 +249,14 @@ static void an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate(voi
 	kit_close(store);
 }
 
+static void an_entry_under_a_smaller_number_is_noticed_by_verify(void **state)
+{
+	(void)state;
+	make_store();
+	put(find("odd\x01\x11\x01\x11", 7) + 4, 0x10); /* the entry of LSN 273 says 272: who asks for what comes behind 272 does not find it */
+	expect_finding("index", "odd", 273);
+}
+
 static void pages_that_lead_to_themselves_end_verify(void **state)
 {
 	(void)state;
@@ -322,6 +330,7 @@ int main(void)
 		T(an_entry_that_leads_to_the_snapshot_of_another_document_is_an_error),
 		T(an_entry_that_leads_to_an_event_of_another_document_is_an_error),
 		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
+		T(an_entry_under_a_smaller_number_is_noticed_by_verify),
 		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),
 		T(a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify),
