@@ -523,7 +523,8 @@ static void reads_go_on(struct scene *scene)
 	if (!scene->runtime)
 		return;
 	bool stopped = scene->stopped, failed = scene->report->sync_failed;
-	scene->stopped = scene->report->sync_failed = false; /* no excuse for a read */
+	scene->stopped = false;
+	scene->report->sync_failed = false; /* no excuse for a read */
 	bool was_lifted = scene->lifted;
 	scene->lifted = true;
 	(void)scene_read(scene);
