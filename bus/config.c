@@ -58,23 +58,12 @@ static enum mf_status read_file(const char *path, char **out_bytes, struct stat 
 	return status;
 }
 
-/* "... near 'token'": a token may be somebody's password, and the line and column say enough. */
-static void forget_token(struct mf_error *error)
-{
-	char *near = strstr(error->message, " near '");
-	/* There the token is the key. A token that is shown has 20 bytes at most, quotes included: these words are never one. */
-	const char *duplicate = strstr(error->message, "duplicate object key");
-	if (near && !duplicate)
-		*near = '\0';
-}
-
 static enum mf_status parse(const char *path, const char *bytes, size_t len, struct mf_value **out, struct mf_error *error)
 {
 	struct mf_error given = {0};
 	enum mf_status status = mf_value_parse_json(bytes, len, out, &given);
 	if (status == MF_OK)
 		return MF_OK;
-	forget_token(&given);
 	const struct mf_json_place place = {.file = path};
 	if (status == MF_ERR_NO_MEMORY)
 		return mf_error_set(error, status, "no memory to parse %s", path);

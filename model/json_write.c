@@ -61,7 +61,7 @@ static bool word_must_escape(const char *at)
 	return hits & EACH_BYTE(0x80);
 }
 
-static size_t plain_span(const char *bytes, size_t len)
+size_t mf_json_plain_len(const char *bytes, size_t len)
 {
 	size_t i = 0;
 	while (len - i >= 8 && !word_must_escape(bytes + i))
@@ -99,7 +99,7 @@ static bool escape(void *user, const char *bytes, size_t len)
 {
 	struct mf_json_writer *writer = user;
 	for (size_t at = 0; at < len;) {
-		size_t span = plain_span(bytes + at, len - at);
+		size_t span = mf_json_plain_len(bytes + at, len - at);
 		mf_json_raw(writer, bytes + at, span);
 		at += span;
 		if (at < len)

@@ -32,3 +32,6 @@ void mf_json_raw(struct mf_json_writer *writer, const char *bytes, size_t len);
 #define mf_json_literal(writer, text) mf_json_raw(writer, "" text, sizeof(text) - 1)
 void mf_json_string(struct mf_json_writer *writer, const char *bytes, size_t len);
 void mf_json_value(struct mf_json_writer *writer, const struct mf_value *value);
+
+/* Bytes up to the first that cannot stand for itself between quotes: '"', '\\' or below 0x20; len if none does. */
+size_t mf_json_plain_len(const char *bytes, size_t len);

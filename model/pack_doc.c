@@ -99,7 +99,7 @@ enum mf_status mf_pack_doc(struct mf_buffer *out, const struct mf_doc *doc)
 /* ---- reading ---- */
 struct reader {
 	struct mf_unpack in;
-	struct mf_value_reader values;
+	struct mf_value_stack values;
 	struct mf_fragment_builder builder;
 	uint64_t missing[MF_DEPTH_MAX]; /* children still to come, of each open node */
 	unsigned depth;
@@ -114,7 +114,7 @@ static enum mf_status read_member(struct reader *reader, add_member *add)
 	struct mf_value *value;
 	enum mf_status status = mf_unpack_str(&reader->in, &key, &key_len);
 	if (status == MF_OK)
-		status = mf_value_reader_next(&reader->values, &reader->in, &value);
+		status = mf_unpack_next_value(&reader->values, &reader->in, &value);
 	if (status != MF_OK)
 		return status;
 	status = add(&reader->builder, key, key_len, value, NULL);
@@ -188,7 +188,7 @@ enum mf_status mf_unpack_fragment(struct mf_unpack *in, struct mf_fragment **out
 	mf_fragment_builder_init(&reader.builder);
 	enum mf_status status = mf_unpack_status(read_fragment(&reader, out));
 	mf_fragment_builder_deinit(&reader.builder);
-	mf_value_reader_deinit(&reader.values);
+	mf_value_stack_deinit(&reader.values);
 	if (status == MF_OK)
 		*in = reader.in;
 	return status;

@@ -1,20 +1,12 @@
-/* pack_read.h - reading many packed values with one set of work memory: a document has a million
- * small attribute maps, and an allocation for each while it is being read would double the cost.
- *
- * Zero-initialise, use, deinit. Thread: one. */
+/* pack_read.h - what the readers of the packed form share. */
 #pragma once
 
 #include "model/pack.h"
+#include "model/value_stack.h"
 
-struct mf_value_reader {
-	struct mf_value **items; /* items of the arrays that are open, the innermost on top */
-	size_t item_count, item_capacity;
-	struct mf_member *members; /* the same for objects */
-	size_t member_count, member_capacity;
-};
-
-enum mf_status mf_value_reader_next(struct mf_value_reader *reader, struct mf_unpack *in, struct mf_value **out);
-void mf_value_reader_deinit(struct mf_value_reader *reader);
+/* mf_unpack_value with the caller's stack: a document has a million small attribute maps, and an allocation for each while
+ * it is being read would double the cost. */
+enum mf_status mf_unpack_next_value(struct mf_value_stack *stack, struct mf_unpack *in, struct mf_value **out);
 
 /* What a failed constructor means for bytes from outside: all but MF_ERR_NO_MEMORY is damage. */
 static inline enum mf_status mf_unpack_status(enum mf_status status)

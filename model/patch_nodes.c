@@ -38,7 +38,7 @@ void mf_patch_nodes_deinit(struct mf_patch_nodes *nodes)
 		mf_str_unref(node->id);
 	}
 	mf_free(nodes->slots);
-	mf_value_reader_deinit(&nodes->values);
+	mf_value_stack_deinit(&nodes->values);
 	memset(nodes, 0, sizeof(*nodes));
 }
 
@@ -106,13 +106,13 @@ static enum mf_status read_str(struct mf_unpack *in, struct mf_str **out)
 
 typedef enum mf_status check_member(const char *key, size_t key_len, const struct mf_value *value, struct mf_error *error);
 
-static enum mf_status read_member(struct mf_value_reader *values, struct mf_unpack *in, check_member *check, struct mf_tree **members)
+static enum mf_status read_member(struct mf_value_stack *values, struct mf_unpack *in, check_member *check, struct mf_tree **members)
 {
 	struct mf_bytes key;
 	struct mf_value *value;
 	enum mf_status status = mf_unpack_str(in, &key.bytes, &key.len);
 	if (status == MF_OK)
-		status = mf_value_reader_next(values, in, &value);
+		status = mf_unpack_next_value(values, in, &value);
 	if (status != MF_OK)
 		return status;
 	status = mf_unpack_status(check(key.bytes, key.len, value, NULL));
@@ -124,7 +124,7 @@ static enum mf_status read_member(struct mf_value_reader *values, struct mf_unpa
 	return status;
 }
 
-static enum mf_status read_members(struct mf_value_reader *values, struct mf_unpack *in, check_member *check, struct mf_tree **members)
+static enum mf_status read_members(struct mf_value_stack *values, struct mf_unpack *in, check_member *check, struct mf_tree **members)
 {
 	uint32_t count;
 	enum mf_status status = mf_unpack_map(in, &count);

@@ -21,7 +21,7 @@ struct mf_patch_nodes {
 	struct mf_patch_node *slots; /* open addressing, at most half full */
 	size_t slot_count, count;
 	uint64_t node_count; /* that the last difference promises */
-	struct mf_value_reader values;
+	struct mf_value_stack values;
 };
 
 void mf_patch_nodes_deinit(struct mf_patch_nodes *nodes);

@@ -24,5 +24,6 @@ static inline void mf_value_init(struct mf_value *value, enum mf_value_kind kind
 }
 
 /* model/value_string.c */
+enum mf_status mf_string_make(const char *bytes, size_t len, struct mf_value **out); /* of bytes that are known to be UTF-8 */
 void mf_string_free(struct mf_value *string); /* the count has reached 0 */
 bool mf_string_equal(const struct mf_value *a, const struct mf_value *b);

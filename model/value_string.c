@@ -48,8 +48,7 @@ static struct string *new_string(size_t bytes, size_t code_points, size_t flat_l
 	return string;
 }
 
-/* bytes are known to be UTF-8. */
-static enum mf_status make_string(const char *bytes, size_t len, struct mf_value **out)
+enum mf_status mf_string_make(const char *bytes, size_t len, struct mf_value **out)
 {
 	bool flat = len <= MF_STRING_FLAT_MAX;
 	struct string *string = new_string(len, mf_utf8_count(bytes, len), flat ? len : 0);
@@ -70,7 +69,7 @@ enum mf_status mf_value_new_string(const char *bytes, size_t len, struct mf_valu
 	size_t valid = mf_utf8_valid_len(bytes, len);
 	if (valid < len)
 		return mf_error_set(error, MF_ERR_INVALID, "a string is not UTF-8 (byte %zu)", valid);
-	if (make_string(bytes, len, out) != MF_OK)
+	if (mf_string_make(bytes, len, out) != MF_OK)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for a string of %zu bytes", len);
 	return MF_OK;
 }
@@ -229,13 +228,13 @@ static enum mf_status make_deleted(const struct splice *splice, struct mf_value 
 {
 	size_t len = splice->to - splice->from;
 	if (!splice->string->rope)
-		return make_string(splice->string->flat + splice->from, len, out);
+		return mf_string_make(splice->string->flat + splice->from, len, out);
 	char few[MF_STRING_FLAT_MAX];
 	char *bytes = len <= sizeof(few) ? few : mf_malloc(len);
 	if (!bytes)
 		return MF_ERR_NO_MEMORY;
 	mf_text_copy(splice->string->rope, splice->from, len, bytes);
-	enum mf_status status = make_string(bytes, len, out);
+	enum mf_status status = mf_string_make(bytes, len, out);
 	if (bytes != few)
 		mf_free(bytes);
 	return status;

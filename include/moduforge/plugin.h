@@ -19,7 +19,7 @@
  *
  * Versions: the first four fields of struct mf_plugin never change. A host loads a plugin whose magic is
  * right, whose abi_major is its own, whose abi_minor is not newer, and whose size is not larger than
- * it knows; fields beyond size read as zero. No type of jansson, SQLite or zstd crosses this header. */
+ * it knows; fields beyond size read as zero. No type of SQLite or zstd crosses this header. */
 #pragma once
 
 #include <moduforge/follow.h>

@@ -89,8 +89,9 @@ MF_API const struct mf_value *mf_value_member(const struct mf_value *object, siz
 MF_API bool mf_value_equal(const struct mf_value *a, const struct mf_value *b); /* 1 and 1.0 differ */
 
 /* ---- JSON at the edges ---- */
-/* Parse one JSON text. Errors name line and column, or for rules of ours (numbers, duplicate keys,
- * depth) the reason: all MF_ERR_INVALID. */
+/* Parse one JSON text (RFC 8259), to its last byte. Refused with MF_ERR_INVALID, line and column: what is not its grammar or
+ * not UTF-8, a NUL byte, a repeated key, U+0000 in a key, an integer outside int64, a real outside double, more than MF_NESTING_MAX levels.
+ * The message repeats nothing of the text but a repeated key. Any locale. */
 MF_API MF_MUST_CHECK enum mf_status mf_value_parse_json(const char *text, size_t len, struct mf_value **out, struct mf_error *error);
 /* Canonical JSON: keys sorted by bytes, no white space, shortest round-trip numbers. The text is
  * NUL-terminated and the caller's, to be given to mf_free. */

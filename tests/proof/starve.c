@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <execinfo.h>
-#include <jansson.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -51,11 +50,6 @@ static void *sqlite_realloc(void *memory, int size)
 	return allowed() ? behind.xRealloc(memory, size) : NULL;
 }
 
-static void *jansson_malloc(size_t size)
-{
-	return allowed() ? malloc(size) : NULL;
-}
-
 void starve_prepare(void)
 {
 	void *unused[2];
@@ -67,7 +61,6 @@ void starve_prepare(void)
 	ours.xRealloc = sqlite_realloc;
 	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) != SQLITE_OK)
 		abort();
-	json_set_alloc_funcs(jansson_malloc, free);
 }
 
 bool starve_has(enum starve_world which)

@@ -1,9 +1,8 @@
 /* starve.h - memory runs out: the n-th allocation of the process fails, once or with all that follow.
  *
  * In an ordinary build every allocation counts: malloc and its kin are defined in the harness' own executable, which exports
- * them, so those of libmoduforge, SQLite, zstd, jansson, the plugins, the dynamic linker and the C library itself come here.
- * Under a sanitizer, which has its own malloc, there are two smaller worlds: the library's own (model/mem.h) and SQLite's with
- * jansson's.
+ * them, so those of libmoduforge, SQLite, zstd, the plugins, the dynamic linker and the C library itself come here.
+ * Under a sanitizer, which has its own malloc, there are two smaller worlds: the library's own (model/mem.h) and SQLite's.
  *
  * Thread: any allocation from any thread counts; the calls below belong to one. */
 #pragma once

@@ -21,6 +21,12 @@ static enum starve_world libraries(void)
 	return starve_has(STARVE_ALL) ? STARVE_ALL : STARVE_OTHERS;
 }
 
+/* Also where a sanitizer has malloc: the parser takes its memory from the library's seam. */
+static enum starve_world own(void)
+{
+	return starve_has(STARVE_ALL) ? STARVE_ALL : STARVE_OWN;
+}
+
 static void sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory(void **unused)
 {
 	(void)unused;
@@ -32,7 +38,7 @@ static void sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory(vo
 		for (uint64_t n = 1, reached = 1; reached; n++) {
 			struct mf_value *value;
 			struct mf_error error = {0};
-			starve_begin(libraries(), n, forever);
+			starve_begin(own(), n, forever);
 			enum mf_status status = mf_value_parse_json(text, strlen(text), &value, &error);
 			starve_end();
 			reached = starve_count() >= n;
@@ -48,18 +54,18 @@ static void sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory(vo
 	assert_true(refused > 20);
 }
 
-/* Once only: with no memory at all for the rest of a number the parser ends the process. */
 static void a_long_number_loses_no_digit_for_want_of_memory(void **unused)
 {
 	(void)unused;
 	static const char *const texts[] = {"[12345678901234567]", "{\"price\": 1234567.8901234567, \"x\": 1}", "-0.1234567890123456"};
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *text = texts[i / 2];
 		struct mf_value *whole, *value;
 		int refused = 0;
-		assert_int_equal(MF_OK, mf_value_parse_json(texts[i], strlen(texts[i]), &whole, NULL));
+		assert_int_equal(MF_OK, mf_value_parse_json(text, strlen(text), &whole, NULL));
 		for (uint64_t n = 1, reached = 1; reached; n++) {
-			starve_begin(libraries(), n, false);
-			enum mf_status status = mf_value_parse_json(texts[i], strlen(texts[i]), &value, NULL);
+			starve_begin(own(), n, i % 2);
+			enum mf_status status = mf_value_parse_json(text, strlen(text), &value, NULL);
 			starve_end();
 			reached = starve_count() >= n;
 			refused += status != MF_OK;
@@ -69,7 +75,7 @@ static void a_long_number_loses_no_digit_for_want_of_memory(void **unused)
 			}
 		}
 		mf_value_unref(whole);
-		assert_true(refused > 2);
+		assert_true(refused > 0);
 	}
 }
 
