@@ -1,142 +1,210 @@
 #!/usr/bin/env python3
-"""Mechanical bugs: how many does `./dev test` kill? mutants.py [COUNT]
+"""Mechanical bugs: how many do the tests kill? mutants.py [COUNT]
 
-Takes a seeded sample (MF_COUNT or COUNT, 40; MF_SEED, 1) of small changes to the C of model, bus and persist: a condition
-turned round, < for <=, && for ||, + for -, a constant off by one, a call left out, a status returned as MF_OK. Each is
-made in a copy of the tree, built, and run against the tests, the fastest first, until one fails, or none does: then it has
-survived. One that the compiler refuses, or that changes nothing in the object file, is not counted. Survivors that cannot
-be told from the original are listed in tests/teeth/equivalent.txt with the reason.
+Takes a seeded sample (COUNT or MF_COUNT, 40; MF_SEED, 1) of small changes to the C of model, bus and persist, of each file its
+share (mutation.py): a condition turned round, < for <=, && for ||, + for -, a constant off by one, a call left out, a status
+returned as MF_OK. Each is made in a copy of the tree, built, and run against those programs of `./dev test` that reach the line
+(reach.py), what has killed most in that file and costs least first, until one fails. If none does, the unit tests among them once more
+under AddressSanitizer, as in `./dev asan`, for a leak is seen by nothing else. If that finds nothing either, it has survived.
+One that the compiler refuses, or that changes nothing in the object file with optimization, is not counted. Survivors that
+cannot be told from the original are listed in tests/teeth/equivalent.txt with the reason.
 
-MF_MUTANT=FILE:LINE:NAME runs one again. Prints each survivor; at last "N passed, M failed": killed, and survived without a reason.
-Exits 1 when fewer than MF_FLOOR per cent (90) were killed.
+What came out is kept in build-mutants/results.jsonl, and not tried again while the function is the same and, of a survivor, the tests
+that reach it are: so a second call goes on where the first was stopped, and MF_COUNT may grow. MF_FILES=REGEX: only files whose
+name matches. MF_MUTANT=FILE:LINE:NAME: that one again. MF_JOBS: how many at a time (processors). Prints each survivor, and
+a line a layer; at last "N passed, M failed": killed, and survived without a reason. Exits 1 when fewer than MF_FLOOR per cent (90) were killed.
 """
+import json
 import os
-import random
 import re
+import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from planting import PLUGINS, SOURCE, Bed, has_ccache, tracked
+import mutation
+import reach
+from planting import SOURCE, Bed, has_ccache
 
-FOLDERS = ("model/", "bus/", "persist/")
 EQUIVALENT = SOURCE / "tests" / "teeth" / "equivalent.txt"
-TIMEOUT = 120  # of one test program
-
-# The fastest first, and those that say most. What a change of a layer is likely to break comes before the rest.
-TESTS = {
-    "model/": "model/test_state model/test_step model/test_transaction model/test_value model/test_field model/test_fragment model/test_doc model/test_edit model/test_buffer "
-              "model/test_utf8 model/test_log model/test_seq model/test_tree model/test_canonical model/test_pack model/test_pack_fields model/test_pack_state model/test_pack_doc "
-              "model/test_delta model/test_history model/test_text model/test_json model/test_edits",
-    "bus/": "bus/test_bus bus/test_options bus/test_loop bus/test_config bus/test_follow bus/test_plugin bus/test_plugin_set",
-    "persist/": "persist/test_subscriber persist/test_ticket persist/test_env persist/test_policy persist/test_watermark persist/test_compress persist/test_recovery persist/test_ladder "
-                "persist/test_fields persist/test_key_filter persist/test_snapshot_codec persist/test_snapshot_chain persist/test_tables persist/test_record persist/test_verify_beside "
-                "persist/test_store_log persist/test_sqlite_log persist/test_sqlite_indexes persist/test_snapshots_beside persist/test_health persist/test_metrics persist/test_commit_queue "
-                "persist/test_sqlite_store persist/test_store_contract persist/test_sqlite_verify persist/test_restore persist/test_sqlite_faults persist/test_backup_faults",
-    "": "stepfactories/test_node_steps stepfactories/test_mark_steps stepfactories/test_text_steps host/test_walk host/test_runtime host/test_followers host/test_errors",
-}
-TAIL = {"stepfactories/test_property": "MF_COUNT=500 ", "proof/model": "MF_COUNT=150 ", "proof/threads": "MF_COUNT=3 ", "proof/crash": "MF_COUNT=20 "}
-
-SWAPS = [  # (name, pattern, replacement)
-    ("less", r"(?<=[\w)\]]) < (?=[\w(*&!-])", " <= "), ("less-or-equal", r" <= ", " < "), ("greater", r"(?<=[\w)\]]) > (?=[\w(*&!-])", " >= "), ("greater-or-equal", r" >= ", " > "),
-    ("equal", r" == ", " != "), ("not-equal", r" != ", " == "), ("and", r" && ", " || "), ("or", r" \|\| ", " && "),
-    ("plus", r"(?<=[\w)\]]) \+ (?=[\w(])", " - "), ("minus", r"(?<=[\w)\]]) - (?=[\w(])", " + "),
-    ("not", r"(?<=\()!(?=\w)", ""), ("one-more", r"(?<=[ (])1(?=[;,) ])", "2"), ("nothing-is-one", r"(?<== )0(?=;)", "1"),
-    ("no-error", r"return MF_ERR_\w+;", "return MF_OK;"), ("status-dropped", r"return status;", "return MF_OK;"),
-]
-CALL = re.compile(r"^\t+(?!return|if|for|while|else|do|switch|case|break|continue|goto)[\w.>\-]+\([^{}]*\);$")
+FOLDER = SOURCE / "build-mutants"
+LIMITS = "ulimit -f 4000000 -c 0; "  # a spoilt loop must not fill the disk
+LINKING_S = 0.4  # what a program costs before it runs
+SANITIZED_S = 6  # a program that takes longer than that is not run under the sanitizers
+UNITS = ("tests/model/", "tests/bus/", "tests/persist/", "tests/stepfactories/")
+SANITIZED = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"]
 
 
-class Mutant:
-    def __init__(self, file, number, name, text):
-        self.file, self.number, self.name, self.text = file, number, name, text
-
-    def __str__(self):
-        return f"{self.file}:{self.number}:{self.name}"
-
-
-def comment(line):
-    return line.lstrip().startswith(("/*", "*", "//", "#")) or "assert(" in line or "MF_PROBE" in line
-
-
-def mutants_of(file):
-    """Every one of a file: (number, name, the line as it becomes)."""
-    found, inside = [], False
-    for number, line in enumerate((SOURCE / file).read_text().splitlines(), 1):
-        inside = line.startswith("{") or (inside and not line.startswith("}"))  # of a function; tables and prototypes are left alone
-        if not inside or comment(line):
-            continue
-        code = line.split("/*", 1)[0]
-        for name, pattern, replacement in SWAPS:
-            for at, match in enumerate(re.finditer(pattern, code)):
-                if code[: match.start()].count('"') % 2 == 0:
-                    found.append(Mutant(file, number, name + (f"-{at}" if at else ""), line[: match.start()] + replacement + line[match.end():]))
-        if CALL.match(code.rstrip()):
-            found.append(Mutant(file, number, "call-left-out", re.match(r"\t+", line)[0] + ";"))
-        condition = re.match(r"^(\t+(?:\} else )?if \()(.*)\)(| \{)$", line)
-        if condition:
-            found.append(Mutant(file, number, "condition-turned", f"{condition[1]}!({condition[2]})){condition[3]}"))
-    return found
+def spoilt(text, mutant):
+    lines = text.splitlines(keepends=True)
+    lines[mutant.number - 1] = mutant.text + "\n"
+    return "".join(lines)
 
 
 class Field:
-    def __init__(self, bed, jobs):
-        self.bed, self.jobs = bed, jobs
-        self.ready = bed.sync() or bed.configure()
-        self.sound, self.unsound = set(), set()  # programs that pass, or fail, without any bug
+    """A copy of the tree in which mutants are made, and what is known of its tests."""
 
-    def fails(self, name, command):
-        """Whether it does, with the tree as it is. None: it does not build."""
-        targets = self.bed.needed_by(f"tests/{name}") + (PLUGINS if name.startswith(("host/", "proof/")) else [])
-        return None if self.bed.make(targets, self.jobs) else self.bed.run(command, TIMEOUT)[0] != 0
+    def __init__(self, folder, options):
+        self.bed = Bed(folder, options=[*reach.OPTIONS, *options])
+        self.why = self.bed.sync() or self.bed.configure()
+        self.tests = {} if self.why else reach.tests_of(self.bed)
+        self.sound = {}  # program: whether it passes without any bug
 
-    def fails_anyway(self, mutant, name, command):
-        if name not in self.sound | self.unsound:
-            spoilt = (self.bed.tree / mutant.file).read_text()
-            self.bed.sync([mutant.file])
-            (self.unsound if self.fails(name, command) is not False else self.sound).add(name)
-            (self.bed.tree / mutant.file).write_text(spoilt)
-        return name in self.unsound
+    def passes(self, name, seconds):
+        """False: it fails, or does not end, or does not build."""
+        test = self.tests[name]
+        if self.bed.make(test.targets, 1):
+            return False
+        with self.bed.scratch():
+            return not reach.fails(*self.bed.run(LIMITS + test.command, 10 + 8 * seconds))
 
-    def plan(self, file):
-        layer = next(folder for folder in FOLDERS if file.startswith(folder))
-        names = [name for part in (layer, "") for name in TESTS[part].split()]
-        if layer == "model/":
-            names += TESTS["persist/"].split()[:12]
-        elif layer == "bus/":
-            names += ["persist/test_subscriber"]
-        own = [name for name in names if Path(name).name.removeprefix("test_") in Path(file).stem]
-        commands = [(name, f"tests/{name}") for name in own + [name for name in names if name not in own]]
-        return commands + [(name, f"{values}tests/{name if name.startswith('proof/') else name}") for name, values in TAIL.items()]
-
-    def object_of(self, file):
-        layer, name = file.split("/", 1)
-        return f"{layer}/lib{layer}.a.p/{name}.o"
-
-    def try_out(self, mutant):
-        """(outcome, by whom): killed, survived, or not counted."""
+    def killed_by(self, mutant, names, seconds_of):
+        """The first of the tests that fails with it, and not without; None: none."""
         path = self.bed.tree / mutant.file
-        lines = path.read_text().splitlines(keepends=True)
-        lines[mutant.number - 1] = mutant.text + "\n"
-        compiled = self.object_of(mutant.file)
-        if self.bed.make([compiled], 1):
-            return "refused", "the build as it is"
-        before = (self.bed.build / compiled).read_bytes()
-        path.write_text("".join(lines))
+        whole = (SOURCE / mutant.file).read_text()
         try:
-            if self.bed.make([compiled], 1):
-                return "refused", "the compiler"
-            if (self.bed.build / compiled).read_bytes() == before:
-                return "the same", "the object file"
-            for name, command in self.plan(mutant.file):
-                failed = None if name in self.unsound else self.fails(name, command)
-                if failed and not self.fails_anyway(mutant, name, command):
-                    return "killed", name
-            return "survived", ""
+            for name in names:
+                path.write_text(spoilt(whole, mutant))
+                if self.sound.get(name) is False or self.passes(name, seconds_of(name)):
+                    continue
+                if name not in self.sound:
+                    self.bed.sync([mutant.file])
+                    self.sound[name] = self.passes(name, seconds_of(name))
+                if self.sound[name]:
+                    return name
+            return None
         finally:
             self.bed.sync([mutant.file])
+
+
+class Compiler:
+    """Whether a change changes the code: the compiler's opinion, with optimization."""
+
+    def __init__(self, bed):
+        self.bed = bed
+        told = json.loads(subprocess.run(["ninja", "-C", bed.build, "-t", "compdb"], capture_output=True, text=True, check=True).stdout)
+        self.commands = {str((bed.build / one["file"]).resolve().relative_to(bed.tree)): one for one in told if re.match(r"(model|bus|persist)/lib\w+\.a\.p/", one["output"])}
+
+    def compiled(self, file, text):
+        one = self.commands[file]
+        path = self.bed.tree / file
+        output = self.bed.build / "compared.o"
+        command = one["command"].replace(one["output"], str(output)).replace("-O0", "-O2") + " -w"
+        try:
+            path.write_text(text)
+            done = subprocess.run(command, shell=True, cwd=self.bed.build, env=self.bed.environment, capture_output=True, check=False)
+            return None if done.returncode else output.read_bytes()
+        finally:
+            self.bed.sync([file])
+
+    def verdict(self, mutant):
+        whole = (SOURCE / mutant.file).read_text()
+        after = self.compiled(mutant.file, spoilt(whole, mutant))
+        if after is None:
+            return "refused"
+        return "the same" if after == self.compiled(mutant.file, whole) else ""
+
+
+class Results:
+    """{key: what came out}, the newest line of a key counts."""
+
+    def __init__(self):
+        self.path, self.lock, self.known = FOLDER / "results.jsonl", threading.Lock(), {}
+        self.kills = {}  # {file: {test: how many}}
+        for line in self.path.read_text().splitlines() if self.path.is_file() else []:
+            self.take(json.loads(line))
+
+    def take(self, result):
+        self.known[result["key"]] = result
+        if result["outcome"] == "killed":
+            file = result["file"]
+            self.kills.setdefault(file, {}).setdefault(result["by"], 0)
+            self.kills[file][result["by"]] += 1
+
+    def add(self, mutant, outcome, by, tests, seconds):
+        result = {"key": mutant.key, "file": mutant.file, "line": mutant.number, "name": mutant.name, "outcome": outcome, "by": by, "tests": tests, "seconds": round(seconds, 1)}
+        with self.lock:
+            self.take(result)
+            with self.path.open("a") as file:
+                file.write(json.dumps(result) + "\n")
+
+
+class Run:
+    def __init__(self, mutants):
+        FOLDER.mkdir(exist_ok=True)
+        self.mutants, self.results, self.map = mutants, Results(), reach.Map(FOLDER)
+        self.local, self.beds, self.lock, self.tried = threading.local(), 0, threading.Lock(), 0
+
+    def say(self, words):
+        with self.lock:
+            print(words, flush=True)
+
+    def plan(self, mutant):
+        """The tests that reach it, in the order in which to try them; those that tell gcov nothing last."""
+        kills, stem = self.results.kills.get(mutant.file, {}), Path(mutant.file).stem
+
+        def promise(name):
+            named = name.split(" ")[-1]
+            return (kills.get(name, 0) + (1 if named in stem or stem in named else 0.1)) / (self.map.known[name]["seconds"] + LINKING_S)
+
+        reached = [name for name in self.map.known if self.map.reaches(name, mutant.file, mutant.number)]
+        return sorted(reached, key=lambda name: (name in reach.BLIND and name not in kills, -promise(name)))
+
+    def version(self, names):
+        return reach.sha(*(self.map.known[name]["version"].encode() for name in sorted(names)))
+
+    def is_known(self, mutant):
+        known = self.results.known.get(mutant.key)
+        return known and (known["outcome"] != "survived" or known["tests"] == self.version(self.plan(mutant)))
+
+    def seconds_of(self, name):
+        return self.map.known[name]["seconds"]
+
+    def try_out(self, mutant, plain, sanitized, compiler):
+        """(outcome, by whom)"""
+        verdict = compiler.verdict(mutant)
+        if verdict:
+            return verdict, "the compiler"
+        names = self.plan(mutant)
+        by = plain.killed_by(mutant, names, self.seconds_of)
+        if by:
+            return "killed", by
+        units = [name for name in names if self.seconds_of(name) < SANITIZED_S and sanitized.tests[name].program.startswith(UNITS)]
+        by = sanitized.killed_by(mutant, units, lambda name: 3 * self.seconds_of(name))
+        return ("killed", by + ", sanitized") if by else ("survived", "")
+
+    def fields(self):
+        """This thread's."""
+        if not hasattr(self.local, "those"):
+            with self.lock:
+                number, self.beds = self.beds, self.beds + 1
+            plain, sanitized = Field(FOLDER / f"plain-{number}", ["-Doptimization=0"]), Field(FOLDER / f"sanitized-{number}", SANITIZED)
+            sanitized.bed.environment.update(ASAN_OPTIONS="detect_leaks=1:abort_on_error=1:allocator_may_return_null=1:hard_rss_limit_mb=4000", UBSAN_OPTIONS="halt_on_error=1")
+            self.local.those = plain, sanitized, None if plain.why or sanitized.why else Compiler(plain.bed)
+        return self.local.those
+
+    def one(self, mutant):
+        plain, sanitized, compiler = self.fields()
+        if plain.why or sanitized.why:
+            raise SystemExit(f"the copy cannot be built:\n{plain.why or sanitized.why}")
+        began = time.monotonic()
+        outcome, by = self.try_out(mutant, plain, sanitized, compiler)
+        seconds = time.monotonic() - began
+        self.results.add(mutant, outcome, by, self.version(self.plan(mutant)), seconds)
+        shown = f"\n  - {mutant.original}\n  + {mutant.text.strip()}" if outcome == "survived" else ""
+        self.say(f"{outcome}: {mutant}" + (f" ({by})" if by else "") + f", {seconds:.1f} s{shown}")
+
+    def all(self, jobs):
+        why = self.map.learn(jobs, lambda words: print("# " + words, file=sys.stderr, flush=True))
+        if why:
+            raise SystemExit(why)
+        todo = [mutant for mutant in self.mutants if not self.is_known(mutant)]
+        self.tried = len(todo)
+        with ThreadPoolExecutor(jobs) as pool:
+            for done in [pool.submit(self.one, mutant) for mutant in todo]:
+                done.result()
 
 
 def equivalents():
@@ -144,52 +212,57 @@ def equivalents():
     known = {}
     for line in EQUIVALENT.read_text().splitlines() if EQUIVALENT.is_file() else []:
         if line and not line.startswith("#"):
-            file, name, code, reason = (part.strip() for part in line.split(" | ", 3))
-            known[file, name, code] = reason
+            file, name, rest = line.split(" | ", 2)
+            code, reason = rest.rsplit(" | ", 1)
+            known[file.strip(), name.strip(), code.strip()] = reason.strip()
     return known
 
 
-def sample():
-    everything = [mutant for file in tracked() if file.startswith(FOLDERS) and file.endswith(".c") for mutant in mutants_of(file)]
-    if os.environ.get("MF_MUTANT"):
-        return [mutant for mutant in everything if str(mutant) == os.environ["MF_MUTANT"]], len(everything)
-    count = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MF_COUNT") or 40)
-    return random.Random(int(os.environ.get("MF_SEED") or 1)).sample(everything, min(count, len(everything))), len(everything)
+def sum_up(run, mutants, total):
+    """Prints the survivors and the sums; the exit code."""
+    known, tally, survivors = equivalents(), {}, []
+    for mutant in mutants:
+        outcome = run.results.known[mutant.key]["outcome"]
+        if outcome == "survived" and (mutant.file, mutant.name, mutant.original) in known:
+            outcome = "equivalent"
+        if outcome == "survived":
+            survivors.append(mutant)
+        layer = tally.setdefault(mutant.layer(), {})
+        layer[outcome] = layer.get(outcome, 0) + 1
+    for mutant in survivors:
+        print(f"survived: {mutant}\n  - {mutant.original}\n  + {mutant.text.strip()}")
+    killed = 0
+    for layer, outcomes in sorted(tally.items()):
+        counted = outcomes.get("killed", 0) + outcomes.get("survived", 0)
+        killed += outcomes.get("killed", 0)
+        print(f"{layer:8} {counted} counted, " + ", ".join(f"{n} {name}" for name, n in sorted(outcomes.items())) + f": {100 * outcomes.get('killed', 0) / max(1, counted):.1f} % killed")
+    counted = killed + len(survivors)
+    percent = 100 * killed / counted if counted else 0
+    print(f"{len(mutants)} of {total} mutants, {percent:.1f} % killed of the {counted} that count")
+    print(f"{killed} passed, {len(survivors)} failed")
+    return 0 if counted and percent >= float(os.environ.get("MF_FLOOR") or 90) else 1
 
 
 def main():
-    mutants, everything = sample()
-    known, lock, tally, survivors = equivalents(), threading.Lock(), {}, []
-    beds = [Bed(SOURCE / "build-teeth" / str(i)) for i in range(min(2, os.cpu_count() or 1) if has_ccache() else 1)]
-    jobs, began, queue = max(1, (os.cpu_count() or 2) // len(beds)), time.monotonic(), list(mutants)
-
-    def work(bed):
-        field = Field(bed, jobs)
-        while True:
-            with lock:
-                if field.ready:
-                    raise SystemExit(f"the copy does not build:\n{field.ready}")
-                if not queue:
-                    return
-                mutant = queue.pop(0)
-            original = (SOURCE / mutant.file).read_text().splitlines()[mutant.number - 1].strip()
-            outcome, by = field.try_out(mutant)
-            if outcome == "survived" and (mutant.file, mutant.name, original) in known:
-                outcome, by = "equivalent", known[mutant.file, mutant.name, original]
-            with lock:
-                tally[outcome] = tally.get(outcome, 0) + 1
-                if outcome == "survived":
-                    survivors.append(mutant)
-                print(f"{outcome}: {mutant}" + (f" ({by})" if by else "") + (f"\n  - {original}\n  + {mutant.text.strip()}" if outcome == "survived" else ""), flush=True)
-
-    with ThreadPoolExecutor(len(beds)) as pool:
-        for done in [pool.submit(work, bed) for bed in beds]:
-            done.result()
-    killed, counted = tally.get("killed", 0), tally.get("killed", 0) + len(survivors)
-    percent = 100 * killed / counted if counted else 0
-    print(f"{len(mutants)} of {everything} mutants: " + ", ".join(f"{n} {name}" for name, n in sorted(tally.items())) + f"; {percent:.0f} % killed, {time.monotonic() - began:.0f} s")
-    print(f"{killed} passed, {len(survivors)} failed")
-    return 0 if counted and percent >= float(os.environ.get("MF_FLOOR") or 90) else 1
+    everything = mutation.everything()
+    wanted = re.compile(os.environ.get("MF_FILES") or "")
+    again = os.environ.get("MF_MUTANT")
+    count = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MF_COUNT") or 40)
+    ordered = mutation.in_order([mutant for mutant in everything if wanted.search(mutant.file)], os.environ.get("MF_SEED") or "1")
+    mutants = [mutant for mutant in everything if str(mutant) == again] if again else ordered[:count]
+    run = Run(mutants)
+    if again:
+        for mutant in mutants:
+            run.results.known.pop(mutant.key, None)
+    jobs, began = int(os.environ.get("MF_JOBS") or (os.cpu_count() or 1)) if has_ccache() else 1, time.monotonic()
+    try:
+        run.all(jobs)
+    except KeyboardInterrupt:
+        print("stopped; the next call goes on from here")
+        return 1
+    if run.tried:
+        print(f"{run.tried} tried now, {(time.monotonic() - began) / run.tried:.1f} s each with {jobs} at a time")
+    return sum_up(run, mutants, len(everything))
 
 
 if __name__ == "__main__":

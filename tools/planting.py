@@ -3,11 +3,13 @@
 The copy holds what git knows of, as it is in the working tree, so it can be changed, built and tested without touching the
 original. A second bed costs little to build where there is ccache: the two compile the same files with the same options.
 """
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -24,9 +26,9 @@ def has_ccache():
 
 
 class Bed:
-    def __init__(self, folder, tests="enabled"):
+    def __init__(self, folder, tests="enabled", options=()):
         self.tree, self.build = Path(folder).resolve() / "tree", Path(folder).resolve() / "build"
-        self.tests = tests
+        self.options = [f"-Dtests={tests}", *options]
         # Without them git would look at the repository around the copy.
         self.environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve()), "CCACHE_NOHASHDIR": "1", "CMOCKA_MESSAGE_OUTPUT": "TAP", "SRC": str(self.tree)}
 
@@ -48,7 +50,7 @@ class Bed:
         """Empty, or what went wrong."""
         if (self.build / "build.ninja").is_file():
             return ""
-        done = subprocess.run(["meson", "setup", self.build, self.tree, f"-Dtests={self.tests}"], env=self.environment, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(["meson", "setup", self.build, self.tree, *self.options], env=self.environment, capture_output=True, text=True, errors="replace")
         return done.stdout[-3000:] + done.stderr[-3000:] if done.returncode else ""
 
     def make(self, targets, jobs):
@@ -62,6 +64,13 @@ class Bed:
         wanted = {target for test in json.loads((told / "intro-tests.json").read_text()) if test["cmd"][0] == str(self.build / program) for target in test["depends"]}
         files = [Path(name) for target in json.loads((told / "intro-targets.json").read_text()) if target["id"] in wanted for name in target["filename"]]
         return [program, *(str(path.relative_to(self.build)) for path in files)]
+
+    @contextlib.contextmanager
+    def scratch(self):
+        """For as long, $SCRATCH of what runs is a folder, in memory if that can be: a spoilt program leaves things behind."""
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, ignore_cleanup_errors=True) as folder:
+            self.environment["SCRATCH"] = folder
+            yield
 
     def apply(self, patch):
         """Empty, or why it does not fit."""
