@@ -391,7 +391,7 @@ static void process(struct mf_commit_queue *queue, struct chain *group, struct c
 	while (group->head)
 		chain_add(stored, chain_pop(group));
 	*group = *stored;
-	group->tail = stored->head ? stored->tail : &group->head;
+	group->tail = stored->tail;
 	chain_init(stored);
 }
 

@@ -1,6 +1,8 @@
 /* commit_queue.c - the queue's door: submit, drain, close, and what a waiting ticket asks of it. */
 #include "persist/commit_queue_parts.h"
 
+#include <assert.h>
+
 #include "model/mem.h"
 #include "model/thread.h"
 #include <moduforge/value.h>
@@ -24,8 +26,9 @@ int64_t mf_commit_queue_now(const struct mf_commit_queue *queue)
 static bool help(struct mf_ticket_source *source)
 {
 	struct mf_commit_queue *queue = queue_of(source);
-	if (queue->leading || !queue->head)
+	if (queue->leading)
 		return false;
+	assert(queue->head); /* who asks has a ticket that is pending */
 	mf_commit_queue_lead(queue);
 	return true;
 }
@@ -221,7 +224,7 @@ void mf_commit_queue_look(struct mf_commit_queue *queue, struct mf_metrics *out)
 {
 	int64_t now = mf_commit_queue_now(queue);
 	pthread_mutex_lock(&queue->source.mutex);
-	int64_t since = queue->syncing && queue->syncing_since_us >= 0 ? queue->syncing_since_us : queue->unsynced_since_us;
+	int64_t since = queue->syncing ? queue->syncing_since_us : queue->unsynced_since_us;
 	out->queue_events = queue->queued_events;
 	out->queue_bytes = queue->queued_bytes;
 	if (queue->source.durable && queue->written_lsn > queue->source.synced_lsn)

@@ -4,6 +4,8 @@
  * nothing has come for MF_NAPS_BEFORE_SLEEP naps (so that an idle store costs nothing). */
 #include "persist/commit_queue_parts.h"
 
+#include <assert.h>
+
 #define GROUPS_BETWEEN_MAINTAINS 16
 
 void mf_commit_queue_kick(struct mf_commit_queue *queue)
@@ -161,13 +163,14 @@ void *mf_commit_worker(void *argument)
 			save(queue); /* a page written over in place, as the watermark is */
 		else if (busy)
 			mf_commit_queue_lead(queue);
-		else if (queue->ending && !queue->leading)
+		else if (queue->ending)
 			break;
 		else if (queue->retired && watch.naps == MF_NAPS_BEFORE_SLEEP)
 			free_retired(queue);
 		else
 			rest(queue, &watch);
 	}
+	assert(!queue->leading); /* drained and refusing: nobody can lead any more */
 	pthread_mutex_unlock(&queue->source.mutex);
 	return NULL;
 }

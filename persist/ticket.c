@@ -70,7 +70,7 @@ void mf_ticket_unref(struct mf_ticket *ticket)
 
 struct mf_ticket_failure *mf_ticket_failure_new(const struct mf_error *error)
 {
-	struct mf_ticket_failure *failure = error ? mf_malloc(sizeof(*failure)) : NULL;
+	struct mf_ticket_failure *failure = mf_malloc(sizeof(*failure));
 	if (!failure)
 		return NULL;
 	atomic_init(&failure->refs, 1);
@@ -148,8 +148,6 @@ static bool decided(const struct mf_ticket *ticket, enum mf_level level, enum mf
 
 static int64_t deadline_of(const struct mf_ticket_source *source, int64_t timeout_ms)
 {
-	if (timeout_ms < 0)
-		return INT64_MAX;
 	int64_t now = source->env->monotonic_us(source->env->user);
 	return timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
 }

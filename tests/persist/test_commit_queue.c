@@ -7,157 +7,11 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-#include "fake_store.h"
+#include "commit_kit.h"
 #include "model/mem.h"
-#include "persist/commit_queue_parts.h"
-#include "persist/record.h"
 
 #define THREADS 8
 #define EACH 200
-#define TOLD_MAX 16384
-
-/* What done has told, in order. */
-struct told {
-	pthread_mutex_t mutex;
-	size_t count;
-	int64_t lsns[TOLD_MAX];
-	enum mf_status statuses[TOLD_MAX];
-	uint64_t generation_at_first_failure;
-	int alive; /* at the last one */
-	struct mf_commit_queue *queue;
-	bool try_forbidden; /* call the queue from inside done */
-	struct mf_ticket *other; /* ... and wait for this */
-	enum mf_status forbidden[3];
-};
-
-static struct told told;
-static atomic_int alive; /* requests that were made and not freed */
-
-struct request {
-	struct mf_commit_request base;
-	struct mf_event event;
-	char key[32];
-	char doc_id[16];
-};
-
-static const unsigned char payload[MF_RECORD_HEADER_LEN + 1] = {MF_RECORD_VERSION};
-
-static struct request *new_request(struct mf_commit_queue *queue, const char *doc_id, const char *key, bool sync, struct mf_ticket **out_ticket);
-
-static void try_forbidden(void)
-{
-	struct mf_ticket *ticket;
-	struct request *request = new_request(told.queue, "d", "forbidden", false, &ticket);
-	told.forbidden[0] = mf_commit_queue_submit(told.queue, &request->base, NULL);
-	told.forbidden[1] = mf_commit_queue_drain(told.queue, MF_WAIT_FOREVER, NULL);
-	told.forbidden[2] = mf_ticket_wait(told.other, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL);
-	if (told.forbidden[0] == MF_OK)
-		abort();
-	mf_ticket_unref(ticket);
-	mf_ticket_unref(request->base.tickets);
-	request->base.free(&request->base);
-}
-
-static void done(struct mf_commit_request *base, const struct mf_error *error)
-{
-	struct request *request = (struct request *)base;
-	pthread_mutex_lock(&told.mutex);
-	if (error && told.generation_at_first_failure == 0)
-		told.generation_at_first_failure = mf_commit_queue_generation(told.queue);
-	told.lsns[told.count] = request->event.lsn;
-	told.statuses[told.count++] = error ? error->status : MF_OK;
-	told.alive = atomic_load(&alive);
-	bool forbidden = told.try_forbidden;
-	told.try_forbidden = false;
-	pthread_mutex_unlock(&told.mutex);
-	if (forbidden)
-		try_forbidden();
-}
-
-static void free_request(struct mf_commit_request *base)
-{
-	atomic_fetch_sub(&alive, 1);
-	free(base);
-}
-
-static struct request *new_request(struct mf_commit_queue *queue, const char *doc_id, const char *key, bool sync, struct mf_ticket **out_ticket)
-{
-	struct request *request = calloc(1, sizeof(*request));
-	atomic_fetch_add(&alive, 1);
-	if (!request || mf_ticket_new(mf_commit_queue_source(queue), &request->base.tickets) != MF_OK)
-		abort();
-	snprintf(request->key, sizeof(request->key), "%s", key);
-	snprintf(request->doc_id, sizeof(request->doc_id), "%s", doc_id);
-	request->event = (struct mf_event){
-		.tr_id = 1,
-		.doc_id = request->doc_id,
-		.idempotency_key = request->key,
-		.meta = "{}",
-		.meta_len = 2,
-		.payload = payload,
-		.payload_len = sizeof(payload),
-	};
-	request->base.events = &request->event;
-	request->base.count = 1;
-	request->base.bytes = sizeof(payload);
-	request->base.sync = sync;
-	request->base.generation = mf_commit_queue_generation(queue);
-	request->base.done = done;
-	request->base.free = free_request;
-	*out_ticket = mf_ticket_ref(request->base.tickets);
-	return request;
-}
-
-static struct mf_ticket *submit(struct mf_commit_queue *queue, const char *key, bool sync)
-{
-	struct mf_ticket *ticket;
-	struct request *request = new_request(queue, "d", key, sync, &ticket);
-	if (mf_commit_queue_submit(queue, &request->base, NULL) != MF_OK)
-		abort();
-	return ticket;
-}
-
-static enum mf_status submit_status(struct mf_commit_queue *queue, const char *key, uint64_t generation, struct mf_error *error)
-{
-	struct mf_ticket *ticket;
-	struct request *request = new_request(queue, "d", key, false, &ticket);
-	request->base.generation = generation;
-	enum mf_status status = mf_commit_queue_submit(queue, &request->base, error);
-	mf_ticket_unref(ticket);
-	if (status != MF_OK) {
-		mf_ticket_unref(request->base.tickets);
-		free_request(&request->base);
-	}
-	return status;
-}
-
-static enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn)
-{
-	enum mf_status status = mf_ticket_wait(ticket, level, MF_WAIT_FOREVER, out_lsn, NULL);
-	mf_ticket_unref(ticket);
-	return status;
-}
-
-static struct mf_commit_queue *new_queue(struct fake_store *fake, uint32_t window_ms, const struct mf_env *env)
-{
-	struct mf_commit_queue_options options = {.store = &fake->base, .group_window_ms = window_ms, .env = env ? env : mf_env_os()};
-	struct mf_commit_queue *queue;
-	assert_int_equal(mf_commit_queue_new(&options, &queue, NULL), MF_OK);
-	memset(&told, 0, sizeof(told));
-	pthread_mutex_init(&told.mutex, NULL);
-	told.queue = queue;
-	return queue;
-}
-
-static void close_all(struct mf_commit_queue *queue, struct fake_store *fake)
-{
-	mf_commit_queue_refuse(queue, true);
-	(void)!mf_commit_queue_drain(queue, MF_WAIT_FOREVER, NULL);
-	mf_commit_queue_close(queue);
-	assert_int_equal(atomic_load(&alive), 0);
-	fake_store_free(fake);
-	pthread_mutex_destroy(&told.mutex);
-}
 
 /* ---- the normal path ---- */
 
@@ -649,7 +503,7 @@ static void done_may_not_call_the_queue(void **unused)
 	FAKE_SET(fake, hold_appends = false);
 	assert_int_equal(wait_for(first, MF_LEVEL_COMMITTED, NULL), MF_OK);
 	assert_int_equal(wait_for(told.other, MF_LEVEL_COMMITTED, NULL), MF_OK);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		assert_int_equal(told.forbidden[i], MF_ERR_STATE);
 	close_all(queue, fake);
 }
