@@ -94,15 +94,20 @@ static enum mf_status hash(void *user, const void *bytes, size_t len)
 	return MF_OK;
 }
 
-enum mf_status mf_doc_digest(const struct mf_doc *doc, struct mf_digest *out)
+void mf_digest_of_doc(const struct mf_doc *doc, struct mf_digest *out)
 {
 	XXH3_state_t state;
 	XXH3_128bits_reset(&state);
-	enum mf_status status = mf_doc_write_json(doc, hash, &state); /* hash takes whatever comes */
+	(void)!mf_doc_write_json(doc, hash, &state); /* hash takes whatever comes */
 	XXH128_canonical_t canonical;
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
 	memcpy(out->bytes, canonical.digest, sizeof(out->bytes));
-	return status;
+}
+
+enum mf_status mf_doc_digest(const struct mf_doc *doc, struct mf_digest *out)
+{
+	mf_digest_of_doc(doc, out);
+	return MF_OK;
 }
 
 void mf_digest_of_bytes(const void *bytes, size_t len, struct mf_digest *out)

@@ -30,9 +30,14 @@ enum mf_status mf_edit_begin(const struct mf_doc *doc, struct mf_edit **out)
 	return MF_OK;
 }
 
+struct mf_doc *mf_edit_end(struct mf_edit *edit)
+{
+	return &edit->doc;
+}
+
 enum mf_status mf_edit_finish(struct mf_edit *edit, struct mf_doc **out)
 {
-	*out = &edit->doc;
+	*out = mf_edit_end(edit);
 	return MF_OK;
 }
 

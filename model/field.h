@@ -51,3 +51,4 @@ struct mf_fields_note mf_state_fields_note(const struct mf_state *state);
 
 /* XXH3-128 of bytes, as of a document (canonical.c). */
 void mf_digest_of_bytes(const void *bytes, size_t len, struct mf_digest *out);
+void mf_digest_of_doc(const struct mf_doc *doc, struct mf_digest *out); /* mf_doc_digest without its status: nothing in it can fail */

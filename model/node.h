@@ -42,6 +42,8 @@ struct mf_doc {
 	struct mf_seq *nodes;
 };
 
+struct mf_doc *mf_edit_end(struct mf_edit *edit); /* mf_edit_finish without its status: nothing in it can fail */
+
 extern const struct mf_seq_items mf_node_items; /* of nodes; children have none */
 extern const struct mf_tree_ops mf_attr_ops;    /* of attributes and marks; compare takes a struct mf_bytes * */
 

@@ -13,6 +13,7 @@
 #include <assert.h>
 
 #include "model/mem.h"
+#include "model/node.h"
 #include "model/transaction.h"
 
 /* ---- life cycle ---- */
@@ -218,7 +219,6 @@ enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_tran
 {
 	struct mf_edit *edit;
 	struct mf_entry *entry;
-	struct mf_doc *doc;
 	struct mf_state *next = NULL;
 	bool pop;
 	if (mf_edit_begin(state->doc, &edit) != MF_OK)
@@ -228,7 +228,8 @@ enum mf_status mf_state_apply(const struct mf_state *state, const struct mf_tran
 		mf_edit_drop(edit);
 		return status;
 	}
-	if (mf_edit_finish(edit, &doc) != MF_OK || follow(state, doc, &next, error) != MF_OK) {
+	struct mf_doc *doc = mf_edit_end(edit);
+	if (follow(state, doc, &next, error) != MF_OK) {
 		mf_entry_unref(entry);
 		return no_memory(error);
 	}
@@ -287,12 +288,9 @@ int64_t mf_replayer_lsn(const struct mf_replayer *replayer)
 /* Fields see each event's document, so each event has an edit of its own. */
 static enum mf_status replay_fields(struct mf_replayer *replayer, const struct mf_transaction *transaction, struct mf_error *error)
 {
-	struct mf_edit *edit = replayer->edit;
-	struct mf_doc *doc;
+	struct mf_doc *doc = mf_edit_end(replayer->edit);
 	struct mf_fields *fields;
 	replayer->edit = NULL;
-	if (mf_edit_finish(edit, &doc) != MF_OK)
-		return no_memory(error);
 	enum mf_status status = mf_edit_begin(doc, &replayer->edit);
 	if (status == MF_OK)
 		status = change_fields(replayer->state->fields, transaction, replayer->doc, doc, &fields, error);
@@ -330,17 +328,14 @@ enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_t
 	return MF_OK;
 }
 
-enum mf_status mf_replayer_finish(struct mf_replayer *replayer, struct mf_state **out)
+struct mf_state *mf_replayer_finish(struct mf_replayer *replayer)
 {
-	struct mf_edit *edit = replayer->edit;
+	struct mf_state *state = replayer->state;
+	state->doc = mf_edit_end(replayer->edit);
 	replayer->edit = NULL;
-	enum mf_status status = mf_edit_finish(edit, &replayer->state->doc);
-	if (status == MF_OK) {
-		*out = replayer->state;
-		replayer->state = NULL;
-	}
+	replayer->state = NULL;
 	mf_replayer_free(replayer);
-	return status;
+	return state;
 }
 
 /* ---- undo and redo ---- */

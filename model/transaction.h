@@ -22,7 +22,7 @@ struct mf_replayer;
 MF_MUST_CHECK enum mf_status mf_replayer_new(const struct mf_state *from, struct mf_replayer **out);
 MF_MUST_CHECK enum mf_status mf_replayer_apply(struct mf_replayer *replayer, const struct mf_transaction *transaction, int64_t lsn, struct mf_error *error);
 int64_t mf_replayer_lsn(const struct mf_replayer *replayer); /* of the last event applied, else of the state it began from */
-MF_MUST_CHECK enum mf_status mf_replayer_finish(struct mf_replayer *replayer, struct mf_state **out); /* frees it, on failure too */
+struct mf_state *mf_replayer_finish(struct mf_replayer *replayer); /* frees it */
 void mf_replayer_free(struct mf_replayer *replayer); /* NULL is fine */
 
 size_t mf_state_history_limit(const struct mf_state *state);

@@ -47,9 +47,8 @@ static enum mf_status digest_of(const struct mf_state *state, const char *doc_id
 {
 	struct mf_buffer fields = {0};
 	struct mf_error reason = {0};
-	enum mf_status status = mf_doc_digest(mf_state_doc(state), &out->doc);
-	if (status == MF_OK)
-		status = mf_pack_fields(&fields, state, &reason);
+	mf_digest_of_doc(mf_state_doc(state), &out->doc);
+	enum mf_status status = mf_pack_fields(&fields, state, &reason);
 	if (status == MF_OK)
 		mf_digest_of_bytes(fields.bytes, fields.len, &out->fields);
 	mf_buffer_deinit(&fields);
@@ -64,6 +63,15 @@ struct job {
 	const struct mf_step_registry *registry;
 	const struct mf_persist_options *options;
 };
+
+/* A store is a plugin as any other: it may fail without a word, and then error has no status that could be returned. */
+static enum mf_status nothing_deleted(const struct job *job, enum mf_status status, struct mf_error *error)
+{
+	if (error && error->status != status)
+		mf_error_set(error, status, "document '%.100s': the store failed with %s", job->doc_id, mf_status_name(status));
+	(void)mf_error_prefix(error, status, "nothing was deleted");
+	return status;
+}
 
 /* The state of the snapshot at exactly this LSN, with all of its history, whatever the limit of today: what builds on it
  * may take entries away, and then shows what lies below. */
@@ -100,7 +108,7 @@ static enum mf_status make_whole(const struct job *job, int64_t lsn, struct mf_e
 	if (status == MF_OK)
 		status = check_fields(job, state, lsn, error);
 	if (status != MF_OK)
-		return mf_error_prefix(error, status, "nothing was deleted");
+		return nothing_deleted(job, status, error);
 	status = mf_snapshot_encode(job->doc_id, state, job->options, &whole, error);
 	mf_state_unref(state);
 	if (status != MF_OK)
@@ -149,7 +157,7 @@ static enum mf_status prove(const struct job *job, int64_t lsn, struct mf_error 
 	if (status == MF_OK)
 		status = replay_digest(job, lsn, &replayed, error);
 	if (status != MF_OK)
-		return mf_error_prefix(error, status, "nothing was deleted");
+		return nothing_deleted(job, status, error);
 	if (memcmp(&kept, &replayed, sizeof(kept)) == 0)
 		return MF_OK;
 	mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s': the snapshot at LSN %lld differs from a replay of the events up to it; nothing was deleted; run verify", job->doc_id,

@@ -35,7 +35,7 @@ static _Atomic uint64_t *block_of(struct mf_filter_layer *layer, const struct sp
 
 void mf_key_filter_init(struct mf_key_filter *filter)
 {
-	for (size_t i = 0; i < MF_FILTER_LAYERS; i++)
+	for (size_t i = 0; i <= MF_FILTER_LAYERS; i++)
 		atomic_init(&filter->layers[i], NULL);
 	filter->layer_count = filter->room = 0;
 	atomic_init(&filter->gave_up, false);
@@ -51,7 +51,7 @@ void mf_key_filter_deinit(struct mf_key_filter *filter)
 static bool grow(struct mf_key_filter *filter)
 {
 	struct mf_filter_layer *layer = NULL;
-	if (filter->layer_count < 20) { /* 2^30 blocks: 34 billion keys */
+	if (filter->layer_count < MF_FILTER_LAYERS) {
 		size_t blocks = (size_t)FIRST_LAYER_BLOCKS << filter->layer_count;
 		layer = mf_calloc(1, sizeof(*layer) + blocks * BLOCK_WORDS * sizeof(layer->words[0]));
 		if (layer)
@@ -95,12 +95,9 @@ bool mf_key_filter_may_have(const struct mf_key_filter *filter, const char *key,
 	if (atomic_load_explicit(&filter->gave_up, memory_order_acquire))
 		return true;
 	struct spot spot = spot_of(key, len);
-	for (size_t i = 0; i < MF_FILTER_LAYERS; i++) {
-		struct mf_filter_layer *layer = atomic_load_explicit(&filter->layers[i], memory_order_acquire);
-		if (!layer)
-			return false;
+	struct mf_filter_layer *layer;
+	for (size_t i = 0; (layer = atomic_load_explicit(&filter->layers[i], memory_order_acquire)); i++)
 		if (layer_may_have(layer, &spot))
 			return true;
-	}
 	return false;
 }

@@ -17,12 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MF_FILTER_LAYERS 40
+#define MF_FILTER_LAYERS 20 /* 2^30 blocks: 34 billion keys */
 
 struct mf_filter_layer;
 
 struct mf_key_filter {
-	struct mf_filter_layer *_Atomic layers[MF_FILTER_LAYERS]; /* oldest first */
+	struct mf_filter_layer *_Atomic layers[MF_FILTER_LAYERS + 1]; /* oldest first, NULL behind them */
 	size_t layer_count, room;                                  /* room: keys that the newest layer still takes */
 	atomic_bool gave_up;
 };

@@ -45,11 +45,13 @@ static void put_time(struct report *report, int64_t us)
 {
 	time_t seconds = (time_t)(us / 1000000);
 	struct tm utc;
-	if (us >= 0 && gmtime_r(&seconds, &utc))
-		put(report, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-		    (int)(us % 1000000));
-	else
+	if (us < 0) {
 		put(report, "1970-01-01T00:00:00.000000Z");
+		return;
+	}
+	(void)gmtime_r(&seconds, &utc); /* whose year fits: there are not enough microseconds for another */
+	put(report, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+	    (int)(us % 1000000));
 }
 
 static const char *source_name(enum mf_metrics_source source)

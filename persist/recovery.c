@@ -149,8 +149,7 @@ static enum mf_status find_base(struct replay *replay, struct mf_error *error)
 		if (status == MF_ERR_BUSY)
 			continue;
 		if (status != MF_ERR_CORRUPTED && status != MF_ERR_UNKNOWN_STEP) {
-			if (error)
-				*error = reason;
+			*error = reason;
 			return status;
 		}
 		status = pass_over(replay, &at_most, &taken, &reason, error);
@@ -171,8 +170,7 @@ static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t h
 	if (passed_any(replay) && replay->report.events == 0) {
 		enum mf_status status = replay->report.passed_over.status;
 		mf_error_set(error, status, "%.400s; the events that could replace it are gone", replay->report.passed_over.message);
-		if (error)
-			error->lsn = replay->newest_damaged;
+		error->lsn = replay->newest_damaged;
 		return status;
 	}
 	if (lsn == wanted)
@@ -181,11 +179,9 @@ static enum mf_status broken_chain(struct replay *replay, int64_t lsn, int64_t h
 	else
 		mf_error_set(error, MF_ERR_CORRUPTED, "document '%.100s', LSN %lld: the event before it, LSN %lld, is missing (LSN %lld is what was found); run verify, or restore a backup",
 			     replay->doc_id, (long long)lsn, (long long)wanted, (long long)have);
-	if (error) {
-		error->lsn = lsn;
-		error->expected = wanted;
-		error->found = have;
-	}
+	error->lsn = lsn;
+	error->expected = wanted;
+	error->found = have;
 	return MF_ERR_CORRUPTED;
 }
 
@@ -197,8 +193,7 @@ static enum mf_status check_cost(struct replay *replay, struct mf_error *error)
 	replay->too_much = true;
 	mf_error_set(error, MF_ERR_CORRUPTED, "%.300s; going back to an older one means to replay more than %llu events: raise fallback_max_events to do it, or restore a backup",
 		     replay->report.passed_over.message, (unsigned long long)limit);
-	if (error)
-		error->lsn = replay->newest_damaged;
+	error->lsn = replay->newest_damaged;
 	return MF_ERR_CORRUPTED;
 }
 
@@ -219,10 +214,8 @@ static enum mf_status apply_event(struct replay *replay, struct mf_replayer *rep
 	mf_transaction_free(transaction);
 	if (status != MF_OK) {
 		status = status == MF_ERR_NO_MEMORY || status == MF_ERR_PLUGIN ? status : MF_ERR_CORRUPTED;
-		mf_error_set(error, status, "document '%.100s', LSN %lld: the stored steps cannot be applied: %.300s", replay->doc_id, (long long)event->lsn,
-			     reason.status ? reason.message : mf_status_name(status));
-		if (error)
-			error->lsn = event->lsn;
+		mf_error_set(error, status, "document '%.100s', LSN %lld: the stored steps cannot be applied: %.300s", replay->doc_id, (long long)event->lsn, reason.message);
+		error->lsn = event->lsn;
 		return status;
 	}
 	replay->report.events++;
@@ -233,7 +226,6 @@ static enum mf_status apply_event(struct replay *replay, struct mf_replayer *rep
 static enum mf_status apply_page(struct replay *replay, const struct mf_event_list *page, bool *out_end, struct mf_error *error)
 {
 	struct mf_replayer *replayer;
-	struct mf_state *next;
 	enum mf_status status = mf_replayer_new(replay->state, &replayer);
 	if (status != MF_OK)
 		return mf_error_set(error, status, "document '%.100s': no memory for a replay", replay->doc_id);
@@ -247,10 +239,8 @@ static enum mf_status apply_page(struct replay *replay, const struct mf_event_li
 		mf_replayer_free(replayer);
 		return status;
 	}
-	if (mf_replayer_finish(replayer, &next) != MF_OK)
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for its state", replay->doc_id);
 	mf_state_unref(replay->state);
-	replay->state = next;
+	replay->state = mf_replayer_finish(replayer);
 	return MF_OK;
 }
 
@@ -359,12 +349,12 @@ enum mf_status mf_replay(struct mf_store *store, const char *doc_id, const struc
 			 struct mf_state **out, struct mf_replay_report *out_report, struct mf_error *error)
 {
 	struct replay from = {.store = store, .doc_id = doc_id, .registry = registry, .options = options}, replay;
-	struct mf_error reason = {0};
+	struct mf_error reason = {0}, second_reason = {0}; /* everything above may write into them */
 	enum mf_status status = climb(&replay, &from, &reason);
 	if (status != MF_OK && (replay.broken || replay.too_much) && replay.report.stale_snapshots > 0) {
 		struct mf_error passed_over = replay.report.passed_over;
 		from.take_stale = true;
-		status = climb(&replay, &from, NULL) == MF_OK ? MF_OK : status;
+		status = climb(&replay, &from, &second_reason) == MF_OK ? MF_OK : status;
 		replay.report.passed_over = passed_over;
 	}
 	if (status != MF_OK) {
@@ -415,10 +405,8 @@ enum mf_status mf_recover_state(struct mf_store *store, const char *doc_id, cons
 	enum mf_status status = mf_replay(store, doc_id, registry, &replay_options, &state, &report, error);
 	if (status != MF_OK)
 		return status;
-	if (given.want_digest && mf_doc_digest(mf_state_doc(state), &digest) != MF_OK) {
-		mf_state_unref(state);
-		return mf_error_set(error, MF_ERR_NO_MEMORY, "document '%.100s': no memory for its digest", doc_id);
-	}
+	if (given.want_digest)
+		mf_digest_of_doc(mf_state_doc(state), &digest);
 	if (out_report) {
 		mf_replay_fill_report(&report, state, out_report);
 		out_report->elapsed_us = env->monotonic_us(env->user) - begun;

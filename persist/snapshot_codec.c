@@ -16,8 +16,10 @@
  * 1. Nothing is parsed before the CRC fits, and nothing allocated that the blob does not account for. */
 #include "persist/snapshot_codec.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "model/field.h"
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/compress.h"
@@ -89,9 +91,7 @@ static enum mf_status append_header(struct encoding *encoding)
 {
 	unsigned char header[LONG_HEADER_LEN] = {'M', 'F', 'S', 'N', encoding->base ? MF_SNAPSHOT_INCREMENTAL : MF_SNAPSHOT_WHOLE};
 	struct mf_digest digest;
-	enum mf_status status = mf_doc_digest(mf_state_doc(encoding->state), &digest);
-	if (status != MF_OK)
-		return status;
+	mf_digest_of_doc(mf_state_doc(encoding->state), &digest);
 	memcpy(header + DIGEST_AT, digest.bytes, MF_DIGEST_BYTES);
 	if (encoding->base) {
 		put_le(header + BASE_LSN_AT, (uint64_t)mf_state_lsn(encoding->base->state), 8);
@@ -179,7 +179,8 @@ enum mf_status mf_snapshot_encode(const char *doc_id, const struct mf_state *sta
 
 size_t mf_snapshot_raw_len(const struct mf_snapshot *snapshot)
 {
-	return snapshot->state_len < HEADER_LEN ? snapshot->state_len : header_len(snapshot->state_blob[4]) + (size_t)get_le(snapshot->state_blob + RAW_LEN_AT, 8);
+	assert(snapshot->state_len >= HEADER_LEN);
+	return header_len(snapshot->state_blob[4]) + (size_t)get_le(snapshot->state_blob + RAW_LEN_AT, 8);
 }
 
 static enum mf_status check_format(const struct mf_snapshot *snapshot, bool *out_newer, struct mf_error *error)

@@ -5,6 +5,7 @@
  * those in between are compared as the blobs tell them. */
 #include "persist/snapshot_codec.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "model/field.h"
@@ -143,13 +144,10 @@ static enum mf_status finish(struct chain *chain, struct mf_unpack *rest, struct
 	enum mf_status status = mf_unpack_fields(rest, stacks->registry, chain->how->fields, state, chain->error);
 	if (status != MF_OK)
 		return status;
-	if (rest->at != rest->end)
-		return mf_error_set(chain->error, MF_ERR_CORRUPTED, "there are bytes behind its end");
+	assert(rest->at == rest->end); /* the fields are the last of it, and bytes behind them were damage */
 	if (mf_state_lsn(state) != newest->snapshot.upto_lsn)
 		return mf_error_set(chain->error, MF_ERR_CORRUPTED, "its state is of LSN %lld", (long long)mf_state_lsn(state));
-	status = mf_doc_digest(mf_state_doc(state), &digest);
-	if (status != MF_OK)
-		return mf_error_set(chain->error, status, "no memory to check its digest");
+	mf_digest_of_doc(mf_state_doc(state), &digest);
 	if (memcmp(digest.bytes, newest->head.digest.bytes, MF_DIGEST_BYTES) != 0)
 		return mf_error_set(chain->error, MF_ERR_CORRUPTED, "its document has another digest than it says");
 	return MF_OK;

@@ -245,9 +245,7 @@ static enum mf_status needs_sync(const struct mf_snapshot_subscriber *subscriber
 
 static struct batch *new_batch(struct mf_snapshot_subscriber *subscriber, size_t count)
 {
-	size_t each = sizeof(struct item) + sizeof(struct mf_event) + sizeof(void *);
-	if (count > (SIZE_MAX - sizeof(struct batch)) / each)
-		return NULL;
+	size_t each = sizeof(struct item) + sizeof(struct mf_event) + sizeof(void *); /* of proposals that lie in memory: the product fits */
 	struct batch *batch = mf_calloc(1, sizeof(*batch) + count * each);
 	if (!batch)
 		return NULL;
@@ -321,8 +319,6 @@ static enum mf_status fill_batch(struct batch *batch, const struct mf_proposal *
 /* A batch that was not accepted: its reservations go back to the caller's array. */
 static void drop_batch(struct batch *batch)
 {
-	if (!batch)
-		return;
 	drop_tickets(batch);
 	for (size_t i = 0; i < batch->request.count; i++) {
 		batch->items[i].reservation = NULL;

@@ -182,7 +182,7 @@ static enum mf_status moody_apply(const struct mf_state_field *field, const stru
 static enum mf_status moody_encode(const struct mf_state_field *field, const void *value, struct mf_buffer *out)
 {
 	static int64_t times;
-	if (small_moods.encode)
+	if (small_moods.encode && small_moods.encodes_left-- <= 0)
 		return (enum mf_status)small_moods.encode;
 	if (!small_moods.other_bytes)
 		return encode(field, value, out);

@@ -12,6 +12,7 @@ extern const struct mf_state_field small_nodes_field, small_trail_field;
 /* What test_moody does; all 0 = honest. A status without message stays silent. */
 extern struct small_moods {
 	int init, apply, encode, decode; /* status to fail with */
+	int encodes_left; /* so many still succeed, before encode fails */
 	bool no_value;                   /* MF_OK without a value */
 	bool other_bytes;                /* encode gives other bytes each time */
 	const char *message;

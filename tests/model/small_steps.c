@@ -218,8 +218,9 @@ enum mf_status small_replay(const struct mf_state *state, const struct mf_transa
 		return status;
 	status = mf_replayer_apply(replayer, transaction, lsn, NULL);
 	if (status == MF_OK)
-		return mf_replayer_finish(replayer, out);
-	mf_replayer_free(replayer);
+		*out = mf_replayer_finish(replayer);
+	else
+		mf_replayer_free(replayer);
 	return status;
 }
 

@@ -414,7 +414,7 @@ static void every_failed_allocation_leaves_the_old_state(void **unused)
 		if (replayed == MF_OK && (replayed = mf_replayer_apply(replayer, transaction, 2, NULL)) != MF_OK)
 			mf_replayer_free(replayer);
 		else if (replayed == MF_OK)
-			replayed = mf_replayer_finish(replayer, &next);
+			next = mf_replayer_finish(replayer);
 		mf_mem_fail_at(0, false);
 		assert_true(replayed == MF_OK ? mf_state_lsn(next) == 2 : replayed == MF_ERR_NO_MEMORY);
 		mf_state_unref(next);

@@ -112,13 +112,6 @@ enum mf_status submit_status(struct mf_commit_queue *queue, const char *key, uin
 	return status;
 }
 
-enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn)
-{
-	enum mf_status status = mf_ticket_wait(ticket, level, MF_WAIT_FOREVER, out_lsn, NULL);
-	mf_ticket_unref(ticket);
-	return status;
-}
-
 struct mf_commit_queue *new_queue_with(struct mf_commit_queue_options *options)
 {
 	struct mf_commit_queue *queue;

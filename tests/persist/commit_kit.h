@@ -37,4 +37,3 @@ struct request *new_request(struct mf_commit_queue *queue, const char *doc_id, c
 struct mf_ticket *submit(struct mf_commit_queue *queue, const char *key, bool sync);
 struct mf_ticket *submit_large(struct mf_commit_queue *queue, const char *key, size_t bytes); /* as it says of itself */
 enum mf_status submit_status(struct mf_commit_queue *queue, const char *key, uint64_t generation, struct mf_error *error);
-enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn); /* lets go of it */

@@ -266,6 +266,13 @@ void fake_store_free(struct fake_store *fake)
 	assert_int_equal(mf_store_close(&fake->base, NULL), MF_OK);
 }
 
+enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn)
+{
+	enum mf_status status = mf_ticket_wait(ticket, level, MF_WAIT_FOREVER, out_lsn, NULL);
+	mf_ticket_unref(ticket);
+	return status;
+}
+
 /* ---- the clock ---- */
 
 static int64_t wall_us(void *user)

@@ -7,7 +7,10 @@
 #include <stdatomic.h>
 
 #include <moduforge/persist.h>
+#include <moduforge/ticket.h>
 
+#include "model/mem.h"
+#include "model/tree.h"
 #include "persist/env.h"
 
 struct fake_store {
@@ -38,6 +41,8 @@ struct fake_store {
 struct fake_store *fake_store_new(bool durable); /* asserts */
 void fake_store_free(struct fake_store *fake);   /* when nobody closed it */
 
+enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *out_lsn); /* for ever; lets go of the ticket */
+
 /* Set a field, wake who is held. */
 #define FAKE_SET(fake, assignment) \
 	do { \
@@ -62,6 +67,21 @@ void fake_store_free(struct fake_store *fake);   /* when nobody closed it */
 			pthread_cond_wait(&(fake)->changed, &(fake)->mutex); \
 		pthread_mutex_unlock(&(fake)->mutex); \
 	} while (0)
+
+/* Allocation n of what comes next fails. Spare nodes from before would be used in its place. */
+static inline void memory_fails_at(uint64_t n)
+{
+	mf_tree_trim();
+	mf_mem_fail_at(n, false);
+}
+
+/* ... and did it come to that? Some can be done without (a buffer that is made to fit), so success ends no loop. */
+static inline bool memory_failed(uint64_t n)
+{
+	bool failed = mf_mem_count() >= n;
+	mf_mem_fail_at(0, false);
+	return failed;
+}
 
 /* A clock that goes when it is told to. */
 struct fake_env {

@@ -1,5 +1,4 @@
-/* The queue where two threads meet at an exact point: without a thread of its own. The test is every thread: the worker's
- * function runs where a test says that the background thread has its turn, until it would rest. */
+/* The queue where two threads meet at an exact point: its thread has a turn where a test says so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,77 +7,20 @@
 #include <cmocka.h>
 
 #include "commit_kit.h"
-#include "model/thread.h"
+#include "turns.h"
 
 #define MIB ((size_t)1 << 20)
 
-/* ---- threads ---- */
-
-static struct {
-	void *(*run)(void *user);
-	void *user;
-	bool running;
-	jmp_buf rest;
-	void (*meanwhile)(void); /* while the test waits; once */
-	int signals;             /* wakes of anybody */
-	struct fake_env env;
-} threads;
-
-/* The background thread has a turn: everything that is due, until it would nap or sleep. */
+/* The background thread has a turn. */
 static void worker_turn(void)
 {
-	((struct mf_commit_queue *)threads.user)->place = WORKER_AWAKE;
-	threads.running = true;
-	if (!setjmp(threads.rest))
-		(void)threads.run(threads.user);
-	threads.running = false;
-}
-
-static int start(pthread_t *out, const char *name, void *(*run)(void *user), void *user)
-{
-	(void)name;
-	memset(out, 0, sizeof(*out));
-	threads.run = run;
-	threads.user = user;
-	return 0;
-}
-
-static void join(pthread_t thread)
-{
-	(void)thread;
-	worker_turn();
-}
-
-static void wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
-{
-	(void)cond;
-	(void)deadline_us;
-	pthread_mutex_unlock(mutex);
-	if (threads.running)
-		longjmp(threads.rest, 1);
-	void (*meanwhile)(void) = threads.meanwhile;
-	if (!meanwhile)
-		abort(); /* nobody would ever wake it */
-	threads.meanwhile = NULL;
-	meanwhile();
-	pthread_mutex_lock(mutex);
-}
-
-static void wake(pthread_cond_t *cond, bool all)
-{
-	(void)cond;
-	(void)all;
-	threads.signals++;
-}
-
-static int64_t now_us(void)
-{
-	return atomic_load(&threads.env.now_us);
+	told.queue->place = WORKER_AWAKE;
+	turn_of("commit");
 }
 
 static void pass(int64_t us)
 {
-	atomic_fetch_add(&threads.env.now_us, us);
+	atomic_fetch_add(&turns.env.now_us, us);
 }
 
 /* ---- the store ---- */
@@ -145,12 +87,9 @@ static void note_line(void *user, enum mf_log_level level, const char *message)
 
 static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
 {
-	static const struct mf_threads own = {start, join, wait, wake, now_us};
-	memset(&threads, 0, sizeof(threads));
+	turns_begin();
 	memset(&store, 0, sizeof(store));
 	memset(&logged, 0, sizeof(logged));
-	fake_env_init(&threads.env);
-	mf_threads_replace(&own);
 	store.fake = fake_store_new(durable);
 	store.append = store.fake->ops.append_batch;
 	store.sync = store.fake->ops.sync;
@@ -160,7 +99,7 @@ static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
 	struct mf_commit_queue_options options = {
 		.store = &store.fake->base,
 		.group_window_ms = window_ms,
-		.env = &threads.env.env,
+		.env = &turns.env.env,
 		.logger = {.write = note_line},
 	};
 	return new_queue_with(&options);
@@ -168,9 +107,9 @@ static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
 
 static void close_queue(struct mf_commit_queue *queue)
 {
-	threads.meanwhile = worker_turn;
+	turns.meanwhile = worker_turn;
 	close_all(queue, store.fake);
-	mf_threads_replace(NULL);
+	turns_end();
 }
 
 /* With the sentence that it fails with, if it does. */
@@ -410,9 +349,9 @@ static void the_end_of_a_window_wakes_only_who_would_miss_it(void **unused)
 		struct mf_commit_queue *queue = queue_over(true, cases[i].window_ms);
 		struct mf_ticket *ticket = submit(queue, "a", false);
 		queue->place = cases[i].place;
-		threads.signals = 0;
+		turns.signals = 0;
 		assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL), MF_OK);
-		assert_int_equal(threads.signals, cases[i].signals + 1); /* and one for who waits for the ticket */
+		assert_int_equal(turns.signals, cases[i].signals + 1); /* and one for who waits for the ticket */
 		mf_ticket_unref(ticket);
 		close_queue(queue);
 	}
@@ -424,9 +363,9 @@ static void many_bytes_end_a_nap(void **unused)
 	struct mf_commit_queue *queue = queue_over(false, 0);
 	queue->place = WORKER_NAPS;
 	mf_ticket_unref(submit_large(queue, "a", MIB - 1));
-	assert_int_equal(threads.signals, 0);
+	assert_int_equal(turns.signals, 0);
 	mf_ticket_unref(submit_large(queue, "b", 1));
-	assert_int_equal(threads.signals, 1);
+	assert_int_equal(turns.signals, 1);
 	close_queue(queue);
 }
 
@@ -480,7 +419,7 @@ static void who_gives_up_leaves_the_work_to_the_thread(void **unused)
 	FAKE_WAIT(store.fake, store.fake->in_append == 1);
 	struct mf_ticket *second = submit(queue, "b", false);
 	queue->place = WORKER_SLEEPS;
-	threads.meanwhile = let_the_leader_end; /* it hands over to who waits, whose time is over */
+	turns.meanwhile = let_the_leader_end; /* it hands over to who waits, whose time is over */
 	assert_int_equal(mf_ticket_wait(second, MF_LEVEL_COMMITTED, 1, NULL, NULL), MF_ERR_TIMEOUT);
 	assert_int_equal(queue->place, WORKER_AWAKE); /* woken in its place */
 	worker_turn();
@@ -543,7 +482,7 @@ static void room_is_made_by_the_thread(void **unused)
 	assert_int_equal(mf_commit_queue_make_room(queue, NULL), MF_OK); /* just enough is left */
 	assert_int_equal(store.batch_count, 0);
 	struct mf_ticket *more = submit_large(queue, "more", 1);
-	threads.meanwhile = worker_turn;
+	turns.meanwhile = worker_turn;
 	assert_int_equal(mf_commit_queue_make_room(queue, NULL), MF_OK);
 	assert_int_equal(store.batch_count, 2);
 	assert_int_equal(wait_for(large, MF_LEVEL_COMMITTED, NULL), MF_OK);
@@ -563,7 +502,7 @@ static void too_many_events_leave_no_room(void **unused)
 	request->base.count = MF_QUEUE_EVENTS + 1;
 	assert_int_equal(mf_commit_queue_submit(queue, &request->base, NULL), MF_OK);
 	store.append_says = MF_ERR_STORAGE_FULL; /* they are none */
-	threads.meanwhile = worker_turn;
+	turns.meanwhile = worker_turn;
 	assert_int_equal(mf_commit_queue_make_room(queue, NULL), MF_OK);
 	assert_int_equal(store.batches[0], MF_QUEUE_EVENTS + 1);
 	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_ERR_STORAGE_FULL);
@@ -577,7 +516,7 @@ static void a_drain_may_take_for_ever(void **unused)
 	(void)unused;
 	struct mf_commit_queue *queue = queue_over(true, 60000);
 	mf_ticket_unref(submit(queue, "a", false));
-	threads.meanwhile = worker_turn;
+	turns.meanwhile = worker_turn;
 	assert_int_equal(mf_commit_queue_drain(queue, INT64_MAX, NULL), MF_OK);
 	assert_int_equal(mf_commit_queue_synced_lsn(queue), 1);
 	close_queue(queue);
@@ -611,7 +550,7 @@ static void a_sync_tells_who_waits_for_room(void **unused)
 	struct mf_commit_queue *queue = shared = queue_over(true, 0);
 	assert_int_equal(commit(queue, "first", false), MF_OK);
 	struct mf_ticket *large = submit_large(queue, "large", MF_QUEUE_BYTES + 1);
-	threads.meanwhile = sync_and_then_store;
+	turns.meanwhile = sync_and_then_store;
 	make_room();
 	assert_int_equal(wait_for(large, MF_LEVEL_SYNCED, NULL), MF_OK);
 	close_queue(queue);
@@ -720,7 +659,7 @@ static void the_end_syncs_what_no_window_has(void **unused)
 	mf_commit_queue_close(queue); /* without a drain: its thread does not end before */
 	assert_int_equal(FAKE_GET(store.fake, synced_lsn), 1);
 	fake_store_free(store.fake);
-	mf_threads_replace(NULL);
+	turns_end();
 }
 
 int main(void)

@@ -377,6 +377,50 @@ static void a_field_that_is_not_deterministic_stops_compaction(void **unused)
 	assert_int_equal(small_fields_alive(), 0);
 }
 
+static struct fake_store *store_to_compact(void)
+{
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = write_history(fake, new_state(all), 0, 10);
+	for (int i = 0; i < 2; i++) {
+		take_snapshot(fake, state);
+		state = write_history(fake, state, 10 + i, 11 + i);
+	}
+	mf_state_unref(state);
+	return fake;
+}
+
+static void a_value_that_cannot_be_encoded_stops_compaction(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = store_to_compact();
+	struct mf_error error = {0};
+	int64_t upto = 0;
+	small_moods.encode = MF_ERR_IO;
+	small_moods.encodes_left = 1; /* when it is read back it is compared */
+	assert_int_equal(mf_compact_document(&fake->base, DOC, all, &options, &upto, &error), MF_ERR_IO);
+	small_moods.encode = small_moods.encodes_left = 0;
+	assert_string_equal(error.message, "nothing was deleted: document '" DOC "': its digest could not be computed (state field 'test_moody': MF_ERR_IO)");
+	assert_int_equal(upto, 0);
+	fake_store_free(fake);
+	assert_int_equal(small_fields_alive(), 0);
+}
+
+static void every_failed_allocation_in_a_compaction_deletes_nothing(void **unused)
+{
+	(void)unused;
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		struct fake_store *fake = store_to_compact();
+		int64_t upto = 0;
+		memory_fails_at(n);
+		enum mf_status status = mf_compact_document(&fake->base, DOC, all, &options, &upto, NULL);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK ? upto == 10 : status == MF_ERR_NO_MEMORY && failed && upto == 0);
+		fake_store_free(fake);
+	}
+	assert_int_equal(small_fields_alive(), 0);
+}
+
 static void a_field_that_refuses_a_stored_event_ends_the_recovery_with_document_and_lsn(void **unused)
 {
 	(void)unused;
@@ -527,12 +571,14 @@ int main(void)
 		cmocka_unit_test(p5_a_new_field_begins_anew_where_the_events_are_gone),
 		cmocka_unit_test(compaction_rewrites_no_snapshot_whose_field_no_plugin_brings),
 		cmocka_unit_test(a_field_that_is_not_deterministic_stops_compaction),
+		cmocka_unit_test(a_value_that_cannot_be_encoded_stops_compaction),
 		cmocka_unit_test(a_field_that_refuses_a_stored_event_ends_the_recovery_with_document_and_lsn),
 		cmocka_unit_test(a_field_whose_init_fails_ends_the_recovery_with_the_document),
 		cmocka_unit_test(f17_a_value_that_cannot_be_encoded_is_no_snapshot),
 		cmocka_unit_test(p4_a_snapshot_whose_value_cannot_be_read_is_passed_over),
 		cmocka_unit_test(f22_every_flipped_bit_of_a_snapshot_with_fields_is_found),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
+		cmocka_unit_test(every_failed_allocation_in_a_compaction_deletes_nothing),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

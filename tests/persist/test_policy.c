@@ -150,6 +150,7 @@ static void a_long_recovery_makes_a_snapshot_due_at_once(void **unused)
 	options.recovery_target_ms = 50;
 	policy = new_policy(&options);
 	assert_false(loaded(policy, "a", 1, 1, 1, 50999));
+	assert_false(loaded(policy, "d", 1, 1, 1, 0)); /* faster than the clock can tell */
 	assert_true(loaded(policy, "b", 1, 1, 1, 51000));
 	assert_false(loaded(policy, "c", 1, 0, 0, 51000)); /* the snapshot alone took so long: another one helps nobody */
 	mf_snapshot_policy_free(policy);
@@ -258,6 +259,15 @@ static void the_recovery_target_uses_the_measured_cost(void **unused)
 	mf_snapshot_policy_end(policy, "a");
 	mf_snapshot_policy_cost(policy, "a", 100); /* the average moves by an eighth: 30 us */
 	assert_int_equal(commits_until_due(policy, "a", 1, 1000), 334);
+	mf_snapshot_policy_cost(policy, "gone", 100); /* let go meanwhile: nothing to remember it by */
+	assert_int_equal(commits_until_due(policy, "gone", 1, 500), 0);
+	mf_snapshot_policy_cost(policy, "gone", 0); /* faster than the clock can tell: a microsecond, or it would never be due */
+	assert_int_equal(commits_until_due(policy, "gone", 1, 20000), 10001 - 500);
+	mf_snapshot_policy_free(policy);
+	options.recovery_target_ms = 0;
+	policy = new_policy(&options);
+	assert_int_equal(commits_until_due(policy, "a", 1, 1), 0);
+	assert_false(mf_snapshot_policy_wants_cost(policy, "a")); /* without a target nobody asks */
 	mf_snapshot_policy_free(policy);
 }
 

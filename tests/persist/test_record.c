@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -27,8 +28,10 @@ static struct mf_transaction *sample(const char *key, int steps)
 	return transaction;
 }
 
-/* A step type that is no good: encode fails with encode_status, and is unknown to small_registry. */
+/* A step type that is no good: encode fails with encode_status, or gives so many bytes, and is unknown to small_registry. */
 static enum mf_status encode_status;
+static const void *encode_bytes = "x";
+static size_t encode_len = 1;
 
 static enum mf_status bad_from_value(const struct mf_step_type *type, const struct mf_value *data, struct mf_step **out, struct mf_error *error)
 {
@@ -46,7 +49,7 @@ static enum mf_status bad_to_value(const struct mf_step *step, struct mf_value *
 static enum mf_status bad_encode(const struct mf_step *step, struct mf_buffer *out)
 {
 	(void)step;
-	return encode_status ? encode_status : mf_buffer_append(out, "x", 1);
+	return encode_status ? encode_status : mf_buffer_append(out, encode_bytes, encode_len);
 }
 static enum mf_status bad_decode(const struct mf_step_type *type, const void *bytes, size_t len, struct mf_step **out, struct mf_error *error)
 {
@@ -645,6 +648,57 @@ static void every_failed_allocation_is_no_memory(void **unused)
 	mf_transaction_free(transaction);
 }
 
+/* Data of more than 127 bytes has a length of two. */
+static void every_failed_allocation_of_longer_data_is_no_memory(void **unused)
+{
+	(void)unused;
+	static const char bytes[200];
+	struct mf_transaction *transaction = small_transaction_new();
+	bool failed = true;
+	assert_int_equal(mf_transaction_set_key(transaction, "key", NULL), MF_OK);
+	add_bad_step(transaction);
+	encode_bytes = bytes;
+	encode_len = sizeof(bytes);
+	mf_mem_tight(true);
+	for (uint64_t n = 1; failed; n++) {
+		struct mf_event event;
+		void *memory = NULL;
+		mf_mem_fail_at(n, false);
+		enum mf_status status = mf_event_encode("doc", transaction, &options, &event, &memory, NULL);
+		failed = mf_mem_count() >= n;
+		mf_mem_fail_at(0, false);
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
+		mf_free(memory);
+	}
+	mf_mem_tight(false);
+	encode_bytes = "x";
+	encode_len = 1;
+	mf_transaction_free(transaction);
+}
+
+static void more_than_a_record_may_hold_is_refused(void **unused)
+{
+	(void)unused;
+	struct mf_transaction *transaction = small_transaction_new();
+	struct mf_event event;
+	void *memory = NULL, *zeros = mmap(NULL, MF_RECORD_RAW_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mf_error error = {0};
+	assert_ptr_not_equal(zeros, MAP_FAILED);
+	assert_int_equal(mf_transaction_set_key(transaction, "key", NULL), MF_OK);
+	add_bad_step(transaction);
+	encode_bytes = zeros;
+	encode_len = MF_RECORD_RAW_MAX;
+	mf_mem_tight(true); /* no more than it takes */
+	assert_int_equal(mf_event_encode("doc", transaction, &options, &event, &memory, &error), MF_ERR_INVALID);
+	mf_mem_tight(false);
+	assert_non_null(strstr(error.message, "more than 256 MiB long; make several transactions"));
+	assert_null(memory);
+	encode_bytes = "x";
+	encode_len = 1;
+	munmap(zeros, MF_RECORD_RAW_MAX);
+	mf_transaction_free(transaction);
+}
+
 static int setup(void **state)
 {
 	mf_persist_options_init(&options);
@@ -673,6 +727,8 @@ int main(void)
 		cmocka_unit_test(an_event_is_told_as_json),
 		cmocka_unit_test(a_thread_that_begins_to_compress_may_have_no_memory),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
+		cmocka_unit_test(every_failed_allocation_of_longer_data_is_no_memory),
+		cmocka_unit_test(more_than_a_record_may_hold_is_refused),
 	};
 	return cmocka_run_group_tests(tests, setup, small_free_registry);
 }

@@ -10,6 +10,7 @@
 #include "fake_store.h"
 #include "model/mem.h"
 #include "model/transaction.h"
+#include "model/tree.h"
 #include "persist/recovery.h"
 #include "small_steps.h"
 #include <moduforge/value.h>
@@ -184,6 +185,22 @@ static void a_state_of_the_past_comes_back_at_every_lsn(void **unused)
 	assert_int_equal(fails(fake, -1, NULL), MF_ERR_INVALID);
 	for (int i = 0; i <= EVENTS; i++)
 		mf_state_unref(states[i]);
+	fake_store_free(fake);
+}
+
+static void at_the_lsn_of_another_document_a_state_is_that_of_its_event_before(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = insert(fake, DOC, small_state_new(100)), *another = insert(fake, ANOTHER, small_state_new(100));
+	struct mf_recovery_report report;
+	struct mf_state *before = mf_state_ref(state);
+	state = insert(fake, DOC, state);
+	assert_int_equal(mf_state_lsn(another), 2);
+	assert_recovers(fake, before, 2, &report);
+	mf_state_unref(before);
+	mf_state_unref(state);
+	mf_state_unref(another);
 	fake_store_free(fake);
 }
 
@@ -571,6 +588,7 @@ static void a_snapshot_that_differs_from_the_events_is_found_out(void **unused)
 	assert_int_equal(compact(fake, &upto, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, lsn);
 	assert_non_null(strstr(error.message, "differs"));
+	assert_int_equal(compact(fake, &upto, NULL), MF_ERR_CORRUPTED);
 	assert_int_equal(events_left(fake), 20);
 	mf_state_unref(wrong);
 	mf_state_unref(state);
@@ -625,46 +643,51 @@ static void recovery_beside_compaction_sees_no_damage(void **unused)
 
 /* ---- memory ---- */
 
+static struct mf_state *write_three(struct fake_store *fake)
+{
+	struct mf_state *state = write_history(fake, small_state_new(100), 6);
+	take_snapshot(fake, state);
+	state = write_history(fake, state, 6);
+	take_snapshot(fake, state);
+	return write_history(fake, state, 6);
+}
+
 static void every_failed_allocation_is_no_memory(void **unused)
 {
 	(void)unused;
 	struct fake_store *fake = fake_store_new(true);
-	struct mf_state *state = write_history(fake, small_state_new(100), 6);
-	struct mf_digest digest;
-	take_snapshot(fake, state);
-	state = write_history(fake, state, 6);
-	take_snapshot(fake, state);
-	state = write_history(fake, state, 6);
-	digest = small_steps_digest(state);
-	for (uint64_t n = 1;; n++) {
+	struct mf_state *state = write_three(fake);
+	struct mf_digest digest = small_steps_digest(state);
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		struct mf_state *recovered = NULL;
-		mf_mem_fail_at(n, false);
+		memory_fails_at(n);
 		enum mf_status status = recover(fake, 0, &recovered, NULL, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 10);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed && !recovered));
+		if (status == MF_OK)
 			small_assert_digest(recovered, &digest);
-			mf_state_unref(recovered);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_null(recovered);
+		mf_state_unref(recovered);
 	}
-	for (uint64_t n = 1;; n++) {
-		int64_t upto = -1;
-		mf_mem_fail_at(n, false);
-		enum mf_status status = compact(fake, &upto, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 10);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_int_equal(events_left(fake), 18);
-	}
-	assert_int_equal(events_left(fake), 12);
 	mf_state_unref(state);
 	fake_store_free(fake);
+}
+
+static void every_failed_allocation_in_a_compaction_deletes_nothing(void **unused)
+{
+	(void)unused;
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		struct fake_store *fake = fake_store_new(true);
+		mf_state_unref(write_three(fake));
+		int64_t upto = -1;
+		memory_fails_at(n);
+		enum mf_status status = compact(fake, &upto, NULL);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed));
+		assert_int_equal(events_left(fake), status == MF_OK ? 12 : 18);
+		fake_store_free(fake);
+	}
 }
 
 static void every_failed_allocation_in_a_preflight_is_no_memory(void **unused)
@@ -676,6 +699,7 @@ static void every_failed_allocation_in_a_preflight_is_no_memory(void **unused)
 	assert_int_equal(mf_step_registry_new(&empty), MF_OK);
 	mf_step_registry_freeze(empty);
 	for (uint64_t n = 1;; n++) {
+		mf_tree_trim();
 		mf_mem_fail_at(n, false);
 		enum mf_status status = mf_preflight(&fake->base, empty, NULL);
 		mf_mem_fail_at(0, false);
@@ -703,6 +727,7 @@ int main(void)
 		cmocka_unit_test(f16_the_newest_snapshot_is_read_once_and_rolled_forward),
 		cmocka_unit_test(a_state_of_the_past_comes_back_at_every_lsn),
 		cmocka_unit_test(a_history_limit_that_was_lowered_does_not_stop_recovery),
+		cmocka_unit_test(at_the_lsn_of_another_document_a_state_is_that_of_its_event_before),
 		cmocka_unit_test(p13_what_was_done_before_the_restart_can_be_undone),
 		cmocka_unit_test(p04_damaged_snapshots_are_passed_over),
 		cmocka_unit_test(a_damaged_snapshot_whose_events_are_gone_is_corrupted),
@@ -721,6 +746,7 @@ int main(void)
 		cmocka_unit_test(a_snapshot_that_differs_from_the_events_is_found_out),
 		cmocka_unit_test(recovery_beside_compaction_sees_no_damage),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
+		cmocka_unit_test(every_failed_allocation_in_a_compaction_deletes_nothing),
 		cmocka_unit_test(every_failed_allocation_in_a_preflight_is_no_memory),
 	};
 	return cmocka_run_group_tests(tests, setup, small_free_registry);

@@ -11,6 +11,7 @@
 #include "fake_store.h"
 #include "model/mem.h"
 #include "model/transaction.h"
+#include "model/tree.h"
 #include "persist/snapshot_bases.h"
 #include "persist/snapshot_keep.h"
 #include "small_steps.h"
@@ -261,6 +262,93 @@ static void a_base_that_is_missing_or_another_one_is_told(void **unused)
 	free_chain(&chain);
 }
 
+static enum mf_status refuse_to_list(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error)
+{
+	(void)store, (void)doc_id, (void)visit, (void)user, (void)error;
+	return MF_ERR_IO; /* without a word */
+}
+
+static void a_missing_base_that_cannot_be_looked_for_is_a_read_error(void **unused)
+{
+	(void)unused;
+	struct chain chain = make_chain();
+	struct mf_error error = {0};
+	struct fake_store *empty = fake_store_new(true);
+	struct mf_state *state;
+	empty->ops.snapshots = refuse_to_list;
+	assert_int_equal(mf_snapshot_load(&empty->base, &chain.snapshots[LINKS], small_registry, 100, &state, &error), MF_ERR_IO);
+	assert_string_equal(error.message, "document 'doc', snapshot at LSN 5: MF_ERR_IO");
+	fake_store_free(empty);
+	free_chain(&chain);
+}
+
+/* count snapshots of a small document in store, each on the one before; the state of the last. */
+static struct mf_state *long_chain(struct fake_store *fake, int count)
+{
+	append_events(fake, count);
+	struct mf_state *state = small_set_number(small_state_new(1), 0, 1), *base = NULL;
+	for (int i = 1;; i++) {
+		struct mf_snapshot snapshot;
+		assert_int_equal(encode(base, state, &snapshot), MF_OK);
+		assert_int_equal(mf_store_write_snapshot(&fake->base, &snapshot, NULL), MF_OK);
+		mf_snapshot_deinit(&snapshot);
+		mf_state_unref(base);
+		if (i == count)
+			return state;
+		base = mf_state_ref(state);
+		state = small_set_number(state, i, i + 1);
+	}
+}
+
+static enum mf_status load_newest(struct fake_store *fake, struct mf_state **out, struct mf_error *error)
+{
+	struct mf_snapshot newest;
+	assert_int_equal(mf_store_latest_snapshot(&fake->base, DOC, INT64_MAX, &newest, NULL), MF_OK);
+	*out = NULL;
+	enum mf_status status = mf_snapshot_load(&fake->base, &newest, small_registry, 1, out, error);
+	mf_snapshot_deinit(&newest);
+	return status;
+}
+
+static void a_chain_has_an_end(void **unused)
+{
+	(void)unused;
+	for (int more = 1; more < 3; more++) {
+		struct fake_store *fake = fake_store_new(true);
+		struct mf_state *state = long_chain(fake, MF_SNAPSHOT_CHAIN_MAX + more), *loaded;
+		struct mf_error error = {0};
+		assert_int_equal(load_newest(fake, &loaded, &error), more == 1 ? MF_OK : MF_ERR_CORRUPTED);
+		if (more == 1)
+			assert_int_equal(small_number_in(loaded), MF_SNAPSHOT_CHAIN_MAX);
+		else
+			assert_non_null(strstr(error.message, "it is the end of a chain of more than 1000"));
+		mf_state_unref(loaded);
+		mf_state_unref(state);
+		fake_store_free(fake);
+	}
+}
+
+static void every_failed_allocation_in_a_longer_chain_is_no_memory(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_state *state = long_chain(fake, 10), *loaded;
+	struct mf_snapshot newest;
+	bool failed = true;
+	assert_int_equal(mf_store_latest_snapshot(&fake->base, DOC, INT64_MAX, &newest, NULL), MF_OK);
+	for (uint64_t n = 1; failed; n++) {
+		loaded = NULL;
+		memory_fails_at(n);
+		enum mf_status status = mf_snapshot_load(&fake->base, &newest, small_registry, 1, &loaded, NULL);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK ? small_number_in(loaded) == 9 : status == MF_ERR_NO_MEMORY && failed && !loaded);
+		mf_state_unref(loaded);
+	}
+	mf_snapshot_deinit(&newest);
+	mf_state_unref(state);
+	fake_store_free(fake);
+}
+
 static void which_link_is_to_blame_is_told(void **unused)
 {
 	(void)unused;
@@ -322,30 +410,23 @@ static void every_failed_allocation_is_no_memory(void **unused)
 {
 	(void)unused;
 	struct chain chain = make_chain();
-	for (uint64_t n = 1;; n++) {
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		struct mf_snapshot snapshot = {0};
-		mf_mem_fail_at(n, false);
+		memory_fails_at(n);
 		struct mf_snapshot_base on = {.state = chain.states[1], .raw_max = 10000};
 		bool fits;
 		enum mf_status status = mf_snapshot_encode_on(DOC, &on, chain.states[2], &options, &snapshot, &fits, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 4);
-			mf_snapshot_deinit(&snapshot);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_null(snapshot.memory);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed && !snapshot.memory));
+		mf_snapshot_deinit(&snapshot);
 	}
-	for (uint64_t n = 1;; n++) {
-		mf_mem_fail_at(n, false);
+	failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		memory_fails_at(n);
 		enum mf_status status = load(&chain, &chain.snapshots[LINKS], NULL, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 100);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed));
 	}
 	free_chain(&chain);
 }
@@ -416,6 +497,7 @@ static void without_memory_the_next_snapshot_is_whole(void **unused)
 	struct mf_snapshot_bases *bases = NULL;
 	uint64_t n = 1;
 	for (;; n++) {
+		mf_tree_trim();
 		mf_mem_fail_at(n, false);
 		enum mf_status status = mf_snapshot_bases_new(&options, &bases);
 		mf_mem_fail_at(0, false);
@@ -425,6 +507,7 @@ static void without_memory_the_next_snapshot_is_whole(void **unused)
 	}
 	assert_true(n > 1);
 	for (n = 1; n < 10; n++) {
+		mf_tree_trim();
 		mf_mem_fail_at(n, false);
 		put(bases, &chain.snapshots[0], chain.states[0]);
 		bool failed = mf_mem_count() >= n;
@@ -479,6 +562,9 @@ int main(void)
 		cmocka_unit_test(hostile_links_with_a_right_checksum_never_crash),
 		cmocka_unit_test(a_base_is_older_than_what_builds_on_it),
 		cmocka_unit_test(a_base_that_is_missing_or_another_one_is_told),
+		cmocka_unit_test(a_missing_base_that_cannot_be_looked_for_is_a_read_error),
+		cmocka_unit_test(a_chain_has_an_end),
+		cmocka_unit_test(every_failed_allocation_in_a_longer_chain_is_no_memory),
 		cmocka_unit_test(which_link_is_to_blame_is_told),
 		cmocka_unit_test(a_read_error_is_no_damage),
 		cmocka_unit_test(a_newer_format_is_stale_and_not_damaged),

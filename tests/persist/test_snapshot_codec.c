@@ -9,6 +9,7 @@
 
 #include "model/mem.h"
 #include "model/transaction.h"
+#include "model/tree.h"
 #include "small_steps.h"
 #include <moduforge/persist.h>
 
@@ -175,6 +176,33 @@ static void each_promise_of_the_row_is_compared(void **unused)
 	mf_state_unref(state);
 }
 
+static void what_is_missing_of_a_blob_is_damage(void **unused)
+{
+	(void)unused;
+	struct mf_state *state = sample(3), *decoded;
+	struct mf_snapshot snapshot = encode(state), part = snapshot;
+	struct mf_error error = {0};
+	unsigned char *blob = snapshot.memory;
+	part.state_blob = NULL;
+	part.doc_id = NULL; /* of a row that nobody could read */
+	assert_int_equal(mf_snapshot_decode(&part, small_registry, 100, &decoded, &error), MF_ERR_CORRUPTED);
+	assert_string_equal(error.message, "document '', snapshot at LSN 4: it is cut off");
+	part = snapshot;
+	part.version = blob[4] = 2; /* whose header is longer than what is left */
+	part.state_len = 59;
+	repair(&part);
+	assert_int_equal(mf_snapshot_decode(&part, small_registry, 100, &decoded, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "cut off"));
+	blob[4] = 1;
+	assert_true(blob[5] & 1);
+	memset(blob + 8, 0, 8); /* nothing, compressed */
+	repair(&snapshot);
+	assert_int_equal(mf_snapshot_decode(&snapshot, small_registry, 100, &decoded, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "its length is wrong"));
+	mf_snapshot_deinit(&snapshot);
+	mf_state_unref(state);
+}
+
 static void p05_a_history_of_unknown_step_types_is_named(void **unused)
 {
 	(void)unused;
@@ -197,6 +225,7 @@ static void every_failed_allocation_is_no_memory(void **unused)
 	struct mf_snapshot whole = encode(state);
 	for (uint64_t n = 1;; n++) {
 		struct mf_snapshot snapshot = {0};
+		mf_tree_trim();
 		mf_mem_fail_at(n, false);
 		enum mf_status status = mf_snapshot_encode("doc", state, &options, &snapshot, NULL);
 		mf_mem_fail_at(0, false);
@@ -210,6 +239,7 @@ static void every_failed_allocation_is_no_memory(void **unused)
 	}
 	for (uint64_t n = 1;; n++) {
 		struct mf_state *decoded = NULL;
+		mf_tree_trim();
 		mf_mem_fail_at(n, false);
 		enum mf_status status = mf_snapshot_decode(&whole, small_registry, 100, &decoded, NULL);
 		mf_mem_fail_at(0, false);
@@ -239,6 +269,7 @@ int main(void)
 		cmocka_unit_test(f22_every_flipped_bit_and_every_cut_is_found),
 		cmocka_unit_test(hostile_blobs_with_a_right_checksum_never_crash),
 		cmocka_unit_test(each_promise_of_the_row_is_compared),
+		cmocka_unit_test(what_is_missing_of_a_blob_is_damage),
 		cmocka_unit_test(p05_a_history_of_unknown_step_types_is_named),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
 	};
