@@ -158,3 +158,39 @@ int timerfd_create(clockid_t clock, int flags)
 {
 	return fails(SYS_TIMERFD) ? -1 : REAL(timerfd_create, clock, flags);
 }
+
+static const char *link_refusal, *link_reason;
+
+void sys_refuse_to_link(const char *reason)
+{
+	link_refusal = reason;
+}
+
+/* dlsym forgets what dlerror would tell: so it is asked for the real one before. */
+static char *(*real_dlerror)(void);
+
+static void find_dlerror(void)
+{
+	if (!real_dlerror)
+		*(void **)&real_dlerror = dlsym(RTLD_NEXT, "dlerror");
+}
+
+void *dlopen(const char *path, int mode)
+{
+	find_dlerror();
+	if (!link_refusal)
+		return REAL(dlopen, path, mode);
+	link_reason = link_refusal;
+	link_refusal = NULL;
+	return NULL;
+}
+
+char *dlerror(void)
+{
+	char *reason = (char *)link_reason;
+	link_reason = NULL;
+	if (reason)
+		return reason[0] ? reason : NULL;
+	find_dlerror();
+	return real_dlerror();
+}

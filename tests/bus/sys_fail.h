@@ -8,5 +8,7 @@ enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH
 /* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails. */
 void sys_fail(enum sys_call call, int n, int error);
 int sys_calls(void); /* of that kind since then */
+/* The next dlopen refuses, and dlerror gives this as its reason; "": none. */
+void sys_refuse_to_link(const char *reason);
 /* Who opens from gets to; from "": whose real path is asked for, it is to's. NULL: no more. */
 void sys_redirect(const char *from, const char *to);

@@ -580,6 +580,31 @@ static void an_undefined_symbol_is_named(void **state)
 	refused_plugin("undefined", "moduforge_nowhere");
 }
 
+static void what_the_linker_says_of_memory_is_no_memory(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *reason; /* %s: the file */
+		enum mf_status status;
+	} cases[] = {
+		{"%s: failed to map segment from shared object: Cannot allocate memory", MF_ERR_NO_MEMORY},
+		{"out of memory", MF_ERR_NO_MEMORY},
+		{"%s: cannot create cache for search path: out of memory", MF_ERR_NO_MEMORY},
+		{"%s: undefined symbol: memory", MF_ERR_PLUGIN},
+		{"", MF_ERR_PLUGIN},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mf_plugin plugin;
+		struct mf_error error = {0};
+		char reason[1000];
+		const char *file = strstr(cases[i].reason, "%s");
+		snprintf(reason, sizeof(reason), "%s%s", file ? fixture("lean") : "", file ? file + 2 : cases[i].reason);
+		sys_refuse_to_link(reason);
+		assert_int_equal(open_plugin(fixture("lean"), "lean", &plugin, &error), cases[i].status);
+		says(&error, reason[0] ? reason : "it cannot be linked: no reason was given");
+	}
+}
+
 /* A copy elsewhere does not find the library beside it any more. */
 static void a_missing_library_is_named_with_the_plugin(void **state)
 {
@@ -689,6 +714,7 @@ int main(void)
 		T(a_file_without_the_entry_point_is_refused),
 		T(an_entry_point_in_a_dependency_is_not_the_plugins),
 		T(an_undefined_symbol_is_named),
+		T(what_the_linker_says_of_memory_is_no_memory),
 		T(a_missing_library_is_named_with_the_plugin),
 		T(p18_a_file_replaced_after_it_was_loaded_is_refused_in_this_process),
 		T(a_file_replaced_between_check_and_open_is_refused),
