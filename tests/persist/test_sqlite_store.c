@@ -1012,25 +1012,35 @@ static void a_watermark_that_cannot_be_written_fails_no_sync(void **state)
 }
 
 /* Whoever can write the file can fit the checksum to what he writes. */
-static void a_row_that_promises_more_than_its_chunks_costs_no_memory(void **state)
+static void expect_promise_refused(int64_t len, int64_t chunks, const char *words)
 {
-	(void)state;
 	struct mf_error error = {0};
 	struct mf_snapshot snapshot;
 	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 3);
 	kit_write_snapshot(store, "d", 3, 1200000);
 	kit_close(store);
-	const int64_t promise = (int64_t)1 << 44;
-	const int64_t numbers[] = {3, 5, 1, promise, 2, 1}; /* LSN, time, version, length, chunks, take */
+	const int64_t numbers[] = {3, 5, 1, len, chunks, 1}; /* LSN, time, version, length, chunks, take */
 	char sql[200];
-	snprintf(sql, sizeof(sql), "UPDATE snapshots SET state_len = %lld, checksum = %u", (long long)promise, mf_row_checksum(numbers, 6, "d", NULL, 0));
+	snprintf(sql, sizeof(sql), "UPDATE snapshots SET state_len = %lld, chunks = %lld, checksum = %u", (long long)len, (long long)chunks, mf_row_checksum(numbers, 6, "d", NULL, 0));
 	kit_sql(kit_dir, sql);
 	store = kit_open(kit_dir);
 	assert_int_equal(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 3);
-	assert_non_null(strstr(error.message, "chunks of the snapshot are missing"));
+	assert_non_null(strstr(error.message, words));
 	kit_close(store);
+}
+
+static void a_row_that_promises_more_than_its_chunks_costs_no_memory(void **state)
+{
+	(void)state;
+	expect_promise_refused((int64_t)1 << 44, 2, "chunks of the snapshot are missing");
+}
+
+static void a_row_with_less_than_no_chunks_is_not_read(void **state)
+{
+	(void)state;
+	expect_promise_refused(1200000, -1, "does not fit");
 }
 
 int main(void)
@@ -1048,6 +1058,7 @@ int main(void)
 		T(an_epoch_ends_where_the_next_one_begins),
 		T(a_damaged_checkpoint_is_found),
 		T(a_row_that_promises_more_than_its_chunks_costs_no_memory),
+		T(a_row_with_less_than_no_chunks_is_not_read),
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
 		T(p7_a_second_writer_is_locked_out),
 		T(a_reader_beside_the_writer_sees_what_is_written_and_cannot_write),
