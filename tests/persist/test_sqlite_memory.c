@@ -1,6 +1,6 @@
 /* SQLite runs out of memory: each of its own allocations fails in turn, in every call of the store. The call says so, or had all that it
  * needed; the next one works; nothing is broken, and nothing is there that was refused. Our own allocations: test_store_contract.c. */
-#include "store_kit.h"
+#include "store_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,209 +54,6 @@ static int take_memory_over(void **state)
 	return 0;
 }
 
-/* ---- the calls ---- */
-struct work {
-	struct mf_store *store;
-	int round; /* so that keys and names are new */
-	int64_t last;
-};
-
-static bool all_documents(void *user, const struct mf_document_info *info)
-{
-	(void)user, (void)info;
-	return true;
-}
-
-static bool all_snapshots(void *user, const struct mf_snapshot_info *info)
-{
-	(void)user, (void)info;
-	return true;
-}
-
-static bool all_checkpoints(void *user, const struct mf_checkpoint *checkpoint)
-{
-	(void)user, (void)checkpoint;
-	return true;
-}
-
-static void no_damage(void *user, const struct mf_damage *damage)
-{
-	*(bool *)user = true;
-	print_error("%s %lld: %s\n", damage->what, (long long)damage->lsn, damage->message);
-}
-
-static enum mf_status append(struct work *work, struct mf_error *error)
-{
-	char keys[3][32];
-	struct mf_event events[3];
-	for (int i = 0; i < 3; i++) {
-		snprintf(keys[i], sizeof(keys[i]), "%d/%d", work->round, i);
-		events[i] = kit_event(i == 1 ? "other" : "d", keys[i]);
-	}
-	return mf_store_append_batch(work->store, events, 3, &work->last, error);
-}
-
-static enum mf_status append_again(struct work *work, struct mf_error *error)
-{
-	struct mf_event event = kit_event("d", "first");
-	int64_t lsn;
-	enum mf_status status = mf_store_append(work->store, &event, &lsn, error);
-	return status == MF_ERR_DUPLICATE_KEY ? MF_OK : status;
-}
-
-static enum mf_status sync_it(struct work *work, struct mf_error *error)
-{
-	int64_t lsn;
-	return mf_store_sync(work->store, &lsn, error);
-}
-
-static enum mf_status maintain(struct work *work, struct mf_error *error)
-{
-	return work->store->ops->maintain(work->store, error);
-}
-
-static enum mf_status load(struct work *work, struct mf_error *error)
-{
-	struct mf_event_list list;
-	enum mf_status status = mf_store_load_since(work->store, work->round % 2 ? "d" : NULL, 0, 10, &list, error);
-	if (status != MF_OK)
-		return status;
-	assert_true(list.count >= 4);
-	mf_event_list_deinit(&list);
-	return MF_OK;
-}
-
-static enum mf_status find(struct work *work, struct mf_error *error)
-{
-	struct mf_key_info info;
-	int64_t lsn;
-	enum mf_status status = work->store->ops->find_key(work->store, "first", &info, error);
-	if (status != MF_OK)
-		return status;
-	assert_int_equal(info.lsn, 1);
-	status = work->store->ops->find_key(work->store, "never", &info, error);
-	if (status != MF_ERR_NOT_FOUND)
-		return status;
-	return work->store->ops->last_lsn(work->store, "d", &lsn, error);
-}
-
-static enum mf_status write_snapshot(struct work *work, struct mf_error *error)
-{
-	struct mf_snapshot snapshot = {.doc_id = "d", .upto_lsn = work->last, .version = 1, .state_blob = (const unsigned char *)"state", .state_len = 5};
-	if (work->round % 2)
-		return mf_store_write_snapshot(work->store, &snapshot, error);
-	enum mf_status status = work->store->ops->snapshot_chunk(work->store, "d", work->last, 0, "st", 2, error);
-	if (status == MF_OK)
-		status = work->store->ops->snapshot_chunk(work->store, "d", work->last, 1, "ate", 3, error);
-	snapshot.state_blob = NULL;
-	return status == MF_OK ? work->store->ops->snapshot_finish(work->store, &snapshot, error) : status;
-}
-
-static enum mf_status read_snapshot(struct work *work, struct mf_error *error)
-{
-	struct mf_snapshot snapshot;
-	enum mf_status status = mf_store_latest_snapshot(work->store, "d", INT64_MAX, &snapshot, error);
-	if (status == MF_OK)
-		mf_snapshot_deinit(&snapshot);
-	return status;
-}
-
-static enum mf_status list(struct work *work, struct mf_error *error)
-{
-	struct mf_store_stats stats;
-	int64_t lsn;
-	enum mf_status status = work->store->ops->documents(work->store, all_documents, NULL, error);
-	if (status == MF_OK)
-		status = work->store->ops->snapshots(work->store, work->round % 2 ? "d" : NULL, all_snapshots, NULL, error);
-	if (status == MF_OK)
-		status = mf_store_checkpoints(work->store, all_checkpoints, NULL, error);
-	if (status == MF_OK)
-		status = mf_store_epoch_end(work->store, 1, &lsn, error);
-	return status == MF_OK ? mf_store_stats(work->store, &stats, error) : status;
-}
-
-static enum mf_status follow(struct work *work, struct mf_error *error)
-{
-	char name[32];
-	snprintf(name, sizeof(name), "f%d", work->round);
-	const struct mf_checkpoint checkpoint = {name, 1, work->last};
-	struct mf_checkpoint out;
-	enum mf_status status = mf_store_save_checkpoint(work->store, &checkpoint, error);
-	if (status == MF_OK)
-		status = mf_store_load_checkpoint(work->store, name, &out, error);
-	if (status == MF_OK)
-		assert_int_equal(out.lsn, work->last);
-	return status;
-}
-
-static enum mf_status count(struct work *work, struct mf_error *error)
-{
-	struct mf_buffer out = {0};
-	enum mf_status status = work->store->ops->save_metrics(work->store, "{}", 2, error);
-	if (status == MF_OK)
-		status = work->store->ops->load_metrics(work->store, &out, error);
-	mf_buffer_deinit(&out);
-	return status;
-}
-
-static enum mf_status verify(struct work *work, struct mf_error *error)
-{
-	bool damaged = false;
-	enum mf_status status = mf_store_verify(work->store, no_damage, &damaged, error);
-	assert_false(damaged);
-	return status;
-}
-
-static enum mf_status prune(struct work *work, struct mf_error *error)
-{
-	return mf_store_prune_snapshots(work->store, "d", 1, error);
-}
-
-static enum mf_status vacuum(struct work *work, struct mf_error *error)
-{
-	return mf_store_vacuum(work->store, error);
-}
-
-static enum mf_status compact(struct work *work, struct mf_error *error)
-{
-	return mf_store_compact(work->store, "d", work->last, error);
-}
-
-static enum mf_status back_up(struct work *work, struct mf_error *error)
-{
-	char *path = kit_path(kit_dir, "backup");
-	enum mf_status status = mf_store_backup(work->store, path, NULL, NULL, NULL, error);
-	assert_int_equal(access(path, F_OK) == 0, status == MF_OK);
-	(void)unlink(path);
-	free(path);
-	return status;
-}
-
-typedef enum mf_status call(struct work *work, struct mf_error *error);
-
-static const struct {
-	const char *name;
-	call *call;
-	call *before; /* each round, without failures */
-} calls[] = {
-	{"append", append, NULL},
-	{"append again", append_again, NULL},
-	{"sync", sync_it, append},
-	{"maintain", maintain, append},
-	{"load", load, NULL},
-	{"find", find, NULL},
-	{"write a snapshot", write_snapshot, append},
-	{"read a snapshot", read_snapshot, NULL},
-	{"list", list, NULL},
-	{"follow", follow, NULL},
-	{"count", count, NULL},
-	{"verify", verify, NULL},
-	{"prune", prune, write_snapshot},
-	{"vacuum", vacuum, NULL},
-	{"back up", back_up, NULL},
-	{"compact", compact, NULL},
-};
-
 static struct mf_store *reopened(struct mf_store *store)
 {
 	struct mf_error error;
@@ -269,22 +66,22 @@ static void each_call_says_that_there_was_no_memory_and_the_next_one_works(void 
 {
 	(void)state;
 	struct mf_error error;
-	struct work work = {.store = kit_open(kit_dir)};
+	struct store_work work = {.store = kit_open(kit_dir)};
 	kit_append(work.store, "d", "first");
 	int64_t total = 0;
 	begin_to_fail(0, false);
-	KIT_OK(append(&work, &error), &error);
-	for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++) {
+	KIT_OK(store_append_three(&work, &error), &error);
+	for (size_t c = 0; c < store_call_count; c++) {
 		int64_t n = 0, reached;
 		do {
 			work.round++;
 			begin_to_fail(0, false);
-			if (calls[c].before)
-				KIT_OK(calls[c].before(&work, &error), &error);
+			if (store_calls[c].before)
+				KIT_OK(store_calls[c].before(&work, &error), &error);
 			work.round++;
 			n += n < 120 ? 1 : 11; /* most of the others are pages alike */
 			begin_to_fail(n, n % 3 == 0);
-			enum mf_status status = calls[c].call(&work, n % 5 ? &error : NULL);
+			enum mf_status status = store_calls[c].call(&work, n % 5 ? &error : NULL);
 			reached = made;
 			begin_to_fail(0, false);
 			if (status == MF_ERR_UNKNOWN_OUTCOME) {
@@ -293,16 +90,16 @@ static void each_call_says_that_there_was_no_memory_and_the_next_one_works(void 
 				KIT_OK(mf_store_stats(work.store, &stats, &error), &error);
 				work.last = stats.last_lsn > work.last ? stats.last_lsn : work.last;
 			} else if (status != MF_OK && status != MF_ERR_NO_MEMORY) {
-				fail_msg("%s, allocation %d: %s: %s", calls[c].name, (int)n, mf_status_name(status), n % 5 ? error.message : "");
+				fail_msg("%s, allocation %d: %s: %s", store_calls[c].name, (int)n, mf_status_name(status), n % 5 ? error.message : "");
 			}
 			work.round++;
-			if (calls[c].call != compact)
-				KIT_OK(calls[c].call(&work, &error), &error);
+			if (store_calls[c].again)
+				KIT_OK(store_calls[c].call(&work, &error), &error);
 		} while (reached >= n && n < 2000);
 		total += n;
 	}
 	assert_true(total > 300);
-	KIT_OK(verify(&work, &error), &error);
+	KIT_OK(store_find_no_damage(&work, &error), &error);
 	kit_close(work.store);
 }
 
