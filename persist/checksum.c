@@ -128,12 +128,12 @@ enum mf_status mf_event_check(const struct mf_event *event, struct mf_error *err
 		return mf_error_set(error, MF_ERR_INVALID, "the event's action is %d; it must be apply, undo or redo", (int)event->action);
 	if (event->source_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "the event's source_lsn is negative");
+	if (event->meta_len > BYTES_MAX || event->payload_len > BYTES_MAX - event->meta_len)
+		return mf_error_set(error, MF_ERR_INVALID, "meta and payload are %zu and %zu bytes, together at most %u", event->meta_len, event->payload_len, BYTES_MAX);
 	if (!event->meta || memchr(event->meta, 0, event->meta_len))
 		return mf_error_set(error, MF_ERR_INVALID, "the event has no meta, or one with a NUL byte; it must be JSON text");
 	if (!event->payload && event->payload_len > 0)
 		return mf_error_set(error, MF_ERR_INVALID, "the event has no payload");
-	if (event->meta_len > BYTES_MAX || event->payload_len > BYTES_MAX - event->meta_len)
-		return mf_error_set(error, MF_ERR_INVALID, "meta and payload are %zu and %zu bytes, together at most %u", event->meta_len, event->payload_len, BYTES_MAX);
 	return MF_OK;
 }
 

@@ -101,7 +101,7 @@ static enum mf_status report(const struct missing *missing, struct mf_error *err
 		const struct missing_type *type = &missing->types[shown];
 		int len = snprintf(list + used, sizeof(list) - used, "%s'%.80s' (%llu steps, first LSN %lld)", shown ? ", " : "", type->type_id, (unsigned long long)type->steps,
 				   (long long)type->first_lsn);
-		if (len < 0 || (size_t)len >= sizeof(list) - used)
+		if ((size_t)len >= sizeof(list) - used)
 			break;
 		used += (size_t)len;
 	}

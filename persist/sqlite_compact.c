@@ -9,6 +9,7 @@
  * A damaged event stops it: nothing that cannot be read is deleted. */
 #include "persist/sqlite_store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <moduforge/value.h>
@@ -84,8 +85,10 @@ static enum mf_status ask(struct mf_sqlite *store, const char *text, const struc
 	mf_stmt_bind_text(stmt, 1, about->doc_id, strlen(about->doc_id));
 	mf_stmt_bind_int(stmt, 2, about->upto_lsn);
 	status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK)
-		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	if (status == MF_OK) {
+		assert(row); /* an aggregate */
+		*out = mf_stmt_int(stmt, 0);
+	}
 	mf_stmt_free(stmt);
 	return status;
 }

@@ -1,5 +1,6 @@
 #include "persist/sqlite_db.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -125,13 +126,19 @@ static const char *file_of(const struct mf_sql *sql)
 #define WRITE_VERSION_AT 18
 #define WRITE_VERSION_MAX 2
 
+/* NULL: there is none, or it is not open yet. */
+static sqlite3_file *database_file(struct mf_sql *sql)
+{
+	sqlite3_file *file = NULL;
+	(void)sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file && file->pMethods ? file : NULL;
+}
+
 static bool says_read_only(struct mf_sql *sql)
 {
 	unsigned char version = 0;
-	sqlite3_file *file = NULL;
-	if (sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
-		return false;
-	return file->pMethods->xRead(file, &version, 1, WRITE_VERSION_AT) == SQLITE_OK && version > WRITE_VERSION_MAX;
+	sqlite3_file *file = database_file(sql);
+	return file && file->pMethods->xRead(file, &version, 1, WRITE_VERSION_AT) == SQLITE_OK && version > WRITE_VERSION_MAX;
 }
 
 /* The one translation of SQLite's errors. */
@@ -311,7 +318,8 @@ enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error)
 	if (status != MF_OK)
 		return status;
 	status = mf_stmt_step(stmt, &row, error);
-	const char *said = status == MF_OK && row ? mf_stmt_text(stmt, 0, NULL) : NULL;
+	assert(status != MF_OK || row); /* "ok", if nothing else */
+	const char *said = status == MF_OK ? mf_stmt_text(stmt, 0, NULL) : NULL;
 	if (status == MF_OK && !said)
 		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while checking %.300s", file_of(sql));
 	else if (status == MF_OK && strcmp(said, "ok") != 0) {
@@ -455,15 +463,14 @@ enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
 static enum mf_status reserve_index(struct mf_sql *sql, struct mf_error *error)
 {
 	int region = (int)((sql->log_pages + INDEX_HEADER_FRAMES) / INDEX_FRAMES) + 1;
-	sqlite3_file *file = NULL;
 	void volatile *unused;
 	if (!sql->log || region <= sql->index_regions)
 		return MF_OK;
-	int rc = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-	if (rc != SQLITE_OK || !file || !file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
+	sqlite3_file *file = database_file(sql);
+	if (!file || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap)
 		return MF_OK; /* then it is made when it is needed */
 	errno = 0;
-	rc = file->pMethods->xShmMap(file, region, INDEX_REGION, 1, &unused);
+	int rc = file->pMethods->xShmMap(file, region, INDEX_REGION, 1, &unused);
 	int code = errno;
 	if (rc != SQLITE_OK) {
 		enum mf_status status = status_of(rc, code);

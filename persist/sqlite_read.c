@@ -2,6 +2,7 @@
  * a flipped bit in an index makes a plain query leave rows out without a word. */
 #include "persist/sqlite_store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "persist/checksum.h"
@@ -121,7 +122,8 @@ static enum mf_status check_hole(struct reading *reading, const struct mf_event 
 	enum mf_status status = mf_stmt_step(stmt, &row, error);
 	if (status != MF_OK)
 		return status;
-	int64_t explained = row ? mf_stmt_int(stmt, 0) : 0;
+	assert(row); /* an aggregate */
+	int64_t explained = mf_stmt_int(stmt, 0);
 	mf_stmt_reset(stmt);
 	if (explained == last - first + 1)
 		return MF_OK;
@@ -222,8 +224,10 @@ static enum mf_status first_number(struct mf_stmt *stmt, const char *text, int64
 	bool row;
 	mf_stmt_bind_text(stmt, 1, text, strlen(text));
 	enum mf_status status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK)
-		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	if (status == MF_OK) {
+		assert(row); /* it has no FROM */
+		*out = mf_stmt_int(stmt, 0);
+	}
 	mf_stmt_reset(stmt);
 	return status;
 }

@@ -11,6 +11,7 @@
  * Whatever fails removes the directory of the other name. */
 #include "persist/sqlite_store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -191,8 +192,10 @@ static enum mf_status ask_with(struct mf_sql *sql, const char *text, int64_t lsn
 		return status;
 	mf_stmt_bind_int(stmt, 1, lsn);
 	status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK)
-		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	if (status == MF_OK) {
+		assert(row); /* an aggregate */
+		*out = mf_stmt_int(stmt, 0);
+	}
 	mf_stmt_free(stmt);
 	return status;
 }

@@ -5,6 +5,7 @@
  * checkpoints wait for it; what is checked is the store up to the newest event when it began. */
 #include "persist/sqlite_store.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,7 +103,8 @@ static enum mf_status check_hole(struct walk *walk, int64_t first, int64_t last)
 	mf_stmt_bind_int(stmt, 1, first);
 	mf_stmt_bind_int(stmt, 2, last);
 	enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
-	int64_t missing = last - first + 1 - (status == MF_OK && row ? mf_stmt_int(stmt, 0) : 0);
+	assert(status != MF_OK || row); /* an aggregate */
+	int64_t missing = last - first + 1 - (status == MF_OK ? mf_stmt_int(stmt, 0) : 0);
 	mf_stmt_reset(stmt);
 	if (status != MF_OK)
 		return failed(walk, status, "event", NULL, first);
@@ -213,8 +215,8 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	mf_stmt_bind_int(stmt, 1, from);
 	mf_stmt_bind_int(stmt, 2, walk->last);
 	mf_stmt_bind_int(stmt, 3, PAGE_ROWS);
-	enum mf_status status = MF_OK;
-	while (status == MF_OK) {
+	enum mf_status status;
+	for (;;) {
 		bool row;
 		status = mf_stmt_step(stmt, &row, &walk->error);
 		if (status != MF_OK || !row)
