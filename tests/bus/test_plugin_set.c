@@ -387,6 +387,13 @@ static void all_failures_of_a_run_are_told_at_once_and_no_code_ran(void **state)
 	assert_string_equal(calls, "");
 }
 
+static void an_optional_plugin_that_failed_first_is_told_beside_the_one_that_is_needed(void **state)
+{
+	struct host *host = *state;
+	refused(host, "{'name': 'b', 'path': 'none.so', 'required': false}, {'name': 'gone'}", MF_ERR_NOT_FOUND, "plugin gone: no file gone.so in: ");
+	says(&host->error, "(1 more failed: b)");
+}
+
 static void abi_failures_of_a_run_are_told_together_before_any_plugin_is_created(void **state)
 {
 	struct host *host = *state;
@@ -967,6 +974,7 @@ int main(void)
 		T(a_requirement_that_is_not_configured_is_named),
 		T(what_requires_a_skipped_plugin_is_skipped_too_or_stops_the_start),
 		T(all_failures_of_a_run_are_told_at_once_and_no_code_ran),
+		T(an_optional_plugin_that_failed_first_is_told_beside_the_one_that_is_needed),
 		T(abi_failures_of_a_run_are_told_together_before_any_plugin_is_created),
 		T(p16_each_cause_has_its_own_words),
 		T(a_table_that_is_not_sound_only_skips_an_optional_plugin),

@@ -585,6 +585,25 @@ static void wrong_options_are_refused(void **unused)
 	fake_store_free(memory);
 }
 
+static void options_at_their_limits_are_taken(void **unused)
+{
+	(void)unused;
+	const struct {
+		int level;
+		uint32_t window_ms;
+	} limits[] = {{1, 0}, {19, 60000}};
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_store *store = fake_store_new(true);
+		struct mf_snapshot_subscriber *subscriber;
+		struct mf_persist_options chosen;
+		mf_persist_options_init(&chosen);
+		chosen.compression_level = limits[i].level;
+		chosen.commit_mode.group_window_ms = limits[i].window_ms;
+		assert_int_equal(mf_snapshot_subscriber_new(&store->base, &chosen, small_registry, &subscriber, NULL), MF_OK);
+		assert_int_equal(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
+	}
+}
+
 static void wrong_document_ids_are_refused(void **unused)
 {
 	(void)unused;
@@ -1130,6 +1149,7 @@ int main(void)
 		cmocka_unit_test(a_mode_can_be_raised_for_one_transaction),
 		cmocka_unit_test(memory_cannot_be_made_durable),
 		cmocka_unit_test(wrong_options_are_refused),
+		cmocka_unit_test(options_at_their_limits_are_taken),
 		cmocka_unit_test(wrong_document_ids_are_refused),
 		cmocka_unit_test(a_failed_group_gives_its_keys_back_and_outdates_what_was_built_on_it),
 		cmocka_unit_test(p08_after_an_unknown_outcome_nothing_is_accepted),
