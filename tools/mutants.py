@@ -31,6 +31,7 @@ from planting import SOURCE, Bed, has_ccache
 EQUIVALENT = SOURCE / "tests" / "teeth" / "equivalent.txt"
 FOLDER = SOURCE / "build-mutants"
 LIMITS = "ulimit -f 4000000 -c 0; "  # a spoilt loop must not fill the disk
+LONGEST_S = 20  # a test that takes longer is left out: what it alone finds, small changes seldom are
 LINKING_S = 0.4  # what a program costs before it runs
 SANITIZED_S = 6  # a program that takes longer than that is not run under the sanitizers
 UNITS = ("tests/model/", "tests/bus/", "tests/persist/", "tests/stepfactories/")
@@ -149,7 +150,7 @@ class Run:
             named = name.split(" ")[-1]
             return (kills.get(name, 0) + (1 if named in stem or stem in named else 0.1)) / (self.map.known[name]["seconds"] + LINKING_S)
 
-        reached = [name for name in self.map.known if self.map.reaches(name, mutant.file, mutant.number)]
+        reached = [name for name in self.map.known if self.seconds_of(name) < LONGEST_S and self.map.reaches(name, mutant.file, mutant.number)]
         return sorted(reached, key=lambda name: (name in reach.BLIND and name not in kills, -promise(name)))
 
     def version(self, names):
