@@ -4,7 +4,7 @@
 Takes a seeded sample (COUNT or MF_COUNT, 40; MF_SEED, 1) of small changes to the C of model, bus and persist, of each file its
 share (mutation.py): a condition turned round, < for <=, && for ||, + for -, a constant off by one, a call left out, a status
 returned as MF_OK. Each is made in a copy of the tree, built, and run against those programs of `./dev test` that reach the line
-(reach.py), what has killed most in that file and costs least first, until one fails. If none does, the unit tests among them once more
+(reach.py), what has killed most in that file and costs least first, until one fails. If none does, the first unit tests among them once more
 under AddressSanitizer, as in `./dev asan`, for a leak is seen by nothing else. If that finds nothing either, it has survived.
 One that the compiler refuses, or that changes nothing in the object file with optimization, is not counted. Survivors that
 cannot be told from the original are listed in tests/teeth/equivalent.txt with the reason.
@@ -33,7 +33,7 @@ FOLDER = SOURCE / "build-mutants"
 LIMITS = "ulimit -f 4000000 -c 0; "  # a spoilt loop must not fill the disk
 LONGEST_S = 20  # a test that takes longer is left out: what it alone finds, small changes seldom are
 LINKING_S = 0.4  # what a program costs before it runs
-SANITIZED_S = 6  # a program that takes longer than that is not run under the sanitizers
+SANITIZED_S, SANITIZED_MAX = 6, 12  # a program that takes longer is not run under the sanitizers, and so many are
 UNITS = ("tests/model/", "tests/bus/", "tests/persist/", "tests/stepfactories/")
 SANITIZED = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"]
 
@@ -172,7 +172,7 @@ class Run:
         by = plain.killed_by(mutant, names, self.seconds_of)
         if by:
             return "killed", by
-        units = [name for name in names if self.seconds_of(name) < SANITIZED_S and sanitized.tests[name].program.startswith(UNITS)]
+        units = [name for name in names if self.seconds_of(name) < SANITIZED_S and sanitized.tests[name].program.startswith(UNITS)][:SANITIZED_MAX]
         by = sanitized.killed_by(mutant, units, lambda name: 3 * self.seconds_of(name))
         return ("killed", by + ", sanitized") if by else ("survived", "")
 
