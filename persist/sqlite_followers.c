@@ -130,11 +130,14 @@ enum mf_status mf_sqlite_epoch_end(struct mf_store *base, int64_t epoch, int64_t
 	pthread_mutex_lock(&store->read_lock);
 	status = mf_sql_prepare(store->reader, "SELECT min(first_lsn) FROM epochs WHERE epoch > ?1 HAVING count(*) > 0", &stmt, error);
 	if (status == MF_OK) {
-		bool row;
+		bool row = false;
 		mf_stmt_bind_int(stmt, 1, epoch);
 		status = mf_stmt_step(stmt, &row, error);
+		int64_t next = row ? mf_stmt_int(stmt, 0) : INT64_MAX;
+		if (status == MF_OK && next < 1)
+			status = mf_sqlite_corrupted(error, NULL, next, "an opening began with this LSN, but the first one is 1");
 		if (status == MF_OK)
-			*out_lsn = row ? mf_stmt_int(stmt, 0) - 1 : INT64_MAX;
+			*out_lsn = row ? next - 1 : INT64_MAX;
 		mf_stmt_free(stmt);
 	}
 	pthread_mutex_unlock(&store->read_lock);

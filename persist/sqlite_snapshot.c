@@ -245,7 +245,7 @@ static enum mf_status read_row(struct mf_stmt *row, struct mf_snapshot *out, int
 	snapshot.version = (int32_t)version;
 	snapshot.state_len = (size_t)state_len;
 	snapshot.base_lsn = mf_stmt_int(row, 9);
-	if (!snapshot.doc_id || state_len < 0 || version != snapshot.version || chunks < 0 || (chunks == 0 && inline_len != snapshot.state_len) ||
+	if (!snapshot.doc_id || snapshot.upto_lsn < 1 || state_len < 0 || version != snapshot.version || chunks < 0 || (chunks == 0 && inline_len != snapshot.state_len) ||
 	    mf_stmt_int(row, 8) != row_checksum(&snapshot, chunks, take, inline_bytes, inline_len))
 		return mf_sqlite_corrupted(error, snapshot.doc_id, snapshot.upto_lsn, "the snapshot's row does not fit its checksum");
 	*out = snapshot;

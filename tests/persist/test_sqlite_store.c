@@ -276,6 +276,31 @@ static void an_epoch_ends_where_the_next_one_begins(void **state)
 	kit_close(store);
 }
 
+/* Whoever can write the file can fit the checksum to what he writes. */
+static void a_number_below_all_numbers_is_damage(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_snapshot snapshot;
+	int64_t lsn;
+	char sql[200];
+	const int64_t epoch[] = {2, INT64_MIN, 0}, row[] = {INT64_MIN, 5, 1, 10, 0, 1};
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "first", 3);
+	kit_write_snapshot(store, "d", 3, 10);
+	kit_close(store);
+	kit_close(kit_open(kit_dir));
+	snprintf(sql, sizeof(sql), "UPDATE epochs SET first_lsn = -9223372036854775808, checksum = %u WHERE epoch = 2", mf_row_checksum(epoch, 3, NULL, NULL, 0));
+	kit_sql(kit_dir, sql);
+	snprintf(sql, sizeof(sql), "UPDATE snapshots SET upto_lsn = -9223372036854775808, state_blob = x'00010203040506070809', checksum = %u",
+		 mf_row_checksum(row, 6, "d", "\0\1\2\3\4\5\6\7\x8\x9", 10));
+	kit_sql(kit_dir, sql);
+	store = kit_open_reader(kit_dir);
+	assert_int_equal(mf_store_epoch_end(store, 1, &lsn, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), MF_ERR_CORRUPTED);
+	kit_close(store);
+}
+
 static void a_damaged_checkpoint_is_found(void **state)
 {
 	(void)state;
@@ -1056,6 +1081,7 @@ int main(void)
 		T(a_foreign_or_newer_database_is_refused_and_left_alone),
 		T(a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_written),
 		T(an_epoch_ends_where_the_next_one_begins),
+		T(a_number_below_all_numbers_is_damage),
 		T(a_damaged_checkpoint_is_found),
 		T(a_row_that_promises_more_than_its_chunks_costs_no_memory),
 		T(a_row_with_less_than_no_chunks_is_not_read),
