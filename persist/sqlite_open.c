@@ -70,7 +70,7 @@ static enum mf_status take_lock(struct mf_sqlite *store, struct mf_error *error)
 static enum mf_status size_of(const struct mf_sqlite *store, const char *path, int64_t *out, struct mf_error *error)
 {
 	int64_t size = store->env->size(store->env->user, path);
-	if (size < 0 && size != -ENOENT && size != -ENOTDIR)
+	if (size < 0 && size != -ENOENT)
 		return mf_sqlite_os_failed(error, (int)size, "look at", path);
 	*out = size < 0 ? 0 : size;
 	return MF_OK;

@@ -81,7 +81,7 @@ static void poison(struct mf_sqlite *store, const struct mf_error *error)
 		atomic_store(&store->poisoned, true);
 	}
 	pthread_mutex_unlock(&store->poison_lock);
-	if (first && store->watermark_fd >= 0)
+	if (first) /* whoever writes has its file open */
 		mf_sqlite_write_watermark(store);
 }
 

@@ -29,6 +29,13 @@ int64_t sql_fail_made(enum sql_call call)
 	return plans[call].made;
 }
 
+static sqlite3 *last;
+
+sqlite3 *sql_fail_db(void)
+{
+	return last;
+}
+
 static bool fails(enum sql_call call)
 {
 	struct plan *plan = &plans[call];
@@ -53,6 +60,7 @@ static int code_for(enum sql_call call)
 REPLACED(int, sqlite3_step, (sqlite3_stmt *stmt))
 {
 	starved = false;
+	last = sqlite3_db_handle(stmt);
 	if (fails(SQL_STEP))
 		return code_for(SQL_STEP);
 	int rc = __real_sqlite3_step(stmt);

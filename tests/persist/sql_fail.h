@@ -28,3 +28,4 @@ enum sql_call {
 void sql_fail_begin(enum sql_call call, int64_t n, int64_t times, int64_t answer);
 void sql_fail_end(void); /* all kinds */
 int64_t sql_fail_made(enum sql_call call); /* since its sql_fail_begin */
+struct sqlite3 *sql_fail_db(void); /* of the last step */

@@ -27,7 +27,7 @@ static const struct fault {
 	int stride; /* of the calls that are struck */
 } faults[] = {
 	{SQL, SQL_STEP, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 1},
-	{SQL, SQL_STEP, SQLITE_CORRUPT, MF_ERR_CORRUPTED, 1},
+	{SQL, SQL_STEP, SQLITE_CORRUPT, MF_ERR_CORRUPTED, 3},
 	{SQL, SQL_STEP, SQLITE_IOERR_READ, MF_ERR_IO, 7},
 	{SQL, SQL_STEP, SQLITE_FULL, MF_ERR_STORAGE_FULL, 7},
 	{SQL, SQL_STEP, SQLITE_BUSY, MF_ERR_BUSY, 7},
@@ -35,14 +35,14 @@ static const struct fault {
 	{SQL, SQL_PREPARE, SQLITE_NOTADB, MF_ERR_CORRUPTED, 7},
 	{SQL, SQL_EXEC, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 1},
 	{SQL, SQL_EXEC, SQLITE_IOERR_READ, MF_ERR_IO, 1},
-	{SQL, SQL_COLUMN, 0, MF_ERR_NO_MEMORY, 1},
+	{SQL, SQL_COLUMN, 0, MF_ERR_NO_MEMORY, 2},
 	{SQL, SQL_BIND, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 7},
 	{SQL, SQL_SET_UP, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 1},
 	{SQL, SQL_INITIALIZE, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 1},
 	{SQL, SQL_REGISTER, SQLITE_NOMEM, MF_ERR_NO_MEMORY, 1},
 	{ENV, 0, EIO, MF_ERR_IO, 1},
-	{ENV, 0, ENOSPC, MF_ERR_STORAGE_FULL, 1},
-	{ENV, 0, ENOMEM, MF_ERR_NO_MEMORY, 1},
+	{ENV, 0, ENOSPC, MF_ERR_STORAGE_FULL, 5},
+	{ENV, 0, ENOMEM, MF_ERR_NO_MEMORY, 5},
 	{MEM, 0, 0, MF_ERR_NO_MEMORY, 1},
 };
 
@@ -137,7 +137,7 @@ static int64_t strike_every_call(const struct fault *fault)
 	kit_append(work.store, "d", "first");
 	KIT_OK(store_append_three(&work, &error), &error);
 	for (size_t c = 0; c < store_call_count; c++)
-		for (int64_t n = 1; n < 2000 && strike(&work, &store_calls[c], fault, n, n % 3 == 0); n += n < 40 ? fault->stride : 13)
+		for (int64_t n = 1; n < 2000 && strike(&work, &store_calls[c], fault, n, n % 3 == 0); n += n < 30 ? fault->stride : 17)
 			struck++;
 	KIT_OK(store_find_no_damage(&work, &error), &error);
 	kit_close(work.store);
@@ -220,7 +220,7 @@ static void each_opening_says_what_failed_and_the_next_one_works(void **state)
 	for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
 		for (int reader = 0; reader < 2; reader++) {
 			bool more = true;
-			for (int64_t n = 1; n < 2000 && more; n += n < 150 ? faults[f].stride : 13) {
+			for (int64_t n = 1; n < 2000 && more; n += n < 100 ? faults[f].stride : 17) {
 				if (n == 1 || !reader) {
 					kit_tear_down(state);
 					kit_set_up(state);
@@ -271,7 +271,7 @@ static void each_restore_says_what_failed_and_leaves_nothing(void **state)
 	for (int whole = 0; whole < 2; whole++) {
 		const struct mf_restore_options with = {.file = file, .dir = dir, .at_lsn = whole ? 0 : 6, .env = env_fail()};
 		for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
-			for (int64_t n = 1; n < 2000 && strike_restore(&faults[f], &with, n, n % 3 == 0); n += n < 100 || !whole ? faults[f].stride : 13)
+			for (int64_t n = 1; n < 2000 && strike_restore(&faults[f], &with, n, n % 3 == 0); n += n < 60 ? faults[f].stride : 17)
 				;
 	}
 	free(file);

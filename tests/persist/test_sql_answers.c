@@ -316,6 +316,26 @@ static void a_part_of_a_transaction_that_could_not_be_written_is_told_with_its_r
 	}
 }
 
+/* SQLite's commits end with the page that has the mark. Should it change its ways, what it leaves behind is written before the commit counts. */
+static void what_is_left_of_a_commit_is_written_or_its_outcome_is_unknown(void **state)
+{
+	(void)state;
+	static const unsigned char header[24];
+	for (int fails = 0; fails < 2; fails++) {
+		sqlite3_file *log = NULL;
+		KIT_OK(mf_sql_begin(sql, &error), &error);
+		assert_int_equal(number("SELECT count(*) FROM t"), 1);
+		assert_int_equal(sqlite3_file_control(sql_fail_db(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log), SQLITE_OK);
+		int64_t before = vfs_shim_log_writes();
+		assert_int_equal(log->pMethods->xWrite(log, header, sizeof(header), 1 << 20), SQLITE_OK);
+		assert_int_equal(vfs_shim_log_writes(), before); /* it waits for its page */
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_WRITE, .at = fails, .times = 1, .rc = SQLITE_IOERR_WRITE, .system_errno = EIO});
+		assert_int_equal(mf_sql_commit(sql, &error), fails ? MF_ERR_UNKNOWN_OUTCOME : MF_OK);
+		assert_int_equal(vfs_shim_log_writes(), 1);
+	}
+	assert_non_null(strstr(error.message, "the end of a commit"));
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define L(test) cmocka_unit_test_setup_teardown(test, set_up_log, tear_down)
 
@@ -336,6 +356,7 @@ int main(void)
 		L(a_rollback_that_is_done_and_told_as_failed_is_done),
 		L(a_reader_whose_transaction_does_not_end_has_lost_nothing),
 		T(a_commit_that_others_hold_up_is_surely_absent),
+		L(what_is_left_of_a_commit_is_written_or_its_outcome_is_unknown),
 		L(a_part_of_a_transaction_that_could_not_be_written_is_told_with_its_reason),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
