@@ -150,6 +150,8 @@ static enum mf_status fake_latest_snapshot(struct mf_store *store, const char *d
 	struct mf_snapshot snapshot;
 	FAKE_SET(fake, snapshots_read++);
 	enum mf_status status = read_error(fake, error);
+	if (status == MF_OK && at_most == FAKE_GET(fake, hidden_snapshot))
+		at_most--;
 	if (status == MF_OK)
 		status = fake->inner->ops->latest_snapshot(fake->inner, doc_id, at_most, &snapshot, error);
 	if (status != MF_OK)

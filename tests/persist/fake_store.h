@@ -34,6 +34,7 @@ struct fake_store {
 	int64_t spoiled_lsn;            /* ... spoils the payload of this one */
 	int64_t spoiled_snapshots[12];  /* latest_snapshot spoils these */
 	int64_t refused_snapshot;       /* ... finds this one damaged itself */
+	int64_t hidden_snapshot;        /* ... gives the one below instead of this */
 	enum mf_status read_error;      /* every read fails, while set */
 	size_t largest_page;
 };

@@ -114,6 +114,11 @@ static void less_than_100_mb_free_is_a_warning(void **state)
 	says(&report, MF_HEALTH_WARNING, "disk", "99999999 bytes are free on the store's device, less than 100000000");
 	free_now = -1;
 	assert_int_equal(check(store).level, MF_HEALTHY);
+	free_now = 1;
+	struct mf_health_options options;
+	mf_health_options_init(&options);
+	options.min_free_bytes = 0; /* not looked at */
+	assert_int_equal(check_with(store, &options).level, MF_HEALTHY);
 	kit_close(store);
 }
 

@@ -392,6 +392,38 @@ static void options_of_zero_mean_one_snapshot_and_pages_of_the_usual_size(void *
 	tear_down(&ladder);
 }
 
+static void what_a_follower_still_needs_keeps_older_snapshots_too(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	int64_t upto = 0;
+	set_up(&ladder, 3);
+	write_ladder(&ladder, 3);
+	begin_lying(&ladder);
+	ladder.options.keep_snapshots = 1;
+	assert_int_equal(mf_compact_upto(&ladder.fake->base, DOC, small_registry, &ladder.options, 65, &upto, NULL), MF_OK);
+	assert_int_equal(upto, 60); /* the newest that is not above it */
+	assert_int_equal(first_event(&ladder), 61);
+	assert_snapshots(&ladder, "70<60 60 ");
+	tear_down(&ladder);
+}
+
+static void a_document_whose_events_are_all_gone_may_be_compacted_again(void **unused)
+{
+	(void)unused;
+	struct ladder ladder;
+	set_up(&ladder, 1);
+	write_events(&ladder, 10, false);
+	take_snapshot(&ladder);
+	begin_lying(&ladder);
+	for (int again = 0; again < 2; again++) {
+		compacts_to(&ladder, 50);
+		assert_int_equal(first_event(&ladder), 0);
+	}
+	recovers_from(&ladder, 50);
+	tear_down(&ladder);
+}
+
 static void a_recovery_without_options_is_of_the_newest_state(void **unused)
 {
 	(void)unused;
@@ -422,6 +454,8 @@ int main(void)
 		cmocka_unit_test(a_snapshot_that_is_listed_and_not_there_deletes_nothing),
 		cmocka_unit_test(a_snapshot_of_an_event_that_never_was_deletes_nothing),
 		cmocka_unit_test(options_of_zero_mean_one_snapshot_and_pages_of_the_usual_size),
+		cmocka_unit_test(what_a_follower_still_needs_keeps_older_snapshots_too),
+		cmocka_unit_test(a_document_whose_events_are_all_gone_may_be_compacted_again),
 		cmocka_unit_test(a_recovery_without_options_is_of_the_newest_state),
 	};
 	return cmocka_run_group_tests(tests, small_make_registry, small_free_registry);

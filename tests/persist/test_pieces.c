@@ -47,6 +47,24 @@ static void a_pool_that_is_in_use_is_not_waited_for(void **unused)
 	mf_free(memory);
 }
 
+static void a_pool_keeps_two_of_a_kind(void **unused)
+{
+	(void)unused;
+	void *memory[3];
+	size_t size = 64u << 10, taken;
+	for (int i = 0; i < 3; i++) {
+		memory[i] = mf_malloc(size);
+		assert_non_null(memory[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		mf_page_pool_give(MF_PAGE_BYTES, memory[i], size); /* the third is freed */
+	for (int i = 0; i < 2; i++) {
+		assert_ptr_equal(mf_page_pool_take(MF_PAGE_BYTES, &taken), memory[i]);
+		mf_free(memory[i]);
+	}
+	assert_null(mf_page_pool_take(MF_PAGE_BYTES, &taken));
+}
+
 /* ---- pending keys ---- */
 
 #define KEYS 2000
@@ -132,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pool_that_is_in_use_is_not_waited_for),
+		cmocka_unit_test(a_pool_keeps_two_of_a_kind),
 		cmocka_unit_test(a_table_of_keys_that_cannot_grow_still_finds_them),
 		cmocka_unit_test(a_filter_that_has_all_its_layers_gives_up),
 	};

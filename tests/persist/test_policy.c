@@ -289,6 +289,10 @@ static void every_failed_allocation_only_delays_a_snapshot(void **unused)
 			break;
 		}
 	}
+	mf_mem_fail_at(1, true);
+	assert_false(loaded(policy, "b", 9, 9, 9, 0)); /* nothing can be counted: nothing is due */
+	mf_mem_fail_at(0, false);
+	assert_true(loaded(policy, "b", 9, 9, 9, 0));
 	mf_snapshot_policy_free(policy);
 	mf_snapshot_policy_free(NULL);
 }

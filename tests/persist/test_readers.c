@@ -222,6 +222,8 @@ static void sizes_of_another_time_are_refused(void **unused)
 	options.size = sizeof(size_t) - 1;
 	assert_int_equal(check(fake, &options, &report, NULL), MF_ERR_INVALID);
 	assert_int_equal(mf_store_metrics(&fake->base, &metrics, NULL), MF_ERR_INVALID);
+	metrics.size = sizeof(size_t) - 1;
+	assert_int_equal(mf_store_metrics(&fake->base, &metrics, NULL), MF_ERR_INVALID);
 	fake_store_free(fake);
 }
 

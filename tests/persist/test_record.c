@@ -676,6 +676,33 @@ static void every_failed_allocation_of_longer_data_is_no_memory(void **unused)
 	mf_transaction_free(transaction);
 }
 
+/* Noise is no shorter when it is compressed: it is stored as it is. */
+static void what_compression_makes_no_shorter_stays_as_it_is(void **unused)
+{
+	(void)unused;
+	static unsigned char noise[3000];
+	uint64_t seed = 1;
+	for (size_t i = 0; i < sizeof(noise); i++) {
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		noise[i] = (unsigned char)(seed >> 56);
+	}
+	struct mf_transaction *transaction = small_transaction_new();
+	struct mf_event event;
+	void *memory;
+	assert_int_equal(mf_transaction_set_key(transaction, "key", NULL), MF_OK);
+	add_bad_step(transaction);
+	encode_bytes = noise;
+	encode_len = sizeof(noise);
+	assert_int_equal(mf_event_encode("doc", transaction, &options, &event, &memory, NULL), MF_OK);
+	assert_false(event.payload[1] & MF_RECORD_COMPRESSED);
+	assert_true(event.payload_len > sizeof(noise));
+	assert_memory_equal(event.payload + event.payload_len - sizeof(noise), noise, sizeof(noise));
+	mf_free(memory);
+	encode_bytes = "x";
+	encode_len = 1;
+	mf_transaction_free(transaction);
+}
+
 static void more_than_a_record_may_hold_is_refused(void **unused)
 {
 	(void)unused;
@@ -728,6 +755,7 @@ int main(void)
 		cmocka_unit_test(a_thread_that_begins_to_compress_may_have_no_memory),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
 		cmocka_unit_test(every_failed_allocation_of_longer_data_is_no_memory),
+		cmocka_unit_test(what_compression_makes_no_shorter_stays_as_it_is),
 		cmocka_unit_test(more_than_a_record_may_hold_is_refused),
 	};
 	return cmocka_run_group_tests(tests, setup, small_free_registry);

@@ -282,6 +282,36 @@ static void a_missing_base_that_cannot_be_looked_for_is_a_read_error(void **unus
 	free_chain(&chain);
 }
 
+/* Another store, in which the newest link is stored or not, and its base is not. */
+static void a_base_that_is_gone_is_damage_only_where_the_link_is_there(void **unused)
+{
+	(void)unused;
+	struct chain chain = make_chain();
+	struct mf_error error = {0};
+	struct mf_snapshot whole;
+	assert_int_equal(encode(NULL, chain.states[LINKS], &whole), MF_OK); /* of the same LSN */
+	for (int stored = 0; stored < 3; stored++) {
+		struct fake_store *other = fake_store_new(true);
+		struct mf_state *state = NULL;
+		append_events(other, LINKS + 1);
+		assert_int_equal(mf_store_write_snapshot(&other->base, &chain.snapshots[0], NULL), MF_OK); /* older than the base */
+		if (stored == 1)
+			assert_int_equal(mf_store_write_snapshot(&other->base, &whole, NULL), MF_OK);
+		struct mf_snapshot link = chain.snapshots[LINKS];
+		if (stored == 2) { /* its base is stored and then goes */
+			for (int i = 1; i <= LINKS; i++)
+				assert_int_equal(mf_store_write_snapshot(&other->base, &chain.snapshots[i], NULL), MF_OK);
+			other->hidden_snapshot = LINKS;
+		}
+		assert_int_equal(mf_snapshot_load(&other->base, &link, small_registry, 100, &state, &error), stored == 2 ? MF_ERR_CORRUPTED : MF_ERR_BUSY);
+		assert_null(state);
+		assert_non_null(strstr(error.message, stored == 2 ? "the snapshot at LSN 4, on which it builds, is missing" : "was deleted while it was being read"));
+		fake_store_free(other);
+	}
+	mf_snapshot_deinit(&whole);
+	free_chain(&chain);
+}
+
 /* count snapshots of a small document in store, each on the one before; the state of the last. */
 static struct mf_state *long_chain(struct fake_store *fake, int count)
 {
@@ -563,6 +593,7 @@ int main(void)
 		cmocka_unit_test(a_base_is_older_than_what_builds_on_it),
 		cmocka_unit_test(a_base_that_is_missing_or_another_one_is_told),
 		cmocka_unit_test(a_missing_base_that_cannot_be_looked_for_is_a_read_error),
+		cmocka_unit_test(a_base_that_is_gone_is_damage_only_where_the_link_is_there),
 		cmocka_unit_test(a_chain_has_an_end),
 		cmocka_unit_test(every_failed_allocation_in_a_longer_chain_is_no_memory),
 		cmocka_unit_test(which_link_is_to_blame_is_told),
