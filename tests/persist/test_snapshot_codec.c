@@ -7,9 +7,8 @@
 
 #include <zlib.h>
 
-#include "model/mem.h"
+#include "fake_store.h"
 #include "model/transaction.h"
-#include "model/tree.h"
 #include "small_steps.h"
 #include <moduforge/persist.h>
 
@@ -223,33 +222,23 @@ static void every_failed_allocation_is_no_memory(void **unused)
 	(void)unused;
 	struct mf_state *state = sample(20);
 	struct mf_snapshot whole = encode(state);
-	for (uint64_t n = 1;; n++) {
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		struct mf_snapshot snapshot = {0};
-		mf_tree_trim();
-		mf_mem_fail_at(n, false);
+		memory_fails_at(n);
 		enum mf_status status = mf_snapshot_encode("doc", state, &options, &snapshot, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 2);
-			mf_snapshot_deinit(&snapshot);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_null(snapshot.memory);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed && !snapshot.memory));
+		mf_snapshot_deinit(&snapshot);
 	}
-	for (uint64_t n = 1;; n++) {
+	failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		struct mf_state *decoded = NULL;
-		mf_tree_trim();
-		mf_mem_fail_at(n, false);
+		memory_fails_at(n);
 		enum mf_status status = mf_snapshot_decode(&whole, small_registry, 100, &decoded, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 20);
-			mf_state_unref(decoded);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_null(decoded);
+		failed = memory_failed(n);
+		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed && !decoded));
+		mf_state_unref(decoded);
 	}
 	mf_snapshot_deinit(&whole);
 	mf_state_unref(state);
