@@ -429,6 +429,8 @@ static void canonical_text_does_not_show_the_cut(void **state)
 static void check_splice_without_memory(struct mf_value *value, size_t pos, size_t del, const struct mf_value *insert)
 {
 	size_t bytes = mf_value_string_bytes(value);
+	struct mf_value *wanted, *wanted_deleted;
+	assert_int_equal(mf_value_string_splice(value, pos, del, insert, &wanted, &wanted_deleted, NULL), MF_OK);
 	for (uint64_t n = 1;; n++) {
 		struct mf_value *result = NULL, *deleted = NULL;
 		struct mf_error error = {0};
@@ -439,8 +441,12 @@ static void check_splice_without_memory(struct mf_value *value, size_t pos, size
 		assert_int_equal(mf_value_string_bytes(value), bytes);
 		if (status == MF_OK) {
 			assert_true(n > 2);
+			assert_true(mf_value_equal(result, wanted)); /* else one that failed was not told */
+			assert_true(mf_value_equal(deleted, wanted_deleted));
 			mf_value_unref(result);
 			mf_value_unref(deleted);
+			mf_value_unref(wanted);
+			mf_value_unref(wanted_deleted);
 			return;
 		}
 		assert_int_equal(status, MF_ERR_NO_MEMORY);
