@@ -1,5 +1,6 @@
 /* plugins.json: read, and refused where it is wrong. */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -366,6 +367,24 @@ static void a_choice_that_is_no_text_is_refused(void **state)
 	assert_non_null(strstr(error.message, "is 4200 bytes long"));
 }
 
+static void a_path_may_be_as_long_as_the_system_takes_and_no_longer(void **state)
+{
+	struct scratch *scratch = *state;
+	for (size_t len = PATH_MAX - 1; len <= PATH_MAX; len++) {
+		char json[PATH_MAX + 100];
+		struct mf_plugins_file file;
+		struct mf_error error = {0};
+		int before = snprintf(json, sizeof(json), "{\"plugins\": [{\"name\": \"a\", \"path\": \"/");
+		memset(json + before, 'p', len - 1);
+		strcpy(json + before + len - 1, "\"}]}");
+		assert_int_equal(read_text(scratch, json, &file, &error), len < PATH_MAX ? MF_OK : MF_ERR_INVALID);
+		if (len < PATH_MAX) {
+			assert_int_equal(strlen(file.entries[0].path), len);
+			mf_plugins_file_deinit(&file);
+		}
+	}
+}
+
 /* Nobody writes into the root of the file system for a test: it is another file that is opened there. */
 static void a_file_in_the_root_directory_has_a_sound_one_of_its_own(void **state)
 {
@@ -432,6 +451,7 @@ int main(void)
 		T(a_reading_that_a_signal_interrupts_goes_on),
 		T(a_text_that_speaks_of_duplicate_keys_is_not_shown_all_the_same),
 		T(a_choice_that_is_no_text_is_refused),
+		T(a_path_may_be_as_long_as_the_system_takes_and_no_longer),
 		T(a_file_in_the_root_directory_has_a_sound_one_of_its_own),
 		T(places_are_cut_between_characters),
 	};
