@@ -165,6 +165,8 @@ class Run:
 
     def try_out(self, mutant, plain, sanitized, compiler):
         """(outcome, by whom)"""
+        if is_unseen(mutant):
+            return "survived", ""
         verdict = compiler.verdict(mutant)
         if verdict:
             return verdict, "the compiler"
@@ -208,6 +210,14 @@ class Run:
                 done.result()
 
 
+# What no test can see, whatever the line: more memory than is needed; a lock that is given back to an operating system that keeps nothing for it.
+UNSEEN = [("one-more", r"mf_calloc\(1, "), ("one-more", r"mf_strmap_reserve\([^;]*, 1\)"), ("call-left-out", r"pthread_\w+_destroy\(|mf_cond_destroy\(")]
+
+
+def is_unseen(mutant):
+    return any(mutant.name == name and re.search(pattern, mutant.original) for name, pattern in UNSEEN)
+
+
 def equivalents():
     """{(file, name, the line's text): reason}: numbers move, texts do not."""
     known = {}
@@ -224,7 +234,7 @@ def sum_up(run, mutants, total):
     known, tally, survivors = equivalents(), {}, []
     for mutant in mutants:
         outcome = run.results.known[mutant.key]["outcome"]
-        if outcome == "survived" and (mutant.file, mutant.name, mutant.original) in known:
+        if outcome == "survived" and ((mutant.file, mutant.name, mutant.original) in known or is_unseen(mutant)):
             outcome = "equivalent"
         if outcome == "survived":
             survivors.append(mutant)

@@ -361,6 +361,20 @@ static void what_a_follower_has_not_seen_is_asked_of_compaction(void **state)
 	seen_deinit(&seen);
 }
 
+static void a_source_that_was_taken_away_has_no_listener_any_more(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	follow(&seen, &options);
+	assert_non_null(kit.fake.listener);
+	unfollow(&seen);
+	OK(mf_bus_set_committer(kit.bus, NULL, &kit.error));
+	assert_null(kit.fake.listener);
+	seen_deinit(&seen);
+}
+
 /* ---- checkpoints ---- */
 static void check_saved(struct seen *seen, const struct mf_publication *publication)
 {
@@ -1590,6 +1604,7 @@ int main(void)
 		T(events_that_are_gone_stop_a_follower_that_does_not_ask_for_gaps),
 		T(a_gap_is_told_to_who_asks_for_it_and_then_it_goes_on),
 		T(what_a_follower_has_not_seen_is_asked_of_compaction),
+		T(a_source_that_was_taken_away_has_no_listener_any_more),
 		T(p2_a_checkpoint_is_never_ahead_of_what_was_delivered),
 		T(it_goes_on_from_its_checkpoint),
 		T(one_that_begins_now_begins_there_again_after_a_crash),

@@ -202,6 +202,27 @@ static void what_is_missing_of_a_blob_is_damage(void **unused)
 	mf_state_unref(state);
 }
 
+/* A frame that is sound, and holds nothing. */
+static void a_body_of_no_bytes_is_damage_however_it_is_compressed(void **unused)
+{
+	(void)unused;
+	static const unsigned char nothing[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 0, 1, 0, 0};
+	struct mf_state *state = sample(3), *decoded;
+	struct mf_snapshot snapshot = encode(state);
+	struct mf_error error = {0};
+	unsigned char *blob = snapshot.memory;
+	assert_true(blob[5] & 1);
+	memset(blob + 8, 0, 8);
+	memcpy(blob + 36, nothing, sizeof(nothing));
+	snapshot.state_len = 36 + sizeof(nothing);
+	repair(&snapshot);
+	assert_int_equal(mf_snapshot_decode(&snapshot, small_registry, 100, &decoded, &error), MF_ERR_CORRUPTED);
+	if (!strstr(error.message, "its length is wrong"))
+		fail_msg("%s", error.message);
+	mf_snapshot_deinit(&snapshot);
+	mf_state_unref(state);
+}
+
 static void p05_a_history_of_unknown_step_types_is_named(void **unused)
 {
 	(void)unused;
@@ -259,6 +280,7 @@ int main(void)
 		cmocka_unit_test(hostile_blobs_with_a_right_checksum_never_crash),
 		cmocka_unit_test(each_promise_of_the_row_is_compared),
 		cmocka_unit_test(what_is_missing_of_a_blob_is_damage),
+		cmocka_unit_test(a_body_of_no_bytes_is_damage_however_it_is_compressed),
 		cmocka_unit_test(p05_a_history_of_unknown_step_types_is_named),
 		cmocka_unit_test(every_failed_allocation_is_no_memory),
 	};
