@@ -13,7 +13,19 @@
 
 #include <moduforge/value.h>
 #include "model/mem.h"
+#include "model/spare.h"
 #include "model/tree.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS false
+#endif
+#endif
+#ifndef KEEPS
+#define KEEPS true /* see spare.c */
+#endif
 
 /* ---- things: what the trees hold, counted so that a lost reference shows ---- */
 
@@ -538,6 +550,26 @@ static void without_a_key_for_threads_a_change_is_refused(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void nodes_that_were_given_back_serve_the_next_and_are_not_hoarded(void **state)
+{
+	enum { MANY = 5000 };
+	static void *nodes[MANY];
+	(void)state;
+	for (int kind = 0; kind < MF_SPARE_KINDS; kind++) {
+		assert_true(mf_spare_reserve((enum mf_spare_kind)kind, MANY));
+		for (int i = 0; i < MANY; i++)
+			nodes[i] = mf_spare_take((enum mf_spare_kind)kind);
+		mf_tree_trim();
+		for (int i = 0; i < MANY; i++)
+			mf_spare_give((enum mf_spare_kind)kind, nodes[i]);
+		mf_mem_fail_at(1, true);
+		bool one = mf_spare_reserve((enum mf_spare_kind)kind, 1), all = mf_spare_reserve((enum mf_spare_kind)kind, MANY);
+		mf_mem_fail_at(0, false);
+		assert_int_equal(one, KEEPS);
+		assert_false(all);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +582,7 @@ int main(void)
 		cmocka_unit_test(threads_change_versions_of_one_tree),
 		cmocka_unit_test(the_check_of_a_tree_sees_what_is_wrong),
 		cmocka_unit_test(a_tree_holds_no_more_than_its_counters),
+		cmocka_unit_test(nodes_that_were_given_back_serve_the_next_and_are_not_hoarded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
