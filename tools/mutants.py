@@ -11,7 +11,7 @@ cannot be told from the original are listed in tests/teeth/equivalent.txt with t
 
 What came out is kept in build-mutants/results.jsonl, and not tried again while the function is the same and, of a survivor, the tests
 that reach it are: so a second call goes on where the first was stopped, and MF_COUNT may grow. MF_FILES=REGEX: only files whose
-name matches. MF_MUTANT=FILE:LINE:NAME: that one again. MF_JOBS: how many at a time (processors). Prints each survivor, and
+name matches. MF_LONGEST: no test that takes as many seconds (20), for a quick look. MF_MUTANT=FILE:LINE:NAME: that one again. MF_JOBS: how many at a time (processors). Prints each survivor, and
 a line a layer; at last "N passed, M failed": killed, and survived without a reason. Exits 1 when fewer than MF_FLOOR per cent (90) were killed.
 """
 import json
@@ -170,7 +170,7 @@ class Run:
         verdict = compiler.verdict(mutant)
         if verdict:
             return verdict, "the compiler"
-        names = self.plan(mutant)
+        names = [name for name in self.plan(mutant) if self.seconds_of(name) < float(os.environ.get("MF_LONGEST") or LONGEST_S)]
         by = plain.killed_by(mutant, names, self.seconds_of)
         if by:
             return "killed", by
