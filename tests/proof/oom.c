@@ -4,10 +4,12 @@
  * asked: by the oracle (oracle.h) against what the run told its ledger, or, where nothing was written, by the same reading
  * again, which must succeed and see what it saw before. What the scene answered must be success or MF_ERR_NO_MEMORY.
  *
- * With threads in the background the n-th allocation is not always the same one; what was being done when it failed is told.
+ * Of all allocations those are taken that differ in the call stack that asks (oom_plan.h). With threads in the background the
+ * n-th allocation is not always the same one; what was being done when it failed is told.
  *
- * usage: oom [--tap] [SCENE WORLD:N:once|ever]   environment: MF_SCENE one scene only; MF_STRIDE: each so many-th allocation, 1 is
- *                                                all (1 to 16, by scene); MF_SEED of what is done and where it begins; MF_JOBS */
+ * usage: oom [--tap] [SCENE WORLD:N:once|ever[:STACK]]
+ * environment: MF_EACH: so many allocations of each call stack (1), 0 is all; MF_STRIDE: instead each so many-th allocation, 1 is
+ *              all; MF_SCENE one scene only; MF_SEED of what is done and where it begins; MF_JOBS */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -24,6 +26,7 @@
 #include <moduforge/backup.h>
 
 #include "harness.h"
+#include "oom_plan.h"
 #include "oracle.h"
 #include "scene.h"
 #include "starve.h"
@@ -37,6 +40,9 @@
 #endif
 #define JOBS_MAX 16
 #define LINES (1 << 20)
+#define PROFILE_MAX ((size_t)1 << 18)
+#define NOT_REACHED UINT64_MAX /* no scene asks so often: nothing fails */
+#define EACH 1 /* allocations of one call stack */
 #define TRIES 5  /* see looker_died */
 #define MISSES 3 /* that many indices in a row that no allocation reached end a series: threads allocate now more, now less */
 
@@ -60,17 +66,16 @@ struct starved {
 	bool late;   /* memory runs out when it is open, and has committed */
 	bool hot;    /* on a store that a killed writer left */
 	bool reads;  /* nothing but reads: no ledger */
-	uint64_t stride; /* that many allocations on, unless MF_STRIDE says otherwise: the large scenes would take long */
 };
 
 static const struct starved scenes[] = {
-	{"create", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, false, false, 5},
-	{"commits", WORKLOAD_UNDO | WORKLOAD_DUPLICATES, "sync", MF_COMMIT_SYNC_DURABLE, 12, true, false, false, 1},
-	{"snapshots", WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_BACKUP, "async:1", MF_COMMIT_ASYNC_DURABLE, 12, true, true, false, 4},
-	{"followers", WORKLOAD_FOLLOWER | WORKLOAD_FOLLOW_SYNCED | WORKLOAD_SYNC_WAITS, "async:1", MF_COMMIT_ASYNC_DURABLE, 4, true, true, false, 1},
-	{"memory", WORKLOAD_UNDO, "memory", MF_COMMIT_MEMORY_ONLY, 12, true, false, false, 1},
-	{"recovery", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, true, false, 8},
-	{"reading", 0, NULL, MF_COMMIT_SYNC_DURABLE, 0, false, true, true, 16},
+	{"create", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, false, false},
+	{"commits", WORKLOAD_UNDO | WORKLOAD_DUPLICATES, "sync", MF_COMMIT_SYNC_DURABLE, 12, true, false, false},
+	{"snapshots", WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_BACKUP, "async:1", MF_COMMIT_ASYNC_DURABLE, 12, true, true, false},
+	{"followers", WORKLOAD_FOLLOWER | WORKLOAD_FOLLOW_SYNCED | WORKLOAD_SYNC_WAITS, "async:1", MF_COMMIT_ASYNC_DURABLE, 4, true, true, false},
+	{"memory", WORKLOAD_UNDO, "memory", MF_COMMIT_MEMORY_ONLY, 12, true, false, false},
+	{"recovery", 0, "sync", MF_COMMIT_SYNC_DURABLE, 1, false, true, false},
+	{"reading", 0, NULL, MF_COMMIT_SYNC_DURABLE, 0, false, true, true},
 };
 #define SCENES_OOM (sizeof(scenes) / sizeof(scenes[0]))
 
@@ -82,7 +87,8 @@ static uint64_t seed;
 struct attempt {
 	const struct starved *scene;
 	enum starve_world world;
-	uint64_t n; /* 0: none fails */
+	uint64_t n;     /* NOT_REACHED: none fails */
+	uint64_t stack; /* n counts what this one asks for; 0: all */
 	bool forever;
 	struct left *left;
 	bool begun;
@@ -113,10 +119,12 @@ static void keep_line(void *user, const char *line, size_t len)
 		memcpy(left->lines + at, line, len);
 }
 
-static void begin_late(void *user)
+static void begin_starving(void *user)
 {
 	struct attempt *attempt = user;
-	if (!attempt->begun)
+	if (!attempt->begun && attempt->stack)
+		starve_begin_at(attempt->world, attempt->stack, attempt->n, attempt->forever);
+	else if (!attempt->begun)
 		starve_begin(attempt->world, attempt->n, attempt->forever);
 	attempt->begun = true;
 }
@@ -126,7 +134,7 @@ static enum mf_status write_scene(struct attempt *attempt, struct mf_error *erro
 	const struct starved *scene = attempt->scene;
 	struct workload workload = {.config = attempt->config, .mode = scene->mode, .kind = scene->kind, .seed = seed, .life = scene->hot, .batches = scene->batches, .batch_max = 4, .docs = 2,
 				    .what = scene->what, .backups = attempt->backups, .out = {keep_line, attempt->left},
-				    .between = scene->late ? begin_late : NULL, .user = attempt};
+				    .between = scene->late ? begin_starving : NULL, .user = attempt};
 	return workload_run(&workload, error);
 }
 
@@ -242,7 +250,7 @@ static bool run_and_ask(struct attempt *attempt)
 	struct mf_error error = {0};
 	starve_trace_to(&attempt->left->asked);
 	if (!attempt->scene->late)
-		starve_begin(attempt->world, attempt->n, attempt->forever);
+		begin_starving(attempt);
 	enum mf_status status = attempt->scene->reads ? read_scene(attempt, &seen, &error) : write_scene(attempt, &error);
 	starve_end();
 	attempt->left->count = starve_count();
@@ -259,7 +267,10 @@ static bool run_and_ask(struct attempt *attempt)
 
 static void tell_attempt(const struct attempt *attempt)
 {
-	fprintf(stderr, "  again: ./dev oom %s %s:%llu:%s\n", attempt->scene->name, world_names[attempt->world], (unsigned long long)attempt->n, attempt->forever ? "ever" : "once");
+	fprintf(stderr, "  again: ./dev oom %s %s:%llu:%s", attempt->scene->name, world_names[attempt->world], (unsigned long long)attempt->n, attempt->forever ? "ever" : "once");
+	if (attempt->stack)
+		fprintf(stderr, ":%llx", (unsigned long long)attempt->stack);
+	fprintf(stderr, "\n");
 }
 
 static void child(struct attempt *attempt, const char *name)
@@ -324,22 +335,28 @@ struct job {
 struct series {
 	const struct starved *scene;
 	enum starve_world world;
-	bool forever, ended;
+	bool forever, ended, profiling, aiming;
+	struct oom_plan *plan; /* NULL: each so many-th, until there is none */
 	uint64_t next, passed, failed, unlooked, misses;
 };
 
 static struct job jobs[JOBS_MAX];
 static size_t job_count;
-static uint64_t stride, runs; /* stride 0: each scene's own */
+static uint64_t stride, each, runs; /* stride 0: by call stacks, each of them so many times */
 
-static void begin(struct job *job, const struct series *series, uint64_t n)
+/* Where the allocations of a scene are asked for, noted by a child. */
+static struct profile {
+	uint64_t stacks[PROFILE_MAX];
+} *profile;
+
+static void begin(struct job *job, const struct series *series, uint64_t n, uint64_t stack)
 {
 	struct left *left = job->left;
 	left->count = left->len = 0;
 	left->asked.frames = 0;
 	left->judged = false;
 	job->tries = 1;
-	job->attempt = (struct attempt){.scene = series->scene, .world = series->world, .n = n, .forever = series->forever, .left = left};
+	job->attempt = (struct attempt){.scene = series->scene, .world = series->world, .n = n, .stack = stack, .forever = series->forever, .left = left};
 	snprintf(job->name, sizeof(job->name), "run-%llu", (unsigned long long)runs++);
 	fflush(NULL);
 	job->pid = fork();
@@ -375,20 +392,22 @@ static void end(struct job *job, struct series *series, int status)
 	if (looker_died(job, status) && job->tries < TRIES) {
 		int tries = job->tries;
 		harness_remove_place(dir);
-		begin(job, series, job->attempt.n);
+		begin(job, series, job->attempt.n, job->attempt.stack);
 		job->tries = tries + 1;
 		return;
 	}
+	if (series->plan && job->left->asked.frames > 0)
+		oom_plan_struck(series->plan, starve_stack(job->left->asked.at, job->left->asked.frames));
 	if (looker_died(job, status)) {
 		series->unlooked++;
 	} else if (status != 0) {
 		tell_death(job, status);
 		series->failed++;
-	} else if (job->attempt.n <= job->left->count) {
+	} else if (job->attempt.stack ? job->left->asked.frames > 0 : job->attempt.n <= job->left->count) {
 		series->passed++;
 		series->misses = 0;
 	} else if (++series->misses >= MISSES) {
-		series->ended = true;
+		series->ended = !series->plan;
 	}
 	harness_remove_place(dir);
 }
@@ -414,47 +433,104 @@ static struct job *idle_job(void)
 	return NULL;
 }
 
+/* False: there is no more. */
+static bool choose(struct series *series, uint64_t *n, uint64_t *stack)
+{
+	uint64_t step = stride > 0 ? stride : 1;
+	*stack = 0;
+	if (series->profiling) {
+		*n = NOT_REACHED;
+		return series->next++ == 0;
+	}
+	if (!series->plan) {
+		*n = series->next += series->next == 0 ? 1 + seed % step : step;
+		return true;
+	}
+	*n = oom_plan_next(series->plan);
+	if (*n > 0)
+		return true;
+	while (!series->aiming && reap(series)) /* what was struck is not known before */
+		;
+	series->aiming = true;
+	*n = 1;
+	*stack = oom_plan_next_missed(series->plan);
+	return *stack != 0;
+}
+
 static void run_series(struct series *series)
 {
-	uint64_t step = stride ? stride : series->scene->stride;
-	for (series->next = 1 + seed % step; !series->ended && series->failed < 50; series->next += step) {
+	uint64_t n, stack;
+	while (!series->ended && series->failed < 50 && choose(series, &n, &stack)) {
 		struct job *job;
 		while (!(job = idle_job()))
 			if (!reap(series))
 				return;
-		begin(job, series, series->next);
-		if (isatty(2) && series->next % 50 == 0)
-			fprintf(stderr, "\r%s %llu ", series->scene->name, (unsigned long long)series->next);
+		begin(job, series, n, stack);
+		if (isatty(2) && runs % 50 == 0)
+			fprintf(stderr, "\r%s %llu ", series->scene->name, (unsigned long long)n);
 	}
 	while (reap(series))
 		;
+}
+
+/* From what the scene was seen to ask for with nothing failing. */
+static void make_plan(struct series *series)
+{
+	uint64_t count = jobs[0].left->count;
+	if (series->failed == 0 && count <= PROFILE_MAX)
+		series->plan = oom_plan_new(profile->stacks, (size_t)count, each);
+	series->failed += series->plan == NULL;
+	series->misses = 0;
+}
+
+/* The profile is of a run like all others, called from the same place: what lies below the scene is part of a stack. */
+static void run_scene(struct series *series)
+{
+	for (int round = stride > 0 || series->world == STARVE_OWN; round < 2 && series->failed == 0; round++) {
+		series->profiling = round == 0;
+		starve_profile_to(series->profiling ? profile->stacks : NULL, PROFILE_MAX);
+		run_series(series);
+		if (series->profiling)
+			make_plan(series);
+	}
+}
+
+static void tell_series(const struct series *series)
+{
+	printf("%-10s %-6s %s: %llu passed, %llu failed", series->scene->name, world_names[series->world], series->forever ? "ever" : "once", (unsigned long long)series->passed,
+	       (unsigned long long)series->failed);
+	if (series->plan)
+		printf("; %zu allocations from %zu call stacks, of which %zu were not struck", oom_plan_allocations(series->plan), oom_plan_stacks(series->plan), oom_plan_missed(series->plan));
+	printf("\n");
 }
 
 /* ---- the program ---- */
 
 static bool prepare(void)
 {
-	size_t size = sizeof(struct left) * (JOBS_MAX + 1);
+	size_t size = sizeof(struct left) * (JOBS_MAX + 1) + sizeof(struct profile);
 	struct left *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!harness_make_place(base, sizeof(base), "oom") || shared == MAP_FAILED)
 		return false;
 	template_lines = &shared[JOBS_MAX];
+	profile = (struct profile *)&shared[JOBS_MAX + 1];
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	job_count = harness_number("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
+	job_count = harness_number("MF_JOBS", processors < 1 ? 1 : 2 * (uint64_t)processors); /* half of them wait for threads of their own */
 	job_count = job_count < 1 ? 1 : job_count > JOBS_MAX ? JOBS_MAX : job_count;
 	for (size_t i = 0; i < job_count; i++)
 		jobs[i].left = &shared[i];
 	seed = harness_number("MF_SEED", 1);
 	stride = harness_number("MF_STRIDE", 0);
+	each = harness_number("MF_EACH", EACH);
 	return make_template();
 }
 
-/* "own:12:ever" */
-static bool parse(const char *scene, const char *text, struct series *out, uint64_t *out_n)
+/* "own:12:ever", and ":" and the stack, if it is one's */
+static bool parse(const char *scene, const char *text, struct series *out, uint64_t *out_n, uint64_t *out_stack)
 {
 	char world[16], how[8];
-	unsigned long long n;
-	if (sscanf(text, "%15[a-z]:%llu:%7s", world, &n, how) != 3)
+	unsigned long long n, stack = 0;
+	if (sscanf(text, "%15[a-z]:%llu:%7[a-z]:%llx", world, &n, how, &stack) < 3)
 		return false;
 	memset(out, 0, sizeof(*out));
 	for (size_t i = 0; i < SCENES_OOM; i++)
@@ -465,20 +541,22 @@ static bool parse(const char *scene, const char *text, struct series *out, uint6
 			out->world = (enum starve_world)i;
 	out->forever = strcmp(how, "ever") == 0;
 	*out_n = n;
+	*out_stack = stack;
 	return out->scene && starve_has(out->world);
 }
 
 static int replay(const char *scene, const char *text)
 {
-	uint64_t n;
+	uint64_t n, stack;
 	struct series series;
-	if (!parse(scene, text, &series, &n)) {
+	if (!parse(scene, text, &series, &n, &stack)) {
 		fprintf(stderr, "oom: no such run: %s %s\n", scene, text);
 		return 2;
 	}
-	begin(&jobs[0], &series, n);
+	begin(&jobs[0], &series, n, stack);
 	while (reap(&series))
 		;
+	printf("%llu allocations\n", (unsigned long long)jobs[0].left->count);
 	printf("%d passed, %d failed, %d skipped\n", (int)(series.failed + series.unlooked == 0), (int)(series.failed > 0), (int)(series.unlooked > 0));
 	return series.failed > 0;
 }
@@ -496,13 +574,13 @@ static int run_all(bool tap)
 			struct series series = {.scene = &scenes[i], .world = (enum starve_world)(j / 2), .forever = j % 2};
 			if (!starve_has(series.world))
 				continue;
-			run_series(&series);
+			run_scene(&series);
 			passed += series.passed;
 			failed += series.failed;
 			unlooked += series.unlooked;
 			if (!tap)
-				printf("%-10s %-6s %s: %llu passed, %llu failed\n", scenes[i].name, world_names[series.world], series.forever ? "ever" : "once", (unsigned long long)series.passed,
-				       (unsigned long long)series.failed);
+				tell_series(&series);
+			oom_plan_free(series.plan);
 		}
 		if (tap)
 			printf("%s %d - no_allocation_that_fails_in_%s_harms_the_store\n", failed > before || passed == counted ? "not ok" : "ok", ++number, scenes[i].name);

@@ -9,13 +9,22 @@
 
 #include "model/mem.h"
 
+#ifdef MF_SANITIZED
+#define FRAMES_HERE 3 /* the sanitizer's own backtrace, which asked, and allowed */
+#else
+#define FRAMES_HERE 2
+#endif
+
 static atomic_bool counting, forever, noted;
 static atomic_uint_fast64_t count, fail_at;
 static enum starve_world world;
 static struct starve_trace *first; /* NULL: nobody wants to know */
+static atomic_uint_fast64_t aim, aim_left; /* the call stack that is to be struck, 0: none, and how often it may ask before */
+static uint64_t *profile;          /* NULL: nobody wants to know */
+static size_t profile_most;
 static _Thread_local bool tracing;
 
-static void note(void)
+static __attribute__((noinline)) void note(void)
 {
 	if (tracing || !first || atomic_exchange(&noted, true))
 		return;
@@ -24,11 +33,35 @@ static void note(void)
 	tracing = false;
 }
 
-static bool allowed(void)
+/* Pages are where the loader puts them, what is in them stays. The first frames are of this file, and not the same each time. */
+uint64_t starve_stack(void *const *at, int frames)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (int i = FRAMES_HERE; i < frames; i++)
+		hash = (hash ^ ((uintptr_t)at[i] & 0xfff)) * UINT64_C(1099511628211);
+	return hash | 1;
+}
+
+static __attribute__((noinline)) void look(uint64_t number)
+{
+	void *at[STARVE_FRAMES];
+	tracing = true;
+	uint64_t stack = starve_stack(at, backtrace(at, STARVE_FRAMES));
+	tracing = false;
+	if (profile && number <= profile_most)
+		profile[number - 1] = stack;
+	if (stack == atomic_load(&aim) && atomic_fetch_sub(&aim_left, 1) == 1)
+		atomic_store(&fail_at, number);
+}
+
+static __attribute__((noinline)) bool allowed(void)
 {
 	if (!atomic_load_explicit(&counting, memory_order_relaxed) || tracing)
 		return true;
-	uint64_t number = atomic_fetch_add(&count, 1) + 1, limit = atomic_load(&fail_at);
+	uint64_t number = atomic_fetch_add(&count, 1) + 1;
+	if (profile || (atomic_load(&aim) && atomic_load(&fail_at) == 0))
+		look(number);
+	uint64_t limit = atomic_load(&fail_at);
 	if (limit == 0 || (atomic_load(&forever) ? number < limit : number != limit))
 		return true;
 	note();
@@ -129,6 +162,13 @@ void starve_begin(enum starve_world which, uint64_t n, bool for_ever)
 	atomic_store(&counting, true);
 }
 
+void starve_begin_at(enum starve_world which, uint64_t stack, uint64_t n, bool for_ever)
+{
+	atomic_store(&aim_left, n);
+	atomic_store(&aim, stack);
+	starve_begin(which, 0, for_ever);
+}
+
 void starve_end(void)
 {
 	if (world == STARVE_OWN) {
@@ -136,6 +176,7 @@ void starve_end(void)
 		mf_mem_fail_at(0, false);
 	}
 	atomic_store(&counting, false);
+	atomic_store(&aim, 0);
 }
 
 uint64_t starve_count(void)
@@ -147,4 +188,10 @@ void starve_trace_to(struct starve_trace *out)
 {
 	first = out;
 	atomic_store(&noted, false);
+}
+
+void starve_profile_to(uint64_t *out, size_t most)
+{
+	profile = out;
+	profile_most = most;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum starve_world { STARVE_ALL, STARVE_OWN, STARVE_OTHERS };
@@ -17,6 +18,8 @@ void starve_prepare(void);
 bool starve_has(enum starve_world world);
 /* Counts from 1. n 0: only counts. */
 void starve_begin(enum starve_world world, uint64_t n, bool forever);
+/* The same, but it counts only what this call stack asks for (starve_profile_to). Slow: each allocation is looked at. Not in STARVE_OWN. */
+void starve_begin_at(enum starve_world world, uint64_t stack, uint64_t n, bool forever);
 void starve_end(void);
 uint64_t starve_count(void);
 
@@ -28,3 +31,8 @@ struct starve_trace {
 	void *at[STARVE_FRAMES];
 };
 void starve_trace_to(struct starve_trace *out); /* from now on; NULL: nowhere */
+
+/* From where each allocation is asked for: out[n - 1] is the call stack of number n, as starve_stack has it. In STARVE_OWN none is seen. */
+void starve_profile_to(uint64_t *out, size_t most); /* from now on; NULL: nowhere */
+/* A call stack as a number, the same in each child wherever its plugins are loaded; never 0. */
+uint64_t starve_stack(void *const *at, int frames);

@@ -9,10 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include <moduforge/store.h>
 #include <moduforge/value.h>
 
+#include "oom_plan.h"
 #include "starve.h"
 #include "tests/leave.h"
 
@@ -115,12 +117,81 @@ static void the_first_store_of_a_process_without_memory_is_no_memory(void **unus
 	assert_int_equal(system(command), 0);
 }
 
+/* ---- the harness' own ways ---- */
+
+/* A bit for each of three allocations that got memory. */
+static __attribute__((noinline)) int three_times(uint64_t stack, uint64_t n)
+{
+	void *memory[3];
+	int got = 0;
+	if (stack)
+		starve_begin_at(libraries(), stack, n, false);
+	else
+		starve_begin(libraries(), n, false);
+	for (int i = 0; i < 3; i++) {
+		memory[i] = sqlite3_malloc(64);
+		got |= (memory[i] != NULL) << i;
+	}
+	starve_end();
+	for (int i = 0; i < 3; i++)
+		sqlite3_free(memory[i]);
+	return got;
+}
+
+static void a_call_stack_can_be_aimed_at(void **unused)
+{
+	(void)unused;
+	static uint64_t stacks[3];
+	static struct starve_trace trace;
+	static const int wanted[] = {7, 6, 5, 3, 7};
+	int got[5];
+	assert_int_equal(sqlite3_initialize(), SQLITE_OK);
+	for (uint64_t n = 0; n <= 4; n++) { /* one place for all calls: it is part of the stack */
+		starve_profile_to(n == 0 ? stacks : NULL, 3);
+		starve_trace_to(n == 3 ? &trace : NULL);
+		got[n] = three_times(n == 0 ? 0 : stacks[0], n);
+	}
+	starve_profile_to(NULL, 0);
+	starve_trace_to(NULL);
+	assert_memory_equal(got, wanted, sizeof(got));
+	assert_true(stacks[0] != 0 && stacks[0] == stacks[1] && stacks[1] == stacks[2]);
+	assert_true(starve_stack(trace.at, trace.frames) == stacks[0]);
+}
+
+static void of_each_call_stack_some_allocations_are_taken(void **unused)
+{
+	(void)unused;
+	static const uint64_t stacks[] = {7, 5, 7, 7, 9, 7, 7, 7, 5}; /* 7: 1 3 4 6 7 8; 5: 2 9; 9: 5 */
+	static const uint64_t wanted[][10] = {{1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 5}, {1, 2, 5, 8, 9}, {1, 2, 4, 5, 8, 9}};
+	for (uint64_t each = 0; each < 4; each++) {
+		struct oom_plan *plan = oom_plan_new(stacks, 9, each);
+		assert_non_null(plan);
+		assert_int_equal(oom_plan_stacks(plan), 3);
+		for (size_t i = 0; wanted[each][i]; i++)
+			assert_int_equal(oom_plan_next(plan), wanted[each][i]);
+		assert_int_equal(oom_plan_next(plan), 0);
+		assert_int_equal(oom_plan_missed(plan), 3);
+		oom_plan_struck(plan, 7);
+		oom_plan_struck(plan, 4);
+		assert_int_equal(oom_plan_missed(plan), 2);
+		assert_int_equal(oom_plan_next_missed(plan), 5);
+		assert_int_equal(oom_plan_next_missed(plan), 9);
+		oom_plan_struck(plan, 5);
+		assert_int_equal(oom_plan_next_missed(plan), 9);
+		assert_int_equal(oom_plan_next_missed(plan), 9);
+		assert_int_equal(oom_plan_next_missed(plan), 0); /* often enough */
+		oom_plan_free(plan);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_json_is_neither_changed_nor_called_wrong_for_want_of_memory),
 		cmocka_unit_test(a_long_number_loses_no_digit_for_want_of_memory),
 		cmocka_unit_test(the_first_store_of_a_process_without_memory_is_no_memory),
+		cmocka_unit_test(a_call_stack_can_be_aimed_at),
+		cmocka_unit_test(of_each_call_stack_some_allocations_are_taken),
 	};
 	starve_prepare();
 	return cmocka_run_group_tests_name("starve", tests, NULL, NULL);
