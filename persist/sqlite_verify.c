@@ -178,16 +178,15 @@ static enum mf_status check_epoch_of(struct walk *walk, const struct mf_event *e
 	return MF_OK;
 }
 
-static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64_t previous, int64_t *out_lsn)
+static enum mf_status check_event(struct walk *walk, struct mf_stmt *stmt, int64_t previous, int64_t lsn)
 {
 	struct mf_event event;
-	*out_lsn = mf_stmt_int(stmt, 0);
-	enum mf_status status = check_hole(walk, previous + 1, *out_lsn - 1);
+	enum mf_status status = check_hole(walk, previous + 1, lsn - 1);
 	if (status != MF_OK)
 		return status;
 	status = mf_sqlite_read_event(stmt, &event, &walk->error);
 	if (status != MF_OK) /* its fields cannot be believed: nothing more to compare */
-		return failed(walk, status, "event", mf_stmt_text(stmt, 2, NULL), *out_lsn);
+		return failed(walk, status, "event", mf_stmt_text(stmt, 2, NULL), lsn);
 	status = check_epoch_of(walk, &event);
 	if (status == MF_OK)
 		status = check_document_index(walk, &event);
@@ -209,7 +208,7 @@ static bool out_of_order(struct walk *walk, const char *table, int64_t previous,
 static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *jump, bool *out_more)
 {
 	struct mf_stmt *stmt = walk->stmts[EVENTS];
-	int64_t from = *previous + *jump, lsn = 0;
+	int64_t from = *previous + *jump, before = from;
 	size_t rows = 0;
 	bool lost = false;
 	mf_stmt_bind_int(stmt, 1, from);
@@ -221,16 +220,16 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 		status = mf_stmt_step(stmt, &row, &walk->error);
 		if (status != MF_OK || !row)
 			break;
-		lost = out_of_order(walk, "events", rows ? lsn : from, mf_stmt_int(stmt, 0));
+		int64_t lsn = mf_stmt_int(stmt, 0);
+		lost = out_of_order(walk, "events", before, lsn);
 		if (lost) /* pages that lead back to themselves would give rows for ever */
 			break;
 		if (*jump > 0)
-			*previous = mf_stmt_int(stmt, 0) - 1; /* the gap was told when it was met */
+			*previous = lsn - 1; /* the gap was told when it was met */
 		*jump = 0;
 		rows++;
-		status = check_event(walk, stmt, *previous, &lsn);
-		if (lsn > *previous) /* the next page goes on from there: never back */
-			*previous = lsn;
+		status = check_event(walk, stmt, *previous, lsn);
+		*previous = before = lsn; /* the next page goes on from there: never back */
 		if (status != MF_OK)
 			break;
 	}
@@ -256,7 +255,7 @@ static enum mf_status check_events(struct walk *walk)
 		if (status != MF_OK)
 			return status;
 	}
-	return jump == 0 ? check_hole(walk, previous + 1, walk->last) : MF_OK;
+	return jump == 0 && previous < walk->last ? check_hole(walk, previous + 1, walk->last) : MF_OK; /* there is no LSN behind the largest */
 }
 
 /* ---- indexes ---- */

@@ -147,7 +147,7 @@ static void a_setting_that_does_not_become_what_it_should_is_told(void **state)
 
 /* ---- closing ---- */
 
-static struct mf_sql *left; /* what could not be closed stays, for what is still open in it */
+static struct mf_sql *volatile left; /* what could not be closed stays, for what is still open in it */
 
 static void a_connection_with_an_open_statement_is_not_closed(void **state)
 {
