@@ -10,6 +10,7 @@
 #include "model/delta.h"
 #include "model/mem.h"
 #include "model/pack_stack.h"
+#include "model/splice.h"
 #include "model/transaction.h"
 #include "model/tree.h"
 #include "small_steps.h"
@@ -651,9 +652,34 @@ static void texts_are_cut_between_characters_only(void **unused)
 			}
 }
 
+static bool is_spliced(const char *before, const char *after)
+{
+	struct mf_value *old, *new;
+	struct mf_splice splice = {0};
+	bool found;
+	assert_int_equal(mf_value_new_string(before, strlen(before), &old, NULL), MF_OK);
+	assert_int_equal(mf_value_new_string(after, strlen(after), &new, NULL), MF_OK);
+	assert_int_equal(mf_splice_find(old, new, &splice, &found), MF_OK);
+	mf_free(splice.insert);
+	mf_value_unref(old);
+	mf_value_unref(new);
+	return found;
+}
+
+static void short_texts_are_repeated(void **unused)
+{
+	(void)unused;
+	const char *text = "0123456789012345678901234567890123456789", *longer = "0123456789012345678901234567890123456789x";
+	assert_true(is_spliced(text, longer));
+	assert_true(is_spliced(longer, text));
+	assert_false(is_spliced("0123456789", longer)); /* either of them */
+	assert_false(is_spliced(longer, "0123456789"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_texts_are_repeated),
 		cmocka_unit_test(a_difference_is_as_large_as_the_change_not_as_the_document),
 		cmocka_unit_test(a_long_text_is_told_by_what_was_typed),
 		cmocka_unit_test(a_node_that_goes_and_comes_back_is_told_whole),

@@ -9,6 +9,7 @@
 
 #include "model/mem.h"
 #include "model/state.h"
+#include "model/step.h"
 #include "model/transaction.h"
 #include "model/tree.h"
 #include "small_fields.h"
@@ -482,9 +483,20 @@ static void as_many_fields_as_there_are_fit(void **unused)
 	mf_step_registry_free(many);
 }
 
+static void a_field_is_found_by_its_whole_key(void **unused)
+{
+	(void)unused;
+	const char *key = small_nodes_field.key;
+	size_t len = strlen(key);
+	assert_ptr_equal(mf_step_registry_find_field(registry, key, len), &small_nodes_field);
+	assert_null(mf_step_registry_find_field(registry, key, len - 1));
+	assert_null(mf_step_registry_find_field(registry, "test_n_des", len));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_field_is_found_by_its_whole_key),
 		cmocka_unit_test(an_incomplete_field_is_refused),
 		cmocka_unit_test(fields_lie_in_the_order_of_their_keys_and_a_taken_key_is_refused),
 		cmocka_unit_test(a_field_begins_with_the_document_and_goes_from_event_to_event),
