@@ -608,6 +608,7 @@ static void every_failed_allocation_is_no_memory(void **unused)
 			void *memory = NULL;
 			mf_mem_fail_at(n, false);
 			got = json ? mf_event_to_json(&small.event, few, &text, NULL) : mf_event_encode("doc", few, &options, &event, &memory, NULL);
+			assert_int_equal(got, mf_mem_count() >= n ? MF_ERR_NO_MEMORY : MF_OK);
 			mf_mem_fail_at(0, false);
 			assert_true(got == MF_OK || (got == MF_ERR_NO_MEMORY && !memory && text.len == 0));
 			mf_buffer_deinit(&text);
@@ -625,7 +626,8 @@ static void every_failed_allocation_is_no_memory(void **unused)
 		memory_fails_at(n);
 		enum mf_status status = mf_event_encode("doc", transaction, &options, &event, &memory, NULL);
 		failed = memory_failed(n);
-		assert_true(status == MF_OK || (status == MF_ERR_NO_MEMORY && failed && !memory));
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
+		assert_true(!failed || !memory);
 		mf_free(memory);
 	}
 	failed = true;
