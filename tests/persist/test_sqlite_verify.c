@@ -81,6 +81,20 @@ static void each_kind_of_damage_has_its_finding(void **state)
 	}
 }
 
+/* How many pages are free, in the header of the database: no table and no index is wrong. */
+static void what_only_sqlite_can_see_is_told_too(void **state)
+{
+	(void)state;
+	static const unsigned char another_count[4] = {0, 0, 0, 77};
+	struct kit_findings findings;
+	make_store();
+	kit_poke(kit_dir, "store.db", 36, another_count, sizeof(another_count));
+	struct mf_store *store = open_damaged();
+	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
+	assert_true(findings.of_kind > 0);
+	kit_close(store);
+}
+
 static void several_damages_are_all_told(void **state)
 {
 	(void)state;
@@ -274,6 +288,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(each_kind_of_damage_has_its_finding),
+		T(what_only_sqlite_can_see_is_told_too),
 		T(several_damages_are_all_told),
 		T(f22_a_damaged_event_is_never_read_as_a_sound_one),
 		T(a_missing_event_is_noticed_by_every_reading),

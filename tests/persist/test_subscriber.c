@@ -890,6 +890,23 @@ static struct mf_metrics metrics_now(void)
 	return metrics;
 }
 
+static void only_snapshots_that_failed_are_counted_as_such(void **unused)
+{
+	(void)unused;
+	open_fake(MF_COMMIT_SYNC_DURABLE);
+	struct mf_state *state = small_state_new(100);
+	int64_t upto;
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	assert_int_equal(subject.committer->snapshot(subject.committer->user, "doc", state, &upto, NULL), MF_OK);
+	assert_int_equal(metrics_now().snapshot_failures, 0);
+	assert_int_equal(walk("doc", &state, insert("b", NULL), MF_COMMIT_MEMORY_ONLY, NULL), MF_OK);
+	FAKE_SET(subject.fake, snapshot_error = MF_ERR_IO);
+	assert_int_equal(subject.committer->snapshot(subject.committer->user, "doc", state, &upto, NULL), MF_ERR_IO);
+	assert_int_equal(metrics_now().snapshot_failures, 1);
+	mf_state_unref(state);
+	close_fake();
+}
+
 static void what_was_committed_is_measured(void **unused)
 {
 	(void)unused;
@@ -1161,6 +1178,7 @@ int main(void)
 		cmocka_unit_test(a_document_that_was_let_go_gets_a_whole_snapshot),
 		cmocka_unit_test(snapshots_and_compaction_by_hand),
 		cmocka_unit_test(the_recovery_target_measures_replays),
+		cmocka_unit_test(only_snapshots_that_failed_are_counted_as_such),
 		cmocka_unit_test(what_was_committed_is_measured),
 		cmocka_unit_test(what_was_not_committed_is_counted_by_status),
 		cmocka_unit_test(what_waits_and_what_is_not_synced_is_seen),
