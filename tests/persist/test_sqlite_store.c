@@ -687,6 +687,23 @@ static void a_sync_of_nothing_new_does_nothing(void **state)
 	kit_close(store);
 }
 
+static void a_key_of_the_greatest_length_is_known_after_reopening(void **state)
+{
+	(void)state;
+	char longest[MF_ID_MAX + 1];
+	memset(longest, 'k', MF_ID_MAX);
+	longest[MF_ID_MAX] = '\0';
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append(store, "d", longest);
+	kit_close(store);
+	store = kit_open(kit_dir);
+	struct mf_event event = kit_event("d", longest);
+	struct mf_error error;
+	assert_int_equal(mf_store_append(store, &event, NULL, &error), MF_ERR_DUPLICATE_KEY);
+	assert_int_equal(error.lsn, 1);
+	kit_close(store);
+}
+
 static void the_watermark_follows_each_sync(void **state)
 {
 	(void)state;
@@ -1102,6 +1119,7 @@ int main(void)
 		T(a_damaged_newest_event_stops_the_opening),
 		T(f21_a_commit_is_no_checkpoint_and_a_sync_is_one_sync_of_the_log),
 		T(a_sync_of_nothing_new_does_nothing),
+		T(a_key_of_the_greatest_length_is_known_after_reopening),
 		T(the_watermark_follows_each_sync),
 		T(the_watermark_is_synced_once_an_opening_before_the_first_event),
 		T(maintain_checkpoints_when_the_log_is_long_and_the_log_begins_anew),
