@@ -257,6 +257,18 @@ static void an_entry_under_a_smaller_number_is_noticed_by_verify(void **state)
 	expect_finding("index", "odd", 273);
 }
 
+static void a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever(void **state)
+{
+	(void)state;
+	make_store();
+	kit_sql(kit_dir, "INSERT INTO compactions VALUES ('odd' || char(0) || 'x', 1, 0, 0, 0, 0)"); /* what comes behind 'odd' */
+	alarm(60);
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir});
+	alarm(0);
+	kit_append(store, "odd", "one more");
+	kit_close(store);
+}
+
 static void pages_that_lead_to_themselves_end_verify(void **state)
 {
 	(void)state;
@@ -331,6 +343,7 @@ int main(void)
 		T(an_entry_that_leads_to_an_event_of_another_document_is_an_error),
 		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
 		T(an_entry_under_a_smaller_number_is_noticed_by_verify),
+		T(a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever),
 		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),
 		T(a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify),
