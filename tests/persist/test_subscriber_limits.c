@@ -368,6 +368,28 @@ static void a_close_that_times_out_says_why(void **unused)
 	turns_end();
 }
 
+static void drained_too_late(void)
+{
+	turn_of("commit");
+	atomic_fetch_add(&turns.env.now_us, 5000);
+}
+
+static void a_close_that_drained_in_more_than_its_time_still_closes(void **unused)
+{
+	(void)unused;
+	turns_begin();
+	mf_persist_options_init(&options);
+	options.env = &turns.env.env;
+	options.commit_mode.group_window_ms = 60000;
+	open_on(new_store());
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
+	turns.meanwhile = drained_too_late; /* nothing is left to wait for, and no time to do it in */
+	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, 1, NULL), MF_OK);
+	mf_state_unref(state);
+	turns_end();
+}
+
 static void what_closing_the_store_says_is_said(void **unused)
 {
 	(void)unused;
@@ -529,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_store_that_cannot_tell_its_newest_event_is_not_opened),
 		cmocka_unit_test(a_handler_may_not_close_and_nothing_is_closed_by_its_trying),
 		cmocka_unit_test(a_close_that_times_out_says_why),
+		cmocka_unit_test(a_close_that_drained_in_more_than_its_time_still_closes),
 		cmocka_unit_test(what_closing_the_store_says_is_said),
 		cmocka_unit_test(what_was_not_synced_goes_before_what_closing_says),
 		cmocka_unit_test(metrics_of_a_store_that_cannot_be_counted_fail),
