@@ -145,6 +145,28 @@ static void a_setting_that_does_not_become_what_it_should_is_told(void **state)
 	assert_int_equal(mf_sql_pragma(sql, "user_version", NULL, "3", &error), MF_ERR_NO_MEMORY);
 }
 
+static void a_check_of_the_pages_without_memory_for_what_it_found_is_no_memory(void **state)
+{
+	(void)state;
+	open_with(NULL);
+	run("CREATE TABLE t (n INTEGER)");
+	sql_fail_begin(SQL_COLUMN, 1, 1, 0);
+	assert_int_equal(mf_sql_check_pages(sql, &error), MF_ERR_NO_MEMORY);
+	KIT_OK(mf_sql_check_pages(sql, &error), &error);
+}
+
+static void a_transaction_that_could_not_be_undone_before_holds_up_the_next_reading(void **state)
+{
+	(void)state;
+	open_with(NULL);
+	KIT_OK(mf_sql_begin_reading(sql, &error), &error);
+	sql_fail_begin(SQL_STEP, 1, 2, SQLITE_NOMEM); /* of ROLLBACK, twice */
+	assert_int_equal(mf_sql_begin_reading(sql, &error), MF_ERR_NO_MEMORY);
+	KIT_OK(mf_sql_begin_reading(sql, &error), &error);
+	assert_int_equal(number("SELECT 1"), 1);
+	KIT_OK(mf_sql_rollback(sql, &error), &error);
+}
+
 /* ---- closing ---- */
 
 static struct mf_sql *volatile left; /* what could not be closed stays, for what is still open in it */
@@ -347,6 +369,8 @@ int main(void)
 		T(a_database_without_a_file_has_no_name),
 		T(a_query_without_rows_gives_0),
 		T(a_setting_that_does_not_become_what_it_should_is_told),
+		T(a_check_of_the_pages_without_memory_for_what_it_found_is_no_memory),
+		T(a_transaction_that_could_not_be_undone_before_holds_up_the_next_reading),
 		T(a_connection_with_an_open_statement_is_not_closed),
 		T(a_database_without_a_log_has_none_to_find),
 		T(a_log_whose_index_is_no_file_needs_no_room_for_it),
