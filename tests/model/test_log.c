@@ -110,6 +110,16 @@ static void a_status_that_is_none_has_a_name_too(void **state)
 	assert_string_equal(mf_status_name(MF_ERR_TIMEOUT), "MF_ERR_TIMEOUT");
 }
 
+static void an_error_that_is_set_keeps_nothing_of_the_one_before(void **state)
+{
+	(void)state;
+	struct mf_error error = {.status = MF_ERR_CONFLICT, .lsn = 1, .expected = 2, .found = 3, .same = 1, .message = "another"};
+	assert_int_equal(mf_error_set(&error, MF_ERR_BUSY, "%s", ""), MF_ERR_BUSY);
+	assert_int_equal(error.status, MF_ERR_BUSY);
+	assert_true(error.lsn == 0 && error.expected == 0 && error.found == 0 && error.same == 0);
+	assert_string_equal(error.message, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +131,7 @@ int main(void)
 		cmocka_unit_test(a_message_of_nothing_but_half_characters_is_cut_too),
 		cmocka_unit_test(a_prefix_longer_than_a_message_leaves_no_room_for_the_rest),
 		cmocka_unit_test(a_status_that_is_none_has_a_name_too),
+		cmocka_unit_test(an_error_that_is_set_keeps_nothing_of_the_one_before),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -150,6 +150,23 @@ static void counts_of_every_class_read_back(void **state)
 	}
 }
 
+static void counts_take_their_smallest_form(void **state)
+{
+	static const struct {
+		uint32_t count;
+		size_t len;
+	} forms[] = {{0, 1}, {15, 1}, {16, 3}, {UINT16_MAX, 3}, {UINT16_MAX + 1, 5}, {UINT32_MAX, 5}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct mf_buffer buffer = {0};
+		assert_int_equal(mf_pack_array(&buffer, forms[i].count), MF_OK);
+		assert_int_equal(buffer.len, forms[i].len);
+		assert_int_equal(mf_pack_map(&buffer, forms[i].count), MF_OK);
+		assert_int_equal(buffer.len, 2 * forms[i].len);
+		mf_buffer_deinit(&buffer);
+	}
+}
+
 static void a_count_larger_than_the_input_is_refused(void **state)
 {
 	(void)state;
@@ -416,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_negative_number_is_no_uint),
 		cmocka_unit_test(strings_and_bytes_of_every_length_class_read_back),
 		cmocka_unit_test(counts_of_every_class_read_back),
+		cmocka_unit_test(counts_take_their_smallest_form),
 		cmocka_unit_test(a_count_larger_than_the_input_is_refused),
 		cmocka_unit_test(nil_is_consumed_only_when_it_is_there),
 		cmocka_unit_test(every_kind_of_value_reads_back_the_same),
