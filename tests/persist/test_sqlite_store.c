@@ -687,6 +687,24 @@ static void a_sync_of_nothing_new_does_nothing(void **state)
 	kit_close(store);
 }
 
+/* The record comes first: events that went without one would be a hole. */
+static void a_compaction_whose_record_cannot_be_written_deletes_nothing(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	struct mf_error error;
+	struct kit_findings findings;
+	kit_append_many(store, "d", "k", 10);
+	kit_write_snapshot(store, "d", 8, 100);
+	kit_sql(kit_dir, "CREATE TRIGGER refuse BEFORE INSERT ON compactions BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_int_not_equal(mf_store_compact(store, "d", 8, &error), MF_OK);
+	kit_sql(kit_dir, "DROP TRIGGER refuse");
+	assert_int_equal(kit_count(store, "d", 0), 10);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	KIT_OK(mf_store_compact(store, "d", 8, &error), &error);
+	kit_close(store);
+}
+
 static void a_key_of_the_greatest_length_is_known_after_reopening(void **state)
 {
 	(void)state;
@@ -1119,6 +1137,7 @@ int main(void)
 		T(a_damaged_newest_event_stops_the_opening),
 		T(f21_a_commit_is_no_checkpoint_and_a_sync_is_one_sync_of_the_log),
 		T(a_sync_of_nothing_new_does_nothing),
+		T(a_compaction_whose_record_cannot_be_written_deletes_nothing),
 		T(a_key_of_the_greatest_length_is_known_after_reopening),
 		T(the_watermark_follows_each_sync),
 		T(the_watermark_is_synced_once_an_opening_before_the_first_event),
