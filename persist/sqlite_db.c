@@ -312,7 +312,7 @@ enum mf_status mf_sql_status_of_finding(const char *said)
 enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error)
 {
 	bool row = false;
-	struct mf_stmt *stmt;
+	struct mf_stmt *stmt = NULL;
 	enum mf_status status = mf_sql_prepare(sql, "PRAGMA quick_check(1)", &stmt, error);
 	if (status != MF_OK)
 		return status;
