@@ -85,6 +85,17 @@ static void an_index_without_an_old_event_opens_neither_for_reading_nor_for_writ
 	expect_refused(false, "the index of documents does not have");
 }
 
+/* Deletes an event behind the back of the index of documents. */
+static void an_index_with_more_than_there_is_does_not_open_for_writing(void **state)
+{
+	(void)state;
+	make_store();
+	kit_sql(kit_dir, "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE INDEX ix_events_doc_lsn ON events(doc_id, lsn) WHERE lsn < 0' WHERE name = 'ix_events_doc_lsn'");
+	kit_sql(kit_dir, "DELETE FROM events NOT INDEXED WHERE lsn = 17");
+	kit_sql(kit_dir, "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE INDEX ix_events_doc_lsn ON events(doc_id, lsn)' WHERE name = 'ix_events_doc_lsn'");
+	expect_refused(false, "the index of documents has 400 entries for 399 events");
+}
+
 static unsigned char database[1 << 20];
 
 static size_t read_database(void)
@@ -332,6 +343,7 @@ int main(void)
 		T(an_index_without_the_newest_event_of_a_document_is_noticed_when_the_store_is_opened),
 		T(an_index_without_an_old_event_is_noticed_by_verify),
 		T(an_index_without_an_old_event_opens_neither_for_reading_nor_for_writing),
+		T(an_index_with_more_than_there_is_does_not_open_for_writing),
 		T(an_index_without_a_key_does_not_open_for_writing_so_that_no_key_is_taken_twice),
 		T(a_damaged_record_of_an_opening_opens_nothing_so_that_no_number_is_left_out),
 		T(a_page_whose_free_room_is_wrong_does_not_open_for_writing),
