@@ -193,6 +193,25 @@ static void a_weaker_commit_in_the_group_waits_for_the_sync_too(void **unused)
 	close_all(queue, fake);
 }
 
+/* Whatever place in the group asks for the sync. */
+static void a_stronger_commit_in_the_group_is_synced_wherever_it_stands(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_commit_queue *queue = new_queue(fake, 60000, NULL);
+	FAKE_SET(fake, hold_appends = true);
+	struct mf_ticket *first = submit(queue, "first", false);
+	FAKE_WAIT(fake, fake->in_append == 1);
+	struct mf_ticket *strong = submit(queue, "strong", true), *weak = submit(queue, "weak", false);
+	FAKE_SET(fake, hold_appends = false);
+	assert_int_equal(wait_for(first, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	assert_int_equal(mf_ticket_wait(strong, MF_LEVEL_COMMITTED, -1, NULL, NULL), MF_OK);
+	assert_int_equal(mf_ticket_wait(strong, MF_LEVEL_SYNCED, 0, NULL, NULL), MF_OK);
+	assert_int_equal(wait_for(strong, MF_LEVEL_SYNCED, NULL), MF_OK);
+	assert_int_equal(wait_for(weak, MF_LEVEL_SYNCED, NULL), MF_OK);
+	close_all(queue, fake);
+}
+
 static void a_stronger_commit_makes_earlier_weaker_ones_durable(void **unused)
 {
 	(void)unused;
@@ -635,6 +654,7 @@ int main(void)
 		cmocka_unit_test(eight_threads_and_a_window_that_syncs_beside_them),
 		cmocka_unit_test(many_waiters_share_one_sync),
 		cmocka_unit_test(a_weaker_commit_in_the_group_waits_for_the_sync_too),
+		cmocka_unit_test(a_stronger_commit_in_the_group_is_synced_wherever_it_stands),
 		cmocka_unit_test(a_stronger_commit_makes_earlier_weaker_ones_durable),
 		cmocka_unit_test(a_large_batch_is_a_group_of_its_own),
 		cmocka_unit_test(stored_time_never_steps_back),
