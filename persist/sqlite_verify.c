@@ -427,13 +427,13 @@ static void check_quick(struct walk *walk, struct mf_stmt *stmt)
 
 /* ---- the walk ---- */
 
-static enum mf_status prepare_walk(struct walk *walk, struct mf_error *error)
+static enum mf_status prepare_walk(struct walk *walk)
 {
-	enum mf_status status = mf_sqlite_open_reader(walk->store, &walk->sql, error);
+	enum mf_status status = mf_sqlite_open_reader(walk->store, &walk->sql, &walk->error);
 	for (size_t i = 0; i < VERIFY_STMTS && status == MF_OK; i++)
-		status = mf_sql_prepare(walk->sql, texts[i], &walk->stmts[i], error);
+		status = mf_sql_prepare(walk->sql, texts[i], &walk->stmts[i], &walk->error);
 	if (status == MF_OK)
-		status = mf_sqlite_newest(walk->sql, &walk->last, error);
+		status = mf_sqlite_newest(walk->sql, &walk->last, &walk->error);
 	return status;
 }
 
@@ -466,12 +466,13 @@ enum mf_status mf_sqlite_verify(struct mf_store *base, mf_damage_visit *visit, v
 	if (status != MF_OK)
 		return status;
 	struct walk walk = {.store = store, .visit = visit, .user = user};
-	status = prepare_walk(&walk, error);
-	if (status == MF_OK) {
+	status = prepare_walk(&walk);
+	if (status == MF_OK)
 		status = walk_all(&walk);
-		if (status != MF_OK && error)
-			*error = walk.error;
-	}
+	else if (status == MF_ERR_CORRUPTED)
+		status = failed(&walk, status, "database", NULL, 0);
+	if (status != MF_OK && error)
+		*error = walk.error;
 	for (size_t i = 0; i < VERIFY_STMTS; i++)
 		mf_stmt_free(walk.stmts[i]);
 	mf_sql_close(walk.sql, NULL);

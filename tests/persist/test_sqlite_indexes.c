@@ -280,6 +280,19 @@ static void a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever(void **s
 	kit_close(store);
 }
 
+static void a_database_without_an_index_is_a_finding_of_verify(void **state)
+{
+	(void)state;
+	struct kit_findings findings;
+	make_store();
+	kit_sql(kit_dir, "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'idempotency_key TEXT NOT NULL UNIQUE', 'idempotency_key TEXT NOT NULL')"
+			 " WHERE name = 'events'; DELETE FROM sqlite_master WHERE name = 'sqlite_autoindex_events_1'");
+	struct mf_store *store = open_damaged();
+	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.of_kind, 1);
+	kit_close(store);
+}
+
 static void pages_that_lead_to_themselves_end_verify(void **state)
 {
 	(void)state;
@@ -356,6 +369,7 @@ int main(void)
 		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
 		T(an_entry_under_a_smaller_number_is_noticed_by_verify),
 		T(a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever),
+		T(a_database_without_an_index_is_a_finding_of_verify),
 		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),
 		T(a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify),
