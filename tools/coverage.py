@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which branches of a layer no test took: gcovr --json - | coverage.py EXCUSED OPEN
+"""Which branches of a layer no test took: gcovr --json - | coverage.py EXCUSED
 
 Prints a row a file and one a layer; then each line with a branch that was never taken and is not excused; at last
 "N passed, M failed": a file passes when each of its branches was taken or is excused. A failed excuse fails too.
@@ -12,14 +12,9 @@ the text of the line, without what is around it, and how many of its branches ne
 several times in a file is meant each time. `2?` instead of `2`: they are taken at times, as two threads happen to meet.
 An excuse without a reason, for a line that is not there, or of whose branches more are taken by now, has failed.
 
-OPEN holds lines of the same form whose branches no test takes yet, without a reason: it is there to become empty. A file
-with some is counted as skipped; a branch that is in neither has failed. More taken than it says is no failure: how
-threads meet differs. COVERAGE_OPEN=1 prints, in place of all else, what OPEN would have to hold now.
-
 The false side of an assert is our own broken promise, and has no branch here.
 """
 import json
-import os
 import re
 import sys
 from itertools import groupby
@@ -33,15 +28,15 @@ class Excuse:
         self.where, self.count, self.at_times, self.reason, self.used = where, count, at_times, reason, []
 
 
-def read_excuses(path, reasoned=True):
-    excuses, faults, reason, in_reason = {}, [], "" if reasoned else "open", False
+def read_excuses(path):
+    excuses, faults, reason, in_reason = {}, [], "", False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if line.startswith("#"):
             reason, in_reason = (reason + " " if in_reason else "") + line[1:].strip(), True
             continue
         in_reason = False
         if not line.strip():
-            reason = "" if reasoned else reason
+            reason = ""
         elif not (found := EXCUSE.fullmatch(line)) or not reason:
             faults.append(f"{path}:{number}: {'no reason above it' if found else 'not BRANCHES PATH: TEXT'}: {line}")
         elif (found[3], found[4]) in excuses:
@@ -60,9 +55,9 @@ def branches_of(file):
             yield line["line_number"], said, sum(branch["count"] > 0 for branch in line["branches"]), len(line["branches"])
 
 
-def row(name, lines, branches, excused, known):
+def row(name, lines, branches, excused):
     cells = [f"{100 * taken / all_of_it:.1f} %  {taken}/{all_of_it}" if all_of_it else "-" for taken, all_of_it in (lines, branches)]
-    print(f"{name:<34}{cells[0]:>22}{cells[1]:>22}{excused or '':>10}{known or '':>10}")
+    print(f"{name:<34}{cells[0]:>22}{cells[1]:>22}{excused or '':>10}")
 
 
 def total(pairs):
@@ -78,65 +73,49 @@ def allow(excuses, place, not_taken):
     return min(not_taken, excuse.count) if excuse else 0
 
 
-def measure(file, excuses, opens):
-    """(lines, branches, excused, open, [(line, text, not taken, of)]) of a file."""
+def measure(file, excuses):
+    """(lines, branches, excused, [(line, text, not taken, of)]) of a file."""
     counted = [line for line in file["lines"] if not line["gcovr/noncode"]]
     lines = sum(line["count"] > 0 for line in counted), len(counted)
-    branches, excused, known, missed = [], 0, 0, []
+    branches, excused, missed = [], 0, []
     for number, text, taken, count in branches_of(file):
         branches.append((taken, count))
         allowed = allow(excuses, (file["file"], text), count - taken)
         excused += allowed
-        still = allow(opens, (file["file"], text), count - taken - allowed)
-        known += still
-        if count - taken > allowed + still:
-            missed.append((number, text, count - taken - allowed - still, count))
-    return lines, total(branches), excused, known, missed
-
-
-def print_open(measured):
-    """What OPEN would have to hold: a line that is there several times, with the most of them."""
-    worst = {}
-    for path, (*_, missed) in measured.items():
-        for _, text, count, _ in missed:
-            worst[path, text] = max(count, worst.get((path, text), 0))
-    for (path, text), count in worst.items():
-        print(f"{count} {path}: {text}")
+        if count - taken > allowed:
+            missed.append((number, text, count - taken - allowed, count))
+    return lines, total(branches), excused, missed
 
 
 def faults_of(excuses):
     for (path, text), excuse in excuses.items():
         if not excuse.used:
             yield f"{excuse.where}: no such line: {path}: {text}"
-        elif excuse.reason != "open" and max(excuse.used) < excuse.count and not excuse.at_times:
+        elif max(excuse.used) < excuse.count and not excuse.at_times:
             yield f"{excuse.where}: excuses {excuse.count} where only {max(excuse.used)} are not taken: {path}: {text}"
 
 
 def main():
     excuses, faults = read_excuses(Path(sys.argv[1]))
-    opens, more_faults = read_excuses(Path(sys.argv[2]), reasoned=False)
     files = sorted(json.load(sys.stdin)["files"], key=lambda f: f["file"])
-    if os.environ.get("COVERAGE_OPEN"):
-        return print_open({file["file"]: measure(file, excuses, {}) for file in files})
-    measured = {file["file"]: measure(file, excuses, opens) for file in files}
-    print(f"{'':<34}{'lines':>22}{'branches':>22}{'excused':>10}{'open':>10}")
-    for path, (lines, branches, excused, known, _) in measured.items():
-        row(path, lines, branches, excused, known)
+    measured = {file["file"]: measure(file, excuses) for file in files}
+    print(f"{'':<34}{'lines':>22}{'branches':>22}{'excused':>10}")
+    for path, (lines, branches, excused, _) in measured.items():
+        row(path, lines, branches, excused)
     print()
     for layer, members in groupby(measured, lambda path: path.split("/")[0]):
         of_layer = [measured[path] for path in members]
-        row(layer, total(m[0] for m in of_layer), total(m[1] for m in of_layer), sum(m[2] for m in of_layer), sum(m[3] for m in of_layer))
-    row("together", *(total(m[i] for m in measured.values()) for i in (0, 1)), *(sum(m[i] for m in measured.values()) for i in (2, 3)))
-    print(f"excused: {len(excuses)} lines, for {len({excuse.reason for excuse in excuses.values()})} reasons; open: {len(opens)} lines\n")
+        row(layer, total(m[0] for m in of_layer), total(m[1] for m in of_layer), sum(m[2] for m in of_layer))
+    row("together", *(total(m[i] for m in measured.values()) for i in (0, 1)), sum(m[2] for m in measured.values()))
+    print(f"excused: {len(excuses)} lines, for {len({excuse.reason for excuse in excuses.values()})} reasons\n")
 
-    faults += more_faults + [*faults_of(excuses), *faults_of(opens)]
+    faults += faults_of(excuses)
     failed = [path for path, (*_, missed) in measured.items() if missed]
-    waiting = [path for path, (_, _, _, known, missed) in measured.items() if known and not missed]
     for path in failed:
         print("\n".join(f"{path}:{number}: {count} of {of} not taken: {text}" for number, text, count, of in measured[path][-1]))
     print("\n".join(faults))
-    passed = len(measured) - len(failed) - len(waiting)
-    print(f"{passed} passed, {len(failed) + len(faults)} failed" + (f", {len(waiting)} skipped" if waiting else ""))
+    passed = len(measured) - len(failed)
+    print(f"{passed} passed, {len(failed) + len(faults)} failed")
     return 0 if passed and not failed and not faults else 1
 
 

@@ -24,16 +24,15 @@ def line(number, *counts):
     return {"line_number": number, "count": 1, "gcovr/noncode": False, "branches": [{"count": count} for count in counts]}
 
 
-def run(excused="", opened="", lines=(line(3, 5, 0), line(5, 9, 0), line(6, 1, 1), line(8, 2, 3))):
+def run(excused="", lines=(line(3, 5, 0), line(5, 9, 0), line(6, 1, 1), line(8, 2, 3))):
     """(exit code, output) for one file, bus/a.c, of which a branch of line 3 was not taken."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "bus").mkdir()
         (root / "bus/a.c").write_text(SOURCE)
         (root / "excused").write_text(excused)
-        (root / "open").write_text(opened)
         measured = json.dumps({"files": [{"file": "bus/a.c", "lines": list(lines)}] if lines else []})
-        got = subprocess.run([sys.executable, TOOL, "excused", "open"], input=measured, capture_output=True, text=True, cwd=root, check=False)
+        got = subprocess.run([sys.executable, TOOL, "excused"], input=measured, capture_output=True, text=True, cwd=root, check=False)
         return got.returncode, got.stdout + got.stderr
 
 
@@ -67,12 +66,6 @@ def an_excuse_of_more_than_is_needed_fails_unless_threads_decide():
 
 def an_excuse_covers_no_more_branches_than_it_says():
     says(run("# why\n1 bus/a.c: if (a)\n", lines=(line(3, 5, 0), line(8, 0, 0))), 1, "bus/a.c:8: 1 of 2 not taken")
-
-
-def what_is_open_is_skipped_and_may_have_been_taken():
-    says(run("", "1 bus/a.c: if (a)\n"), 1, "0 passed, 0 failed, 1 skipped")  # nothing passed
-    says(run("", "1 bus/a.c: if (a)\n", lines=(line(3, 5, 1), line(8, 2, 3))), 0, "1 passed, 0 failed")
-    says(run("", "1 bus/a.c: if (gone)\n"), 1, "no such line")
 
 
 def an_assert_has_no_branches_of_its_own():
