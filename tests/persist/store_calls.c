@@ -179,6 +179,20 @@ static enum mf_status append_and_snapshot(struct store_work *work, struct mf_err
 	return status == MF_OK ? write_snapshot(work, error) : status;
 }
 
+static enum mf_status snapshot_and_append(struct store_work *work, struct mf_error *error)
+{
+	enum mf_status status = write_snapshot(work, error);
+	work->base = work->last;
+	return status == MF_OK ? store_append_three(work, error) : status;
+}
+
+static enum mf_status write_incremental(struct store_work *work, struct mf_error *error)
+{
+	const struct mf_snapshot snapshot = {
+		.doc_id = "d", .upto_lsn = work->last, .version = 2, .state_blob = (const unsigned char *)"delta", .state_len = 5, .base_lsn = work->base};
+	return mf_store_write_snapshot(work->store, &snapshot, error);
+}
+
 static enum mf_status compact(struct store_work *work, struct mf_error *error)
 {
 	return mf_store_compact(work->store, "d", work->last, error);
@@ -207,6 +221,7 @@ const struct store_call store_calls[] = {
 	{"read a snapshot", read_snapshot, NULL, true},
 	{"write a snapshot in chunks", write_in_chunks, store_append_three, true},
 	{"read a snapshot in chunks", read_snapshot, NULL, true},
+	{"write an incremental snapshot", write_incremental, snapshot_and_append, true},
 	{"list", list, NULL, true},
 	{"follow", follow, NULL, true},
 	{"count", count, NULL, true},

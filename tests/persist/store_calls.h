@@ -6,7 +6,7 @@
 struct store_work {
 	struct mf_store *store;
 	int round; /* so that keys and names are new: add one before each call */
-	int64_t last;
+	int64_t last, base; /* the newest event, and that of the snapshot which an incremental one builds on */
 	bool may_be_damaged; /* as something fails, verify may tell of what it could not read; else it asserts that there is nothing */
 	bool may_be_left;    /* a backup that failed, for what should have removed it failed too */
 	bool told;           /* it told something */
