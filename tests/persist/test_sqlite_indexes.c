@@ -33,10 +33,15 @@ static void take_from_index(const char *name, const char *columns, const char *w
 	kit_sql(kit_dir, sql);
 }
 
+static struct mf_store *open_damaged(void)
+{
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+}
+
 static void expect_finding(const char *kind, const char *doc_id, int64_t lsn)
 {
 	struct kit_findings findings;
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+	struct mf_store *store = open_damaged();
 	assert_int_equal(kit_verify(store, kind, &findings), MF_ERR_CORRUPTED);
 	assert_string_equal(findings.what, kind);
 	assert_string_equal(findings.doc_id, doc_id);
@@ -187,18 +192,13 @@ static void an_entry_that_leads_back_is_an_error_and_no_endless_reading(void **s
 	struct mf_error error;
 	make_store();
 	put(find("odd\x01\x11\x01\x11", 7) + 6, 0x05); /* the entry of LSN 273 says that its row is 261 */
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+	struct mf_store *store = open_damaged();
 	assert_int_equal(mf_store_load_since(store, "odd", 271, 100, &list, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 261);
 	kit_close(store);
 }
 
 /* ---- what leads to the row of another ---- */
-
-static struct mf_store *open_damaged(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
-}
 
 static void snapshots_out_of_order_give_no_state_of_the_future(void **state)
 {
@@ -304,7 +304,7 @@ static void pages_that_lead_to_themselves_end_verify(void **state)
 	for (size_t i = 0; i < 4096; i++)
 		put(child * 4096 + i, database[root + i]);
 	struct kit_findings findings;
-	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+	struct mf_store *store = open_damaged();
 	alarm(60);
 	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
 	alarm(0);

@@ -343,6 +343,16 @@ static void a_handler_may_not_close_and_nothing_is_closed_by_its_trying(void **u
 	turns_end();
 }
 
+/* Its threads run when a test gives them a turn, and a group waits a minute of simulated time for others. */
+static void open_with_turns(void)
+{
+	turns_begin();
+	mf_persist_options_init(&options);
+	options.env = &turns.env.env;
+	options.commit_mode.group_window_ms = 60000;
+	open_on(new_store());
+}
+
 static void time_is_over(void)
 {
 	atomic_fetch_add(&turns.env.now_us, 2000);
@@ -351,11 +361,7 @@ static void time_is_over(void)
 static void a_close_that_times_out_says_why(void **unused)
 {
 	(void)unused;
-	turns_begin();
-	mf_persist_options_init(&options);
-	options.env = &turns.env.env;
-	options.commit_mode.group_window_ms = 60000;
-	open_on(new_store());
+	open_with_turns();
 	struct mf_state *state = small_state_new(100);
 	struct mf_error error = {0};
 	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
@@ -377,11 +383,7 @@ static void drained_too_late(void)
 static void a_close_that_drained_in_more_than_its_time_still_closes(void **unused)
 {
 	(void)unused;
-	turns_begin();
-	mf_persist_options_init(&options);
-	options.env = &turns.env.env;
-	options.commit_mode.group_window_ms = 60000;
-	open_on(new_store());
+	open_with_turns();
 	struct mf_state *state = small_state_new(100);
 	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
 	turns.meanwhile = drained_too_late; /* nothing is left to wait for, and no time to do it in */
