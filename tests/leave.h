@@ -8,11 +8,17 @@
 #ifdef MF_COVERAGE
 void __gcov_dump(void);
 #endif
+#ifdef MF_PROFILE
+int __llvm_profile_write_file(void);
+#endif
 
 static inline _Noreturn void leave(int status)
 {
 #ifdef MF_COVERAGE
 	__gcov_dump();
+#endif
+#ifdef MF_PROFILE
+	(void)__llvm_profile_write_file(); /* adds to the file of this program (./dev coverage mcdc: %m) */
 #endif
 	_exit(status);
 }
