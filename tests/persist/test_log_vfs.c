@@ -31,6 +31,7 @@ static struct {
 } writes[MOST]; /* as they came */
 static int written;
 static int shm_rc, shm_errno, close_rc;
+static void *shm_region; /* what is mapped */
 
 static int stub_close(sqlite3_file *file)
 {
@@ -72,7 +73,7 @@ static int stub_shm_map(sqlite3_file *file, int region, int size, int extend, vo
 {
 	(void)file, (void)region, (void)size, (void)extend;
 	shm_asked++;
-	*out = NULL;
+	*out = shm_region;
 	errno = shm_errno;
 	return shm_rc;
 }
@@ -109,6 +110,7 @@ static int set_up(void **state)
 	memset(openings, 0, sizeof(openings));
 	memset(write_answers, 0, sizeof(write_answers));
 	opened = closed = written = shm_asked = shm_rc = shm_errno = close_rc = 0;
+	shm_region = NULL;
 	for (int i = 0; i < MOST; i++)
 		openings[i].methods = &stub_methods;
 	assert_int_equal(sqlite3_vfs_register(&stub, 0), SQLITE_OK);
@@ -258,6 +260,30 @@ static void a_file_that_could_be_made_after_all_is_opened_again(void **state)
 	assert_int_equal(closed, 1);
 }
 
+/* Whoever does not want it made finds that out for itself. */
+static void a_file_that_is_not_to_be_made_is_not_made(void **state)
+{
+	(void)state;
+	openings[0] = (struct opening){.rc = SQLITE_CANTOPEN, .system_errno = ENOENT};
+	assert_int_equal(open_file(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_DB), SQLITE_CANTOPEN);
+	assert_int_equal(opened, 1);
+	assert_int_equal(access(name, F_OK), -1);
+}
+
+/* Another process made it between the two tries of the VFS below, the second of which is for reading. */
+static void a_log_that_came_meanwhile_is_opened_for_writing(void **state)
+{
+	(void)state;
+	int out_flags = 0;
+	openings[0].flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_WAL;
+	assert_int_equal(vfs->xOpen(vfs, name, file, LOG, &out_flags), SQLITE_OK);
+	assert_int_equal(opened, 2);
+	assert_int_equal(closed, 1);
+	assert_false(out_flags & SQLITE_OPEN_READONLY);
+	assert_true(mf_log_is_one(file));
+	assert_int_equal(file->pMethods->xClose(file), SQLITE_OK);
+}
+
 static void a_file_without_a_name_is_not_asked_for_again(void **state)
 {
 	(void)state;
@@ -330,6 +356,17 @@ static void an_index_whose_name_is_too_long_is_not_asked_for_again(void **state)
 	assert_int_equal(asked, 1);
 }
 
+/* A full disk answers EFAULT, a kernel that does not know the question EINVAL, as for what does not begin with a page. */
+static void room_for_an_index_that_cannot_be_asked_for_is_no_failure(void **state)
+{
+	(void)state;
+	int asked;
+	static _Alignas(4096) unsigned char region[4096 + 32768];
+	shm_region = region + 1;
+	assert_int_equal(map_index(name, &asked), SQLITE_OK);
+	assert_int_equal(asked, 1);
+}
+
 /* ---- the VFS itself ---- */
 
 static void a_vfs_below_that_knows_no_last_error_has_none(void **state)
@@ -368,11 +405,14 @@ int main(void)
 		T(a_log_that_is_not_there_and_must_not_be_made_is_told),
 		T(a_log_that_cannot_be_made_is_told_and_what_was_opened_of_it_closed),
 		T(a_file_that_could_be_made_after_all_is_opened_again),
+		T(a_file_that_is_not_to_be_made_is_not_made),
+		T(a_log_that_came_meanwhile_is_opened_for_writing),
 		T(a_file_without_a_name_is_not_asked_for_again),
 		T(a_file_of_other_methods_is_left_as_it_is),
 		T(an_index_that_could_be_made_is_asked_for_again),
 		T(an_index_without_a_name_is_not_asked_for_again),
 		T(an_index_whose_name_is_too_long_is_not_asked_for_again),
+		T(room_for_an_index_that_cannot_be_asked_for_is_no_failure),
 		T(a_vfs_below_that_knows_no_last_error_has_none),
 		T(without_any_vfs_there_is_none_to_build_on),
 	};

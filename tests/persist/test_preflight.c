@@ -97,6 +97,35 @@ static void a_store_that_cannot_be_read_has_no_missing_types(void **state)
 	assert_int_equal(ask(fake), MF_ERR_UNKNOWN_STEP);
 }
 
+/* The second of its steps says that its type is longer than what is left. */
+static void a_damaged_record_is_told_with_its_event(void **state)
+{
+	struct fake_store *fake = *state;
+	unsigned char payload[MF_RECORD_HEADER_LEN + 7] = {MF_RECORD_VERSION};
+	int64_t lsn;
+	append(fake, "type-", 1, 1);
+	memcpy(payload + MF_RECORD_HEADER_LEN, "\2\1t\0\5xx", 7);
+	struct mf_event event = {.doc_id = "d", .idempotency_key = "cut", .action = MF_ACTION_APPLY, .meta = "{}", .meta_len = 2, .payload = payload, .payload_len = sizeof(payload)};
+	assert_int_equal(mf_store_append(&fake->base, &event, &lsn, &error), MF_OK);
+	assert_int_equal(ask(fake), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 2);
+	assert_non_null(strstr(error.message, "document 'd', LSN 2"));
+	assert_int_equal(mf_preflight(&fake->base, empty, &error), MF_ERR_CORRUPTED);
+}
+
+/* Nothing of it will be replayed, whatever its steps were. */
+static void a_document_without_events_lacks_no_types(void **state)
+{
+	struct fake_store *fake = *state;
+	append(fake, "type-", 1, 2);
+	assert_int_equal(mf_preflight(&fake->base, empty, &error), MF_ERR_UNKNOWN_STEP);
+	struct mf_snapshot snapshot = {.doc_id = "d", .upto_lsn = 1, .version = 1, .state_blob = (unsigned char *)"state", .state_len = 5};
+	assert_int_equal(mf_store_write_snapshot(&fake->base, &snapshot, &error), MF_OK);
+	assert_int_equal(mf_store_compact(&fake->base, "d", 1, &error), MF_OK);
+	fake->read_error = MF_ERR_IO; /* none is looked for */
+	assert_int_equal(mf_preflight(&fake->base, empty, &error), MF_OK);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -106,6 +135,8 @@ int main(void)
 		T(what_does_not_fit_into_a_sentence_is_said_to_be_more),
 		T(more_types_than_are_counted_are_said_to_be_more),
 		T(a_store_that_cannot_be_read_has_no_missing_types),
+		T(a_damaged_record_is_told_with_its_event),
+		T(a_document_without_events_lacks_no_types),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,6 +142,33 @@ static void an_index_without_a_key_does_not_open_for_writing_so_that_no_key_is_t
 	expect_refused(false, "the index of keys does not have");
 }
 
+/* To compare each entry would take long: whoever wants to know asks verify. */
+static void a_store_too_large_to_be_compared_opens_with_an_index_that_only_verify_finds_wanting(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	static char keys[1000][16];
+	struct mf_event events[1000];
+	struct mf_store *store = kit_open(kit_dir);
+	for (int batch = 0; batch < 51; batch++) {
+		for (int i = 0; i < 1000; i++) {
+			snprintf(keys[i], sizeof(keys[i]), "%d-%d", batch, i);
+			events[i] = (struct mf_event){.doc_id = i % 2 ? "odd" : "even", .idempotency_key = keys[i], .meta = "{}", .meta_len = 2};
+		}
+		KIT_OK(mf_store_append_batch(store, events, 1000, NULL, &error), &error);
+	}
+	kit_close(store);
+	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn = 17");
+	store = kit_open(kit_dir);
+	struct kit_findings findings;
+	assert_int_equal(kit_verify(store, "index", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.lsn, 17);
+	kit_close(store);
+	/* What the newest events need is looked at in any. */
+	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn > 50900");
+	expect_refused(false, "the index of documents does not have");
+}
+
 static void a_damaged_record_of_an_opening_opens_nothing_so_that_no_number_is_left_out(void **state)
 {
 	(void)state;
@@ -280,6 +307,28 @@ static void a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever(void **s
 	kit_close(store);
 }
 
+static void an_index_without_a_compacted_key_is_noticed_by_verify(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_key_info info;
+	struct kit_findings findings;
+	make_store();
+	struct mf_store *store = kit_open(kit_dir);
+	KIT_OK(mf_store_compact(store, "odd", 201, &error), &error);
+	KIT_OK(store->ops->maintain(store, &error), &error);
+	kit_close(store);
+	size_t size = read_database();
+	for (unsigned char *at = database; (at = memmem(at, size - (size_t)(at - database), "key-199\x00\xc7", 9)); at++) /* the entry, and what is left of that of the event */
+		put((size_t)(at - database) + 6, ':'); /* in order: the others are found */
+	store = open_damaged();
+	assert_int_equal(kit_verify(store, "key", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.of_kind, 1);
+	KIT_OK(store->ops->find_key(store, "key-197", &info, &error), &error);
+	assert_int_equal(store->ops->find_key(store, "key-199", &info, &error), MF_ERR_NOT_FOUND);
+	kit_close(store);
+}
+
 static void a_database_without_an_index_is_a_finding_of_verify(void **state)
 {
 	(void)state;
@@ -358,6 +407,7 @@ int main(void)
 		T(an_index_without_an_old_event_opens_neither_for_reading_nor_for_writing),
 		T(an_index_with_more_than_there_is_does_not_open_for_writing),
 		T(an_index_without_a_key_does_not_open_for_writing_so_that_no_key_is_taken_twice),
+		T(a_store_too_large_to_be_compared_opens_with_an_index_that_only_verify_finds_wanting),
 		T(a_damaged_record_of_an_opening_opens_nothing_so_that_no_number_is_left_out),
 		T(a_page_whose_free_room_is_wrong_does_not_open_for_writing),
 		T(a_table_without_a_column_is_damage_and_no_failing_device),
@@ -369,6 +419,7 @@ int main(void)
 		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
 		T(an_entry_under_a_smaller_number_is_noticed_by_verify),
 		T(a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever),
+		T(an_index_without_a_compacted_key_is_noticed_by_verify),
 		T(a_database_without_an_index_is_a_finding_of_verify),
 		T(pages_that_lead_to_themselves_end_verify),
 		T(an_index_without_a_snapshot_is_noticed_by_verify),

@@ -120,6 +120,25 @@ static void whatever_has_been_committed_is_there_for_others(void **state)
 	assert_true(vfs_shim_count(SHIM_LOG, SHIM_READ) > 0);
 }
 
+/* Readers keep the log as it is; a checkpoint does not wait for them. */
+static void a_checkpoint_that_a_reader_holds_up_is_no_failure(void **state)
+{
+	(void)state;
+	int64_t done;
+	run(writer, "INSERT INTO t(n) VALUES (1)");
+	run(reader, "BEGIN");
+	assert_int_equal(number(reader, "SELECT count(*) FROM t"), 1);
+	run(writer, "INSERT INTO t(n) VALUES (2)");
+	KIT_OK(mf_sql_checkpoint(writer, true, &done, &error), &error);
+	assert_true(done < mf_sql_log_pages(writer));
+	assert_int_equal(number(reader, "SELECT count(*) FROM t"), 1);
+	run(reader, "COMMIT");
+	KIT_OK(mf_sql_checkpoint(writer, true, &done, &error), &error);
+	assert_int_equal(mf_sql_log_pages(writer), 0);
+	assert_int_equal(kit_file_size(dir, "log.db-wal"), 0);
+	assert_int_equal(number(reader, "SELECT count(*) FROM t"), 2);
+}
+
 static void a_refused_commit_leaves_nothing_behind_that_is_written_later(void **state)
 {
 	(void)state;
@@ -240,6 +259,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_pages_of_a_commit_reach_the_system_in_one_write, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_is_gathered_at_once_is_written_in_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(whatever_has_been_committed_is_there_for_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_checkpoint_that_a_reader_holds_up_is_no_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_refused_commit_leaves_nothing_behind_that_is_written_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_first_commit_after_a_recovery_is_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_transaction_whose_pages_could_not_be_written_is_not_committed, set_up, tear_down),
