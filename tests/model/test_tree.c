@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -550,6 +551,38 @@ static void without_a_key_for_threads_a_change_is_refused(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* By the linker in place of pthread_setspecific: a thread has no room to note its lists in. */
+static _Thread_local bool no_slot;
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value) { return no_slot ? ENOMEM : __real_pthread_setspecific(key, value); }
+
+static void *change_without_a_slot(void *node)
+{
+	struct mf_tree *root = NULL;
+	const struct mf_tree_entry entry = sum_entry(1);
+	no_slot = true;
+	assert_int_equal(mf_tree_insert_at(&sum_ops, &root, 0, &entry), MF_ERR_NO_MEMORY);
+	assert_null(root);
+	mf_spare_give(MF_SPARE_TREE, node); /* is freed: nobody would when the thread ends */
+	no_slot = false;
+	mf_mem_fail_at(1, true);
+	assert_false(mf_spare_reserve(MF_SPARE_TREE, 1));
+	mf_mem_fail_at(0, false);
+	assert_int_equal(mf_tree_insert_at(&sum_ops, &root, 0, &entry), MF_OK); /* another try is not refused */
+	mf_tree_unref(&sum_ops, root);
+	return NULL;
+}
+
+static void a_thread_that_cannot_note_its_nodes_keeps_none(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	assert_true(mf_spare_reserve(MF_SPARE_TREE, 1));
+	assert_int_equal(pthread_create(&thread, NULL, change_without_a_slot, mf_spare_take(MF_SPARE_TREE)), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void nodes_that_were_given_back_serve_the_next_and_are_not_hoarded(void **state)
 {
 	enum { MANY = 5000 };
@@ -582,6 +615,7 @@ int main(void)
 		cmocka_unit_test(threads_change_versions_of_one_tree),
 		cmocka_unit_test(the_check_of_a_tree_sees_what_is_wrong),
 		cmocka_unit_test(a_tree_holds_no_more_than_its_counters),
+		cmocka_unit_test(a_thread_that_cannot_note_its_nodes_keeps_none),
 		cmocka_unit_test(nodes_that_were_given_back_serve_the_next_and_are_not_hoarded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
