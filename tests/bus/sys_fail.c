@@ -83,14 +83,29 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
 	return REAL(pread, fd, bytes, len, offset);
 }
 
+static ino_t moved; /* 0: none */
+
+void sys_other_device(const char *path)
+{
+	struct stat info;
+	moved = path && REAL(stat, path, &info) == 0 ? info.st_ino : 0;
+}
+
+static int tell_device(int rc, struct stat *out)
+{
+	if (rc == 0 && moved && out->st_ino == moved)
+		out->st_dev++;
+	return rc;
+}
+
 int fstat(int fd, struct stat *out)
 {
-	return fails(SYS_FSTAT) ? -1 : REAL(fstat, fd, out);
+	return fails(SYS_FSTAT) ? -1 : tell_device(REAL(fstat, fd, out), out);
 }
 
 int stat(const char *path, struct stat *out)
 {
-	return fails(SYS_STAT) ? -1 : REAL(stat, path, out);
+	return fails(SYS_STAT) ? -1 : tell_device(REAL(stat, path, out), out);
 }
 
 char *realpath(const char *path, char *out)
@@ -157,6 +172,21 @@ int eventfd(unsigned count, int flags)
 int timerfd_create(clockid_t clock, int flags)
 {
 	return fails(SYS_TIMERFD) ? -1 : REAL(timerfd_create, clock, flags);
+}
+
+int dlinfo(void *handle, int request, void *out)
+{
+	return fails(SYS_DLINFO) ? -1 : REAL(dlinfo, handle, request, out);
+}
+
+int dladdr(const void *address, Dl_info *out)
+{
+	return fails(SYS_DLADDR) ? 0 : REAL(dladdr, address, out);
+}
+
+int dladdr1(const void *address, Dl_info *out, void **extra, int flags)
+{
+	return fails(SYS_DLADDR1) ? 0 : REAL(dladdr1, address, out, extra, flags);
 }
 
 static const char *link_refusal, *link_reason;

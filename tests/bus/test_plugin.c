@@ -364,7 +364,34 @@ static void plugins_are_installed_beside_the_library_or_where_it_was_built_for(v
 	assert_string_equal(mf_plugin_installed_dir(buffer), scratch_path(scratch, "moduforge"));
 	sys_fail(SYS_REALPATH, 1, ENOENT);
 	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
-	sys_fail(SYS_REALPATH, 0, 0);
+	sys_fail(SYS_DLADDR, 1, 0);
+	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
+	sys_fail(SYS_DLADDR, 0, 0);
+	assert_string_equal(mf_plugin_installed_dir(buffer), scratch_path(scratch, "moduforge"));
+	sys_redirect(NULL, NULL);
+}
+
+/* A library may lie so deep that nothing can lie beside it. */
+static void a_directory_of_plugins_that_has_no_path_is_none(void **state)
+{
+	struct scratch *scratch = *state;
+	char buffer[PATH_MAX], configured[PATH_MAX], self[PATH_MAX];
+	strcpy(configured, mf_plugin_installed_dir(buffer));
+	strcpy(self, scratch->dir);
+	size_t len = strlen(self);
+	for (size_t deep = PATH_MAX - 6; len < deep; len += strlen(self + len)) { /* its own name still fits */
+		size_t more = deep - len < 300 ? deep - len - 1 : 200;
+		self[len] = '/';
+		memset(self + len + 1, 'd', more);
+		self[len + 1 + more] = '\0';
+		assert_int_equal(mkdir(self, 0755), 0);
+	}
+	strcpy(self + len, "/so");
+	int fd = open(self, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	close(fd);
+	sys_redirect("", self);
+	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
 	sys_redirect(NULL, NULL);
 }
 
@@ -573,6 +600,22 @@ static void an_entry_point_in_a_dependency_is_not_the_plugins(void **state)
 	refused_plugin("lean", "it does not export moduforge_plugin itself, only something it depends on does");
 }
 
+/* Whose entry it is cannot be told then, and it may be another's. */
+static void a_plugin_that_the_linker_says_nothing_of_is_refused(void **state)
+{
+	(void)state;
+	struct mf_plugin plugin;
+	struct mf_error error;
+	static const enum sys_call calls[] = {SYS_DLINFO, SYS_DLADDR1};
+	for (size_t i = 0; i < 2; i++) {
+		sys_fail(calls[i], 1, 0);
+		assert_int_equal(open_plugin(fixture("a"), "a", &plugin, &error), MF_ERR_PLUGIN);
+		says(&error, "it does not export moduforge_plugin itself, only something it depends on does (unknown)");
+		sys_fail(calls[i], 0, 0);
+		assert_int_equal(open_plugin(fixture("a"), "a", &plugin, &error), MF_OK);
+	}
+}
+
 static void an_undefined_symbol_is_named(void **state)
 {
 	(void)state;
@@ -630,6 +673,22 @@ static void p18_a_file_replaced_after_it_was_loaded_is_refused_in_this_process(v
 	assert_int_equal(rename(next, path), 0);
 	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_ERR_PLUGIN);
 	says(&error, "the file was changed after this process had loaded it");
+}
+
+/* As where a directory of plugins is mounted over by another. */
+static void a_file_of_another_device_is_another_one(void **state)
+{
+	struct scratch *scratch = *state;
+	struct mf_plugin plugin;
+	struct mf_error error;
+	char path[600];
+	strcpy(path, scratch_copy(scratch, fixture("a"), "moved.so"));
+	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_OK);
+	sys_other_device(path);
+	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_ERR_PLUGIN);
+	says(&error, "the file was changed after this process had loaded it");
+	sys_other_device(NULL);
+	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_OK);
 }
 
 static void a_file_replaced_between_check_and_open_is_refused(void **state)
@@ -713,16 +772,19 @@ int main(void)
 		T(fields_beyond_a_plugins_size_read_as_absent),
 		T(a_file_without_the_entry_point_is_refused),
 		T(an_entry_point_in_a_dependency_is_not_the_plugins),
+		T(a_plugin_that_the_linker_says_nothing_of_is_refused),
 		T(an_undefined_symbol_is_named),
 		T(what_the_linker_says_of_memory_is_no_memory),
 		T(a_missing_library_is_named_with_the_plugin),
 		T(p18_a_file_replaced_after_it_was_loaded_is_refused_in_this_process),
+		T(a_file_of_another_device_is_another_one),
 		T(a_file_replaced_between_check_and_open_is_refused),
 		T(a_file_that_did_not_link_may_be_repaired_and_tried_again),
 		T(every_allocation_that_fails_is_reported_and_leaks_nothing),
 		T(segments_are_checked_but_for_those_that_are_none),
 		T(what_the_system_says_of_a_file_is_passed_on),
 		T(plugins_are_installed_beside_the_library_or_where_it_was_built_for),
+		T(a_directory_of_plugins_that_has_no_path_is_none),
 		T(a_file_whose_time_has_changed_is_another_one),
 		T(the_policy_takes_paths_of_every_form),
 		T(a_descriptor_whose_name_is_empty_has_none),
