@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "persist/backup_mark.h"
+#include "persist/checksum.h"
+
 /* ---- up to an LSN ---- */
 
 static bool count_snapshot(void *user, const struct mf_snapshot_info *info)
@@ -104,6 +107,7 @@ static void what_compaction_has_deleted_cannot_be_restored(void **state)
 	assert_int_equal(try_restore(40, NULL, &error), MF_ERR_NOT_FOUND);
 	assert_int_equal(error.lsn, 41);
 	assert_non_null(strstr(error.message, "41"));
+	assert_int_equal(try_restore(40, NULL, NULL), MF_ERR_NOT_FOUND);
 	assert_int_equal(entries(), 2);
 	assert_int_equal(restore(41).lsn, 41);
 	struct mf_store *copy = kit_open(fresh);
@@ -192,6 +196,73 @@ static void a_follower_that_is_ahead_of_a_restored_store_is_told_so(void **state
 	kit_close(copy);
 }
 
+/* ---- its last bytes, changed on purpose ---- */
+
+/* A number of the mark, with the CRC that fits: backup_mark.h has the layout. */
+static void change_mark(size_t at, size_t size, uint64_t value)
+{
+	unsigned char bytes[MF_BACKUP_MARK_LEN];
+	FILE *stream = fopen(file, "r");
+	assert_non_null(stream);
+	assert_int_equal(fseek(stream, -MF_BACKUP_MARK_LEN, SEEK_END), 0);
+	assert_int_equal(fread(bytes, 1, sizeof(bytes), stream), sizeof(bytes));
+	fclose(stream);
+	for (size_t i = 0; i < size; i++)
+		bytes[at + i] = (unsigned char)(value >> (8 * i));
+	uint32_t crc = mf_crc32(mf_crc32(0, bytes, 12), bytes + 16, sizeof(bytes) - 16);
+	for (size_t i = 0; i < 4; i++)
+		bytes[12 + i] = (unsigned char)(crc >> (8 * i));
+	kit_poke(kit_dir, "one.backup", -MF_BACKUP_MARK_LEN, bytes, sizeof(bytes));
+}
+
+static void expect_refused(enum mf_status status, const char *words)
+{
+	struct mf_error error;
+	struct mf_backup_info info;
+	assert_int_equal(mf_backup_look(file, &info, &error), status);
+	assert_non_null(strstr(error.message, words));
+	assert_int_equal(try_restore(0, NULL, &error), status);
+	assert_non_null(strstr(error.message, words));
+	assert_int_equal(entries(), 2); /* nothing is made */
+}
+
+static void a_backup_whose_mark_says_what_cannot_be_is_refused(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(data);
+	kit_append_many(store, "d", "k", 10);
+	struct mf_backup_info info = back_up(store);
+	kit_close(store);
+	change_mark(8, 4, 2);
+	expect_refused(MF_ERR_INVALID, "newer version");
+	change_mark(8, 4, 1);
+	for (size_t at = 16; at < 64; at += 8) { /* a number below 0 */
+		uint64_t right[] = {(uint64_t)info.bytes - MF_BACKUP_MARK_LEN, (uint64_t)info.lsn, (uint64_t)info.epoch, (uint64_t)info.time_us, (uint64_t)info.events, (uint64_t)info.documents};
+		change_mark(at, 8, (uint64_t)-1);
+		expect_refused(MF_ERR_CORRUPTED, "not a whole backup");
+		change_mark(at, 8, right[at / 8 - 2]);
+	}
+	change_mark(16, 8, (uint64_t)info.bytes - MF_BACKUP_MARK_LEN - 1); /* it is not its file's */
+	expect_refused(MF_ERR_CORRUPTED, "not a whole backup");
+	change_mark(16, 8, (uint64_t)info.bytes - MF_BACKUP_MARK_LEN);
+	assert_int_equal(restore(0).lsn, 10);
+}
+
+/* The restored store's epoch is above that, and so are all that come. */
+static void a_backup_whose_epochs_are_used_up_is_refused(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_store *store = kit_open(data);
+	kit_append_many(store, "d", "k", 10);
+	back_up(store);
+	kit_close(store);
+	change_mark(32, 8, (uint64_t)INT64_MAX / 2 + 1);
+	assert_int_equal(try_restore(0, NULL, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "no epochs left"));
+	assert_int_equal(entries(), 2);
+}
+
 /* ---- where to ---- */
 
 static void a_store_is_restored_only_into_a_new_or_empty_directory(void **state)
@@ -244,6 +315,8 @@ int main(void)
 		T(a_store_is_restored_to_an_lsn_that_was_lost),
 		T(a_restored_store_has_epochs_of_its_own),
 		T(a_follower_that_is_ahead_of_a_restored_store_is_told_so),
+		T(a_backup_whose_mark_says_what_cannot_be_is_refused),
+		T(a_backup_whose_epochs_are_used_up_is_refused),
 		T(a_store_is_restored_only_into_a_new_or_empty_directory),
 	};
 	return cmocka_run_group_tests_name("restore", tests, NULL, NULL);
