@@ -90,6 +90,19 @@ static void the_largest_uint_is_kept_but_is_no_int(void **state)
 	mf_buffer_deinit(&buffer);
 }
 
+static void where_the_bytes_end_there_is_no_int(void **state)
+{
+	(void)state;
+	static const unsigned char cut_off[] = {0xd3, 0, 0, 0};
+	for (size_t len = 0; len <= sizeof(cut_off); len++) {
+		struct mf_unpack in = {.at = cut_off, .end = cut_off + len};
+		int64_t number = 7;
+		assert_int_equal(mf_unpack_int(&in, &number), MF_ERR_CORRUPTED);
+		assert_ptr_equal(in.at, cut_off); /* as it was */
+		assert_int_equal(number, 7);
+	}
+}
+
 static void a_negative_number_is_no_uint(void **state)
 {
 	(void)state;
@@ -430,6 +443,7 @@ int main(void)
 		cmocka_unit_test(ints_take_their_smallest_form_and_read_back),
 		cmocka_unit_test(a_longer_form_of_an_int_is_read_too),
 		cmocka_unit_test(the_largest_uint_is_kept_but_is_no_int),
+		cmocka_unit_test(where_the_bytes_end_there_is_no_int),
 		cmocka_unit_test(a_negative_number_is_no_uint),
 		cmocka_unit_test(strings_and_bytes_of_every_length_class_read_back),
 		cmocka_unit_test(counts_of_every_class_read_back),

@@ -215,6 +215,20 @@ static void where_a_rename_cannot_spare_a_file_it_is_looked_for_first(void **sta
 	free(to);
 }
 
+/* The one of the system, unless a test gives the whole process another; what a caller gives comes first. */
+static void an_environment_of_the_whole_process_takes_the_place_of_the_systems(void **state)
+{
+	(void)state;
+	const struct mf_env own = *mf_env_os(), given = own;
+	assert_ptr_equal(mf_env_or_default(NULL), mf_env_os());
+	mf_env_replace(&own);
+	assert_ptr_equal(mf_env_or_default(NULL), &own);
+	assert_ptr_equal(mf_env_or_default(&given), &given);
+	assert_ptr_not_equal(mf_env_os(), &own);
+	mf_env_replace(NULL);
+	assert_ptr_equal(mf_env_or_default(NULL), mf_env_os());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +240,7 @@ int main(void)
 		cmocka_unit_test(what_a_signal_interrupts_is_done_again_but_a_close_is_not),
 		cmocka_unit_test(what_writes_nothing_is_an_io_error),
 		cmocka_unit_test(where_a_rename_cannot_spare_a_file_it_is_looked_for_first),
+		cmocka_unit_test(an_environment_of_the_whole_process_takes_the_place_of_the_systems),
 	};
 	return cmocka_run_group_tests_name("env", tests, kit_set_up, kit_tear_down);
 }

@@ -2,10 +2,12 @@
 #include "store_kit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "persist/sqlite_log.h"
@@ -367,6 +369,25 @@ static void room_for_an_index_that_cannot_be_asked_for_is_no_failure(void **stat
 	assert_int_equal(asked, 1);
 }
 
+/* A write behind the end of a file, as one to a block that a full disk does not have, would end the process. */
+static void room_for_an_index_that_is_not_there_is_told_as_a_full_disk(void **state)
+{
+	(void)state;
+	int asked, empty = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(empty >= 0);
+	void *mapped = mmap(NULL, 32768, PROT_READ | PROT_WRITE, MAP_SHARED, empty, 0);
+	assert_ptr_not_equal(mapped, MAP_FAILED);
+	shm_region = mapped;
+	assert_int_equal(map_index(name, &asked), SQLITE_IOERR_SHMSIZE);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(asked, 1);
+	assert_int_equal(ftruncate(empty, 32768), 0);
+	shm_region = mapped;
+	assert_int_equal(map_index(name, &asked), SQLITE_OK);
+	assert_int_equal(munmap(mapped, 32768), 0);
+	close(empty);
+}
+
 /* ---- the VFS itself ---- */
 
 static void a_vfs_below_that_knows_no_last_error_has_none(void **state)
@@ -413,6 +434,7 @@ int main(void)
 		T(an_index_without_a_name_is_not_asked_for_again),
 		T(an_index_whose_name_is_too_long_is_not_asked_for_again),
 		T(room_for_an_index_that_cannot_be_asked_for_is_no_failure),
+		T(room_for_an_index_that_is_not_there_is_told_as_a_full_disk),
 		T(a_vfs_below_that_knows_no_last_error_has_none),
 		T(without_any_vfs_there_is_none_to_build_on),
 	};

@@ -87,6 +87,22 @@ static void more_types_than_are_counted_are_said_to_be_more(void **state)
 	assert_non_null(strstr(error.message, ") and more;"));
 }
 
+static void an_event_of_a_newer_format_is_told_with_what_to_do(void **state)
+{
+	static const unsigned char newer[MF_RECORD_HEADER_LEN + 1] = {MF_RECORD_VERSION + 1};
+	struct fake_store *fake = *state;
+	int64_t lsn;
+	append(fake, "type-", 1, 1);
+	struct mf_event event = {.doc_id = "d", .idempotency_key = "newer", .action = MF_ACTION_APPLY, .meta = "{}", .meta_len = 2, .payload = newer, .payload_len = sizeof(newer)};
+	assert_int_equal(mf_store_append(&fake->base, &event, &lsn, &error), MF_OK);
+	assert_int_equal(ask(fake), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 2);
+	assert_memory_equal(error.message, "document 'd', LSN 2: ", 21);
+	assert_non_null(strstr(error.message, "use a newer one"));
+	assert_int_equal(mf_missing_types(&fake->base, "d", empty, 0, 10, NULL), MF_ERR_CORRUPTED);
+	assert_int_equal(mf_missing_types(&fake->base, "d", empty, 2, 10, &error), MF_OK); /* behind it all is well */
+}
+
 static void a_store_that_cannot_be_read_has_no_missing_types(void **state)
 {
 	struct fake_store *fake = *state;
@@ -134,6 +150,7 @@ int main(void)
 		T(types_of_one_length_are_told_apart),
 		T(what_does_not_fit_into_a_sentence_is_said_to_be_more),
 		T(more_types_than_are_counted_are_said_to_be_more),
+		T(an_event_of_a_newer_format_is_told_with_what_to_do),
 		T(a_store_that_cannot_be_read_has_no_missing_types),
 		T(a_damaged_record_is_told_with_its_event),
 		T(a_document_without_events_lacks_no_types),

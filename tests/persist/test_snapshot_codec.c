@@ -48,6 +48,26 @@ static enum mf_status decode(const struct mf_snapshot *snapshot)
 	return status;
 }
 
+static void without_options_a_snapshot_is_that_of_the_defaults(void **unused)
+{
+	(void)unused;
+	struct mf_persist_options before = options;
+	struct mf_state *state = sample(50);
+	struct mf_snapshot snapshot, expected;
+	struct mf_error error = {0};
+	mf_persist_options_init(&options);
+	expected = encode(state);
+	options = before;
+	assert_int_equal(mf_snapshot_encode("doc", state, NULL, &snapshot, &error), MF_OK);
+	assert_int_equal(snapshot.upto_lsn, 51);
+	assert_int_equal(snapshot.state_len, expected.state_len);
+	assert_memory_equal(snapshot.state_blob, expected.state_blob, expected.state_len);
+	assert_int_equal(decode(&snapshot), MF_OK);
+	mf_snapshot_deinit(&snapshot);
+	mf_snapshot_deinit(&expected);
+	mf_state_unref(state);
+}
+
 static void a_state_comes_back_with_its_stacks(void **unused)
 {
 	(void)unused;
@@ -274,6 +294,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_options_a_snapshot_is_that_of_the_defaults),
 		cmocka_unit_test(a_state_comes_back_with_its_stacks),
 		cmocka_unit_test(an_uncommitted_state_is_refused),
 		cmocka_unit_test(f22_every_flipped_bit_and_every_cut_is_found),
