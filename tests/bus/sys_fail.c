@@ -83,18 +83,26 @@ ssize_t pread(int fd, void *bytes, size_t len, off_t offset)
 	return REAL(pread, fd, bytes, len, offset);
 }
 
-static ino_t moved; /* 0: none */
+static ino_t moved, moved_to; /* 0: none */
 
-void sys_other_device(const char *path)
+static ino_t number_of(const char *path)
 {
 	struct stat info;
-	moved = path && REAL(stat, path, &info) == 0 ? info.st_ino : 0;
+	return path && REAL(stat, path, &info) == 0 ? info.st_ino : 0;
+}
+
+void sys_other_device(const char *path, const char *like)
+{
+	moved = number_of(path);
+	moved_to = number_of(like);
 }
 
 static int tell_device(int rc, struct stat *out)
 {
-	if (rc == 0 && moved && out->st_ino == moved)
+	if (rc == 0 && moved && out->st_ino == moved) {
 		out->st_dev++;
+		out->st_ino = moved_to;
+	}
 	return rc;
 }
 

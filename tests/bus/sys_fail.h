@@ -8,8 +8,8 @@ enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH
 /* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails. */
 void sys_fail(enum sys_call call, int n, int error);
 int sys_calls(void); /* of that kind since then */
-/* The file that is at this path is on another device than it is, wherever it is met. NULL: no more. */
-void sys_other_device(const char *path);
+/* The file at path is on another device than it is, and has the number that like has there, wherever it is met. NULL: no more. */
+void sys_other_device(const char *path, const char *like);
 /* The next dlopen refuses, and dlerror gives this as its reason; "": none. */
 void sys_refuse_to_link(const char *reason);
 /* Who opens from gets to; from "": whose real path is asked for, it is to's. NULL: no more. */

@@ -390,6 +390,10 @@ static void a_directory_of_plugins_that_has_no_path_is_none(void **state)
 	int fd = open(self, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 	assert_true(fd >= 0);
 	close(fd);
+	char beside[PATH_MAX];
+	snprintf(beside, sizeof(beside), "%.*s/modu", (int)len, self);
+	assert_int_equal(strlen(beside), PATH_MAX - 1); /* what fits of its name, which is another's */
+	assert_int_equal(mkdir(beside, 0755), 0);
 	sys_redirect("", self);
 	assert_string_equal(mf_plugin_installed_dir(buffer), configured);
 	sys_redirect(NULL, NULL);
@@ -684,10 +688,10 @@ static void a_file_of_another_device_is_another_one(void **state)
 	char path[600];
 	strcpy(path, scratch_copy(scratch, fixture("a"), "moved.so"));
 	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_OK);
-	sys_other_device(path);
+	sys_other_device(path, path);
 	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_ERR_PLUGIN);
 	says(&error, "the file was changed after this process had loaded it");
-	sys_other_device(NULL);
+	sys_other_device(NULL, NULL);
 	assert_int_equal(open_plugin(path, "a", &plugin, &error), MF_OK);
 }
 

@@ -431,15 +431,15 @@ static void the_same_file_twice_is_refused_also_by_hard_link(void **state)
 	refused(host, "{'name': 'a', 'path': 'one.so'}, {'name': 'c', 'path': 'one.so'}", MF_ERR_PLUGIN, "plugin c: it is the same file as plugin a");
 }
 
-static void files_of_two_devices_are_two(void **state)
+static void files_of_one_number_on_two_devices_are_two(void **state)
 {
 	struct host *host = *state;
-	char path[600];
-	scratch_copy(host->scratch, FIXTURES "/a.so", "one.so");
+	char first[600], path[600];
+	strcpy(first, scratch_copy(host->scratch, FIXTURES "/a.so", "one.so"));
 	strcpy(path, scratch_copy(host->scratch, FIXTURES "/b.so", "two.so"));
-	sys_other_device(path);
+	sys_other_device(path, first);
 	must_load(host, "{'name': 'a', 'path': 'one.so'}, {'name': 'b', 'path': 'two.so'}");
-	sys_other_device(NULL);
+	sys_other_device(NULL, NULL);
 	assert_string_equal(info_of(host, "b").path, path);
 }
 
@@ -992,7 +992,7 @@ int main(void)
 		T(p16_each_cause_has_its_own_words),
 		T(a_table_that_is_not_sound_only_skips_an_optional_plugin),
 		T(the_same_file_twice_is_refused_also_by_hard_link),
-		T(files_of_two_devices_are_two),
+		T(files_of_one_number_on_two_devices_are_two),
 		T(a_relative_path_is_relative_to_the_file_that_says_it),
 		T(the_plugin_path_goes_before_the_configured_directories),
 		T(the_strict_policy_is_the_default),

@@ -7,6 +7,7 @@
 
 #include <moduforge/value.h>
 
+#include "persist/checksum.h"
 #include "persist/sqlite_store.h"
 
 #define LARGE ((3u << 20) + 1000) /* a snapshot in four pieces */
@@ -30,6 +31,15 @@ static void make_store(void)
 static struct mf_store *open_damaged(void)
 {
 	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+}
+
+static int64_t ask(const char *text)
+{
+	int64_t out;
+	struct mf_store *store = open_damaged();
+	KIT_OK(mf_sql_number(mf_sqlite_of(store)->reader, text, &out, &error), &error);
+	kit_close(store);
+	return out;
 }
 
 static void expect_finding(const char *kind, const char *doc_id, int64_t lsn)
@@ -83,7 +93,12 @@ static void a_key_of_a_compacted_event_that_became_a_blob_is_damage(void **state
 {
 	(void)state;
 	make_store();
+	static const uint8_t zeros[16];
+	char text[240];
 	kit_sql(kit_dir, "UPDATE compacted_keys SET idempotency_key = CAST(idempotency_key AS BLOB) WHERE lsn = 7");
+	expect_finding("key", "", 7);
+	snprintf(text, sizeof(text), "UPDATE compacted_keys SET content_hash = zeroblob(16), checksum = %u WHERE lsn = 7", mf_sqlite_key_checksum(7, NULL, zeros));
+	kit_sql(kit_dir, text); /* as if there had been none */
 	expect_finding("key", "", 7);
 }
 
@@ -113,9 +128,15 @@ static void a_hash_of_a_compacted_event_that_is_cut_or_longer_is_damage(void **s
 static void a_snapshot_whose_document_became_a_blob_is_damage(void **state)
 {
 	(void)state;
-	make_store();
-	kit_sql(kit_dir, "UPDATE snapshots SET doc_id = CAST(doc_id AS BLOB) WHERE upto_lsn = 3");
 	struct kit_findings findings;
+	unsigned char bytes[100] = {0};
+	int64_t numbers[6] = {3, 5, 1, sizeof(bytes), 0, 0};
+	char text[240];
+	make_store();
+	numbers[5] = ask("SELECT take FROM snapshots WHERE upto_lsn = 3");
+	snprintf(text, sizeof(text), "UPDATE snapshots SET doc_id = CAST(doc_id AS BLOB), state_blob = zeroblob(100), checksum = %u WHERE upto_lsn = 3",
+		 mf_row_checksum(numbers, 6, NULL, bytes, sizeof(bytes))); /* which fits, as if there had been none */
+	kit_sql(kit_dir, text);
 	struct mf_store *store = open_damaged();
 	assert_int_equal(kit_verify(store, "snapshot", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 2); /* and the one that builds on it has no base */
@@ -155,8 +176,14 @@ static void a_piece_of_a_snapshot_under_another_number_is_damage(void **state)
 static void a_piece_of_a_snapshot_that_is_longer_than_what_is_left_is_damage(void **state)
 {
 	(void)state;
+	static const char zeros[LARGE % (1u << 20) + 1];
+	int64_t numbers[3] = {6, 0, 3};
+	char text[160];
 	make_store();
-	expect_damaged_pieces("UPDATE snapshot_chunks SET bytes = CAST(bytes || x'00' AS BLOB) WHERE chunk = 3");
+	numbers[1] = ask("SELECT take FROM snapshot_chunks WHERE chunk = 3");
+	snprintf(text, sizeof(text), "UPDATE snapshot_chunks SET bytes = zeroblob(%zu), checksum = %u WHERE chunk = 3", sizeof(zeros),
+		 mf_row_checksum(numbers, 3, "d", zeros, sizeof(zeros))); /* which fits */
+	expect_damaged_pieces(text);
 }
 
 /* ---- followers ---- */
@@ -172,7 +199,9 @@ static void a_follower_whose_name_became_a_blob_is_damage(void **state)
 {
 	(void)state;
 	make_store();
-	kit_sql(kit_dir, "UPDATE followers SET name = CAST(name AS BLOB)");
+	char text[120];
+	snprintf(text, sizeof(text), "UPDATE followers SET name = CAST(name AS BLOB), checksum = %u", mf_sqlite_checkpoint_checksum(&(struct mf_checkpoint){NULL, 1, 5}));
+	kit_sql(kit_dir, text);
 	struct mf_store *store = open_damaged();
 	assert_int_equal(mf_store_checkpoints(store, never, NULL, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "follower ''"));
