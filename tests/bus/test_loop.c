@@ -7,7 +7,7 @@
 
 #include <sched.h>
 
-#include "model/mem.h"
+#include "tests/memory_fails.h"
 
 static struct mf_follow_options on_loop(const char *name)
 {
@@ -335,15 +335,17 @@ static void without_memory_there_is_no_descriptor_and_no_follower(void **state)
 	seen_init(&seen);
 	mf_mem_fail_at(1, false);
 	assert_int_equal(mf_bus_fd(kit.bus), -1);
-	for (uint64_t n = 1;; n++) {
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		uint64_t id;
-		mf_mem_fail_at(n, false);
+		memory_fails_at(n);
 		enum mf_status status = mf_bus_follow(kit.bus, &options, seen_handle, &seen, &id, &kit.error);
-		mf_mem_fail_at(0, false);
+		failed = memory_failed(n);
 		if (status == MF_OK)
-			break;
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_true(n < 20);
+			OK(mf_bus_unsubscribe(kit.bus, id, &kit.error));
+		else
+			assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_true(n < 30);
 	}
 	seen_deinit(&seen);
 }

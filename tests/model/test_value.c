@@ -12,6 +12,7 @@
 
 #include "model/mem.h"
 #include "model/tree.h"
+#include "tests/memory_fails.h"
 
 #define SIZE(array) (sizeof(array) / sizeof(*(array)))
 
@@ -354,24 +355,25 @@ static void every_allocation_may_fail(void **state)
 	(void)state;
 	static maker *const makers[] = {make_int, make_double, make_flat, make_rope, make_array, make_object};
 	member_value = integer(3);
-	for (size_t i = 0; i < SIZE(makers); i++)
-		for (uint64_t n = 1;; n++) {
+	for (size_t i = 0; i < SIZE(makers); i++) {
+		bool failed = true;
+		for (uint64_t n = 1; failed; n++) {
 			struct mf_value *value = NULL;
 			struct mf_error error = {0};
-			mf_tree_trim();
-			mf_mem_fail_at(n, false);
+			memory_fails_at(n);
 			enum mf_status status = makers[i](&value, &error);
-			mf_mem_fail_at(0, false);
+			failed = memory_failed(n);
 			assert_int_equal(refs(member_value), status == MF_OK && i >= 4 ? 3 : 1);
 			if (status == MF_OK) {
 				assert_true(n > 1);
 				mf_value_unref(value);
-				break;
+				continue;
 			}
 			assert_int_equal(status, MF_ERR_NO_MEMORY);
 			assert_int_equal(error.status, MF_ERR_NO_MEMORY);
 			assert_null(value);
 		}
+	}
 	mf_value_unref(member_value);
 }
 

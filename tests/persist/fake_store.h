@@ -9,9 +9,8 @@
 #include <moduforge/persist.h>
 #include <moduforge/ticket.h>
 
-#include "model/mem.h"
-#include "model/tree.h"
 #include "persist/env.h"
+#include "tests/memory_fails.h"
 
 struct fake_store {
 	struct mf_store base;
@@ -68,21 +67,6 @@ enum mf_status wait_for(struct mf_ticket *ticket, enum mf_level level, int64_t *
 			pthread_cond_wait(&(fake)->changed, &(fake)->mutex); \
 		pthread_mutex_unlock(&(fake)->mutex); \
 	} while (0)
-
-/* Allocation n of what comes next fails. Spare nodes from before would be used in its place. */
-static inline void memory_fails_at(uint64_t n)
-{
-	mf_tree_trim();
-	mf_mem_fail_at(n, false);
-}
-
-/* ... and did it come to that? Some can be done without (a buffer that is made to fit), so success ends no loop. */
-static inline bool memory_failed(uint64_t n)
-{
-	bool failed = mf_mem_count() >= n;
-	mf_mem_fail_at(0, false);
-	return failed;
-}
 
 /* A clock that goes when it is told to. */
 struct fake_env {

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/mem.h"
 #include "persist/env.h"
 #include "store_kit.h"
+#include "tests/memory_fails.h"
 #include "vfs_shim.h"
 #include <moduforge/health.h>
 #include <moduforge/value.h>
@@ -306,16 +306,15 @@ static void every_allocation_that_fails_is_the_callers_trouble(void **state)
 	kit_append_many(store, "d", "k", 5);
 	kit_write_snapshot(store, "d", 5, 3000);
 	assert_int_equal(check(store).level, MF_HEALTHY);
-	for (uint64_t n = 1;; n++) {
-		mf_mem_fail_at(n, false);
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		memory_fails_at(n);
 		enum mf_status status = mf_check_storage_health(store, NULL, NULL, NULL, &report, &error);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
+		failed = memory_failed(n);
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
+		if (status == MF_OK)
 			assert_int_equal(report.level, MF_HEALTHY);
-			assert_true(n > 3);
-			break;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		assert_true(failed || n > 3);
 	}
 	kit_close(store);
 }

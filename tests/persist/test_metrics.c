@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/mem.h"
 #include "persist/metrics.h"
 #include "persist/metrics_fields.h"
 #include "store_kit.h"
+#include "tests/memory_fails.h"
 #include <moduforge/value.h>
 
 /* ---- the histogram ---- */
@@ -279,17 +279,17 @@ static void every_allocation_that_fails_in_a_report_is_told(void **state)
 {
 	(void)state;
 	struct mf_metrics metrics = sample();
-	for (int format = MF_METRICS_TEXT; format <= MF_METRICS_PROMETHEUS; format++)
-		for (uint64_t n = 1;; n++) {
+	for (int format = MF_METRICS_TEXT; format <= MF_METRICS_PROMETHEUS; format++) {
+		bool failed = true;
+		for (uint64_t n = 1; failed; n++) {
 			struct mf_buffer text = {0};
-			mf_mem_fail_at(n, false);
+			memory_fails_at(n);
 			enum mf_status status = mf_metrics_report(&metrics, (enum mf_metrics_format)format, &text, NULL);
-			mf_mem_fail_at(0, false);
+			failed = memory_failed(n);
 			mf_buffer_deinit(&text);
-			if (status == MF_OK)
-				break;
-			assert_int_equal(status, MF_ERR_NO_MEMORY);
+			assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
 		}
+	}
 }
 
 /* ---- reading back ---- */
@@ -326,13 +326,12 @@ static void every_allocation_that_fails_in_reading_back_is_told(void **state)
 	(void)state;
 	struct mf_metrics metrics = sample(), read = {.size = sizeof(read)};
 	char *text = report(&metrics, MF_METRICS_JSON);
-	for (uint64_t n = 1;; n++) {
-		mf_mem_fail_at(n, false);
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		memory_fails_at(n);
 		enum mf_status status = mf_metrics_parse(text, strlen(text), &read, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK)
-			break;
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		failed = memory_failed(n);
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
 	}
 	mf_free(text);
 }

@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include "fake_store.h"
-#include "model/mem.h"
 #include "persist/snapshot_policy.h"
 
 static struct mf_persist_options only(uint64_t events, uint64_t bytes, uint64_t ms)
@@ -280,14 +279,12 @@ static void every_failed_allocation_only_delays_a_snapshot(void **unused)
 	assert_int_equal(mf_snapshot_policy_new(&options, &policy), MF_ERR_NO_MEMORY);
 	mf_mem_fail_at(0, false);
 	policy = new_policy(&options);
-	for (uint64_t n = 1;; n++) {
-		mf_mem_fail_at(n, false);
-		bool due = mf_snapshot_policy_committed(policy, "a", 1, 1);
-		mf_mem_fail_at(0, false);
-		if (due) {
-			assert_true(n > 2);
-			break;
-		}
+	bool due = false;
+	for (uint64_t n = 1; !due; n++) {
+		memory_fails_at(n);
+		due = mf_snapshot_policy_committed(policy, "a", 1, 1);
+		assert_int_equal(due, !memory_failed(n));
+		assert_true(!due || n > 2);
 	}
 	mf_mem_fail_at(1, true);
 	assert_false(loaded(policy, "b", 9, 9, 9, 0)); /* nothing can be counted: nothing is due */

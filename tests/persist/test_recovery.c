@@ -698,14 +698,12 @@ static void every_failed_allocation_in_a_preflight_is_no_memory(void **unused)
 	struct mf_step_registry *empty;
 	assert_int_equal(mf_step_registry_new(&empty), MF_OK);
 	mf_step_registry_freeze(empty);
-	for (uint64_t n = 1;; n++) {
-		mf_tree_trim();
-		mf_mem_fail_at(n, false);
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
+		memory_fails_at(n);
 		enum mf_status status = mf_preflight(&fake->base, empty, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_ERR_UNKNOWN_STEP)
-			break;
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
+		failed = memory_failed(n);
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_ERR_UNKNOWN_STEP);
 	}
 	mf_step_registry_free(empty);
 	mf_state_unref(state);

@@ -1093,20 +1093,21 @@ static void a_sync_that_is_slower_than_the_window_is_told_once_a_minute(void **u
 static void every_failed_allocation_makes_no_subscriber(void **unused)
 {
 	(void)unused;
-	struct fake_store *fake = fake_store_new(true);
 	mf_persist_options_init(&options);
-	for (uint64_t n = 1;; n++) {
+	bool failed = true;
+	for (uint64_t n = 1; failed; n++) {
 		struct mf_snapshot_subscriber *subscriber = NULL;
-		mf_mem_fail_at(n, false);
+		struct fake_store *fake = fake_store_new(true);
+		memory_fails_at(n);
 		enum mf_status status = mf_snapshot_subscriber_new(&fake->base, &options, small_registry, &subscriber, NULL);
-		mf_mem_fail_at(0, false);
-		if (status == MF_OK) {
-			assert_true(n > 5);
+		failed = memory_failed(n);
+		assert_int_equal(status, failed ? MF_ERR_NO_MEMORY : MF_OK);
+		assert_int_equal(subscriber != NULL, status == MF_OK);
+		if (subscriber)
 			assert_int_equal(mf_snapshot_subscriber_close(subscriber, MF_WAIT_FOREVER, NULL), MF_OK);
-			return;
-		}
-		assert_int_equal(status, MF_ERR_NO_MEMORY);
-		assert_null(subscriber);
+		else
+			fake_store_free(fake); /* it is still ours */
+		assert_true(failed || n > 5);
 	}
 }
 
