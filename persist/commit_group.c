@@ -135,6 +135,7 @@ void mf_commit_queue_stop(struct mf_commit_queue *queue, const struct mf_error *
 	queue->source.sync_error.status = MF_ERR_UNKNOWN_OUTCOME;
 	mf_logf(&queue->logger, MF_LOG_ERROR, "writes have stopped until the store is reopened: %s", error->message);
 	mf_cond_broadcast(&queue->source.synced);
+	mf_cond_broadcast(&queue->progress); /* who drains waits for no sync any more */
 }
 
 static void note_written(struct mf_commit_queue *queue, const struct chain *stored)

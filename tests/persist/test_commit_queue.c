@@ -1,4 +1,5 @@
 /* The queue over a fake store: order, groups, syncs, failures. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,41 @@ static void the_store_is_maintained(void **unused)
 	struct mf_commit_queue *queue = new_queue(fake, 1, NULL);
 	assert_int_equal(wait_for(submit(queue, "a", false), MF_LEVEL_COMMITTED, NULL), MF_OK);
 	FAKE_WAIT(fake, fake->maintains > 0);
+	close_all(queue, fake);
+}
+
+static struct mf_commit_queue *drained_queue;
+
+/* Fails when somebody waits for the queue to drain. */
+static enum mf_status fail_beside_a_drain(struct mf_store *store, struct mf_error *error)
+{
+	(void)store;
+	for (bool waits = false; !waits;) {
+		pthread_mutex_lock(&drained_queue->source.mutex);
+		waits = drained_queue->drainers > 0;
+		pthread_mutex_unlock(&drained_queue->source.mutex);
+		sched_yield();
+	}
+	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "the log could not be synced");
+}
+
+static void a_drain_ends_when_housekeeping_stops_the_writes(void **unused)
+{
+	(void)unused;
+	struct fake_store *fake = fake_store_new(true);
+	struct mf_error error = {0};
+	fake->ops.maintain = fail_beside_a_drain;
+	struct mf_commit_queue *queue = drained_queue = new_queue(fake, 60000, NULL);
+	assert_int_equal(wait_for(submit(queue, "a", false), MF_LEVEL_COMMITTED, NULL), MF_OK);
+	alarm(60); /* for ever is too long */
+	for (int i = 0; mf_commit_queue_drain(queue, MF_WAIT_FOREVER, &error) == MF_OK; i++) { /* it came before the housekeeping */
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_int_equal(wait_for(submit(queue, key, false), MF_LEVEL_COMMITTED, NULL), MF_OK);
+	}
+	alarm(0);
+	assert_int_equal(error.status, MF_ERR_UNKNOWN_OUTCOME);
+	assert_non_null(strstr(error.message, "the log could not be synced"));
 	close_all(queue, fake);
 }
 
@@ -657,6 +693,7 @@ int main(void)
 		cmocka_unit_test(a_large_batch_is_a_group_of_its_own),
 		cmocka_unit_test(stored_time_never_steps_back),
 		cmocka_unit_test(the_store_is_maintained),
+		cmocka_unit_test(a_drain_ends_when_housekeeping_stops_the_writes),
 		cmocka_unit_test(f21_the_window_is_real_and_runs_on_the_monotonic_clock),
 		cmocka_unit_test(a_window_of_zero_syncs_at_once_in_the_background),
 		cmocka_unit_test(commits_go_on_while_the_window_syncs),
