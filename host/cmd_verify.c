@@ -184,7 +184,8 @@ static bool count_document(void *user, const struct mf_document_info *info)
 static enum mf_status check_all(struct verify *verify, struct mf_error *error)
 {
 	enum mf_status status = mf_store_verify(verify->store, found, verify, error);
-	if (status != MF_OK && status != MF_ERR_CORRUPTED)
+	bool unreadable = status == MF_ERR_IO && verify->findings > 0; /* what can be read is checked */
+	if (status != MF_OK && status != MF_ERR_CORRUPTED && !unreadable)
 		return status;
 	status = check_events(verify, error);
 	if (status == MF_OK)

@@ -321,11 +321,15 @@ static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *e
 
 /* ---- after a failed sync ---- */
 
-/* What the kernel could not write it may still show to readers: only the device counts. */
-static void forget_cache(const struct mf_sqlite *store)
+/* What the kernel could not write it may still show to readers, and takes for written: only the device counts. The watermark says
+ * that a sync failed, unless it could not be written either: then a log is left, which no clean end leaves, and while a
+ * store is made no watermark. What a log holds of the database is written to it again. */
+static void forget_cache(const struct mf_sqlite *store, const struct presence *presence)
 {
-	(void)store->env->drop_cache(store->env->user, store->db_path);
-	(void)store->env->drop_cache(store->env->user, store->wal_path);
+	if (presence->watermark.sync_failed || presence->watermark_state != MF_WATERMARK_GOOD)
+		(void)store->env->drop_cache(store->env->user, store->db_path);
+	if (presence->log_size > 0)
+		(void)store->env->drop_cache(store->env->user, store->wal_path);
 }
 
 static void ignore_damage(void *user, const struct mf_damage *damage)
@@ -349,8 +353,7 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		return status;
 	if (presence.db_size == 0 && (presence.watermark_state != MF_WATERMARK_MISSING || presence.log_size > 0))
 		return gone(store, &presence, error);
-	if (presence.watermark.sync_failed)
-		forget_cache(store);
+	forget_cache(store, &presence);
 	if (presence.db_size == 0)
 		status = make_database_private(store, error);
 	if (status == MF_OK)

@@ -270,7 +270,7 @@ static enum mf_status check(struct mf_sqlite *store, struct mf_error *error)
 {
 	struct findings findings = {0};
 	enum mf_status status = mf_sqlite_verify(&store->base, note, &findings, error);
-	if (findings.count == 0)
+	if (findings.count == 0 || status == MF_ERR_IO)
 		return status;
 	mf_error_set(error, MF_ERR_CORRUPTED, "the store was damaged when it was backed up (findings: %lld): %s; use an older backup, or restore this one up to an LSN below the damage",
 		     (long long)findings.count, findings.first);

@@ -41,6 +41,7 @@ struct walk {
 	mf_damage_visit *visit;
 	void *user;
 	int64_t last, findings;
+	int64_t unreadable; /* of the findings: the device's errors, which say nothing about what is stored there */
 	int64_t epoch; /* of the event before */
 	bool no_memory;
 	char first[256];
@@ -67,6 +68,7 @@ static enum mf_status failed(struct walk *walk, enum mf_status status, const cha
 {
 	if (status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
 		return status;
+	walk->unreadable += status == MF_ERR_IO;
 	report(walk, what, doc_id, lsn, "%s", walk->error.message);
 	return MF_OK;
 }
@@ -237,6 +239,7 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	*out_more = rows == PAGE_ROWS;
 	if ((status == MF_OK && !lost) || status == MF_ERR_NO_MEMORY || status == MF_ERR_BUSY)
 		return status;
+	walk->unreadable += status == MF_ERR_IO;
 	if (*jump == 0 && !lost)
 		report(walk, "database", NULL, *previous + 1, "the events from LSN %lld on cannot be read: %.200s", (long long)*previous + 1, walk->error.message);
 	*jump = *jump == 0 ? 1 : *jump * 2;
@@ -419,10 +422,13 @@ static enum mf_status check_followers(struct walk *walk)
 static void check_quick(struct walk *walk, struct mf_stmt *stmt)
 {
 	const char *message = mf_stmt_text(stmt, 0, NULL);
-	if (!message || mf_sql_status_of_finding(message) == MF_ERR_NO_MEMORY)
+	enum mf_status status = message ? mf_sql_status_of_finding(message) : MF_ERR_NO_MEMORY;
+	if (status == MF_ERR_NO_MEMORY) {
 		walk->no_memory = true;
-	else if (strcmp(message, "ok") != 0)
+	} else if (strcmp(message, "ok") != 0) {
+		walk->unreadable += status == MF_ERR_IO;
 		report(walk, "database", NULL, 0, "SQLite says: %.300s", message);
+	}
 }
 
 /* ---- the walk ---- */
@@ -478,5 +484,6 @@ enum mf_status mf_sqlite_verify(struct mf_store *base, mf_damage_visit *visit, v
 	mf_sql_close(walk.sql, NULL);
 	if (status != MF_OK || walk.findings == 0)
 		return status;
-	return mf_error_set(error, MF_ERR_CORRUPTED, "%lld findings in %.150s, the first: %s", (long long)walk.findings, store->dir, walk.first);
+	return mf_error_set(error, walk.unreadable > 0 ? MF_ERR_IO : MF_ERR_CORRUPTED, "%lld findings in %.150s%s, the first: %s", (long long)walk.findings, store->dir,
+			    walk.unreadable > 0 ? ", and not all of it can be read" : "", walk.first);
 }

@@ -116,7 +116,8 @@ struct mf_store_ops {
 	enum mf_status (*compact)(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 	enum mf_status (*documents)(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*snapshots)(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error); /* doc_id NULL = all */
-	/* Everything that can be checked; calls visit for each finding and returns MF_ERR_CORRUPTED if there was one. */
+	/* Everything that can be checked; calls visit for each finding. MF_ERR_CORRUPTED: there was one; MF_ERR_IO: and something could not
+	 * be read, so that what was found may not be there. */
 	enum mf_status (*verify)(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*stats)(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
 	enum mf_status (*close)(struct mf_store *store, struct mf_error *error); /* frees the store whatever it returns */

@@ -243,6 +243,7 @@ enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_f
 	struct mf_error error;
 	*out = (struct kit_findings){.kind = kind};
 	enum mf_status status = mf_store_verify(store, note, out, &error);
-	assert_int_equal(status == MF_ERR_CORRUPTED, out->count > 0);
+	if (status != MF_ERR_IO) /* of what could be read */
+		assert_int_equal(status == MF_ERR_CORRUPTED, out->count > 0);
 	return status;
 }

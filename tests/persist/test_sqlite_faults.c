@@ -281,6 +281,58 @@ static void a_failed_sync_is_final(void **state)
 	kit_close(store);
 }
 
+static struct {
+	struct mf_env env;
+	bool no_watermark;
+	int db, log; /* dropped */
+} device;
+
+static int drop_cache(void *user, const char *path)
+{
+	*(strstr(path, "-wal") ? &device.log : &device.db) += 1;
+	return mf_env_os()->drop_cache(user, path);
+}
+
+static ssize_t write_watermark(void *user, int fd, const void *bytes, size_t len, int64_t offset)
+{
+	return device.no_watermark ? -EIO : mf_env_os()->pwrite(user, fd, bytes, len, offset);
+}
+
+static struct mf_store *open_device(void)
+{
+	device.db = device.log = 0;
+	device.env = *vfs_shim_env();
+	device.env.drop_cache = drop_cache;
+	device.env.pwrite = write_watermark;
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &device.env});
+}
+
+/* Pages that a failed sync did not write are clean for the kernel. A log that goes on behind such a hole is lost from there on. */
+static void a_log_that_was_not_closed_is_read_from_the_device(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_store *store = open_device();
+	assert_int_equal(device.db, 1); /* there is no watermark yet, and what there is may be the rest of a creation that failed */
+	assert_int_equal(device.log, 0);
+	kit_append_many(store, "d", "a", 3);
+	kit_close(store);
+	store = open_device();
+	assert_int_equal(device.db + device.log, 0); /* a clean end leaves nothing to be doubted */
+	kit_append_many(store, "d", "b", 3);
+	vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_SYNC, .at = 1, .times = 1, .rc = SQLITE_IOERR_FSYNC, .system_errno = EIO});
+	device.no_watermark = true; /* nor can it be written down that the sync failed */
+	assert_int_equal(mf_store_sync(store, NULL, &error), MF_ERR_UNKNOWN_OUTCOME);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	device.no_watermark = false;
+	vfs_shim_reset();
+	assert_false(watermark_is_suspect());
+	store = open_device();
+	assert_int_equal(device.log, 1);
+	assert_int_equal(kit_count(store, "d", 0), 6); /* this device has them */
+	kit_close(store);
+}
+
 static void a_close_whose_sync_fails_says_so(void **state)
 {
 	(void)state;
@@ -492,6 +544,35 @@ static void f15_a_device_that_cannot_be_read_is_an_io_error_and_not_damage(void 
 	}
 }
 
+static void a_device_that_cannot_be_read_is_no_damage_for_verify(void **state)
+{
+	(void)state;
+	struct kit_findings findings;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 60);
+	kit_write_snapshot(store, "d", 60, 3000);
+	KIT_OK(mf_store_compact(store, "d", 60, NULL), &(struct mf_error){0});
+	kit_append_many(store, "e", "k2", 60);
+	kit_close(store);
+	int struck = 0;
+	for (int64_t times = 1; times <= 1000; times += 999)
+		for (int64_t at = 1;; at++) {
+			store = open_shim(0);
+			vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_READ, .at = at, .times = times, .rc = SQLITE_IOERR_READ, .system_errno = EIO});
+			enum mf_status status = kit_verify(store, NULL, &findings);
+			bool hit = vfs_shim_failed() > 0;
+			vfs_shim_reset();
+			if (hit && status != MF_ERR_IO)
+				fail_msg("read %d failed %d times: %s, %d findings", (int)at, (int)times, mf_status_name(status), findings.count);
+			struck += hit;
+			assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+			kit_close(store);
+			if (!hit)
+				break;
+		}
+	assert_true(struck > 20);
+}
+
 /* ---- opening, compaction ---- */
 
 /* PRAGMA journal_mode answers before it writes: what failed then was not noticed, and the opening ended with a riddle. */
@@ -699,6 +780,7 @@ int main(void)
 		T(a_batch_larger_than_the_cache_is_still_all_or_nothing),
 		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
 		T(a_failed_sync_is_final),
+		T(a_log_that_was_not_closed_is_read_from_the_device),
 		T(a_close_whose_sync_fails_says_so),
 		T(a_failed_sync_for_want_of_space_is_as_final),
 		T(the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too),
@@ -707,6 +789,7 @@ int main(void)
 		T(f15_a_read_error_is_an_error_and_never_no_snapshot),
 		T(a_read_error_in_an_append_leaves_the_store_usable),
 		T(f15_a_device_that_cannot_be_read_is_an_io_error_and_not_damage),
+		T(a_device_that_cannot_be_read_is_no_damage_for_verify),
 		T(p9_a_disk_that_is_full_while_the_store_is_made_is_said_to_be_full),
 		T(every_call_may_fail_while_opening_and_the_next_opening_works),
 		T(a_compaction_that_fails_anywhere_goes_on_later),
