@@ -53,6 +53,9 @@ static int open_file(void *user, const char *path, int flags, mode_t mode)
 		return -EEXIST;
 	if (!node && !(flags & O_CREAT))
 		return -ENOENT;
+	int error = node ? 0 : memory_fails(MEMORY_GROWS);
+	if (error)
+		return -error;
 	if (!node)
 		node = memory_make(path, false);
 	if (!node)
@@ -85,6 +88,9 @@ static ssize_t read_file(void *user, int fd, void *bytes, size_t len, int64_t of
 	struct descriptor *descriptor = of(fd);
 	if (!descriptor || (descriptor->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
+	int error = memory_fails(MEMORY_READS);
+	if (error)
+		return -error;
 	return descriptor->node->is_dir ? -EISDIR : (ssize_t)memory_read(descriptor->node, bytes, (int64_t)len, offset);
 }
 
@@ -94,8 +100,11 @@ static ssize_t write_file(void *user, int fd, const void *bytes, size_t len, int
 	struct descriptor *descriptor = of(fd);
 	if (!descriptor || (descriptor->flags & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
-	memory_write(descriptor->node, bytes, (int64_t)len, offset);
-	return (ssize_t)len;
+	int error = memory_fails(MEMORY_GROWS);
+	size_t written = error ? sim_below((uint32_t)len + 1) : len;
+	if (written > 0)
+		memory_write(descriptor->node, bytes, (int64_t)written, offset);
+	return error && (written == 0 || written == len) ? -error : (ssize_t)written;
 }
 
 static int sync_file(void *user, int fd)
@@ -104,8 +113,9 @@ static int sync_file(void *user, int fd)
 	struct descriptor *descriptor = of(fd);
 	if (!descriptor)
 		return -EBADF;
-	memory_sync(descriptor->node);
-	return 0;
+	int error = memory_fails(MEMORY_CHANGES);
+	(error ? memory_fail_to_sync : memory_sync)(descriptor->node);
+	return -error;
 }
 
 static int lock_file(void *user, int fd)
@@ -125,7 +135,8 @@ static int make_dir(void *user, const char *path, mode_t mode)
 	(void)user, (void)mode;
 	if (memory_find(path))
 		return -EEXIST;
-	return memory_make(path, true) ? 0 : -ENOENT;
+	int error = memory_fails(MEMORY_GROWS);
+	return error ? -error : memory_make(path, true) ? 0 : -ENOENT;
 }
 
 static int64_t size_of(void *user, const char *path)
@@ -138,7 +149,10 @@ static int64_t size_of(void *user, const char *path)
 static int drop_cache(void *user, const char *path)
 {
 	(void)user;
-	return memory_find(path) ? 0 : -ENOENT;
+	struct node *node = memory_find(path);
+	if (node)
+		memory_evict(node);
+	return node ? 0 : -ENOENT;
 }
 
 static int rename_file(void *user, const char *from, const char *to, bool replace)
@@ -149,8 +163,10 @@ static int rename_file(void *user, const char *from, const char *to, bool replac
 		return -ENOENT;
 	if (target && (!replace || (target->is_dir && !memory_is_empty(to))))
 		return replace ? -ENOTEMPTY : -EEXIST;
-	memory_rename(from, to);
-	return 0;
+	int error = memory_fails(MEMORY_CHANGES);
+	if (!error)
+		memory_rename(from, to);
+	return -error;
 }
 
 static int remove_file(void *user, const char *path)
@@ -161,14 +177,16 @@ static int remove_file(void *user, const char *path)
 		return -ENOENT;
 	if (node->is_dir && !memory_is_empty(path))
 		return -ENOTEMPTY;
-	memory_unlink(path);
-	return 0;
+	int error = memory_fails(MEMORY_CHANGES);
+	if (!error)
+		memory_unlink(path);
+	return -error;
 }
 
 static int64_t free_bytes(void *user, const char *path)
 {
 	(void)user, (void)path;
-	return (int64_t)1 << 40;
+	return memory_is_full() ? 0 : (int64_t)1 << 40;
 }
 
 static int is_empty(void *user, const char *path)

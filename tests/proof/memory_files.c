@@ -20,6 +20,7 @@ static int64_t wall_offset;
 static uint64_t calls;
 static uint32_t dies_in;
 static unsigned lies;
+static bool lost_writes;
 static void (*watcher)(const char *call, const char *path, int64_t at, const void *bytes, int64_t len);
 
 static void *must(void *memory)
@@ -60,12 +61,19 @@ static void cut(struct bytes *bytes, int64_t len)
 		grow(bytes, len);
 }
 
-static void redo(struct node *node, const struct write *write, int64_t len)
+static void redo(struct bytes *bytes, const struct write *write, int64_t len)
 {
 	if (write->truncates)
-		cut(&node->kept, write->at);
+		cut(bytes, write->at);
 	else
-		put(&node->kept, write->bytes, len, write->at);
+		put(bytes, write->bytes, len, write->at);
+}
+
+static void read_again(struct node *node)
+{
+	node->now.len = 0;
+	put(&node->now, node->kept.at, node->kept.len, 0);
+	node->doubtful = false;
 }
 
 /* Up to that call. */
@@ -100,11 +108,10 @@ static void lose_writes(struct node *node)
 		bool kept = way == 0 ? false : way == 1 ? true : way == 2 ? index < first : sim_below(2) == 0;
 		bool torn = way > 1 && kept && !write->truncates && sim_below(4) == 0;
 		if (kept)
-			redo(node, write, torn ? (int64_t)sim_below((uint32_t)(write->len / SECTOR + 1)) * SECTOR : write->len);
+			redo(&node->kept, write, torn ? (int64_t)sim_below((uint32_t)(write->len / SECTOR + 1)) * SECTOR : write->len);
 	}
 	forget_writes(node, calls);
-	node->now.len = 0;
-	put(&node->now, node->kept.at, node->kept.len, 0);
+	read_again(node);
 }
 
 /* ---- names ---- */
@@ -283,10 +290,33 @@ void memory_sync(struct node *node)
 	if (!lied && node->is_dir)
 		keep_names(node->path, UINT32_MAX, covered);
 	for (const struct write *write = node->first; !lied && write && write->call <= covered; write = write->next)
-		redo(node, write, write->len);
+		redo(&node->kept, write, write->len);
 	if (!lied)
 		forget_writes(node, covered);
 	after_step();
+}
+
+void memory_fail_to_sync(struct node *node)
+{
+	step("failed sync", node->path, 0, NULL, 0);
+	uint64_t covered = calls;
+	sim_take(50 + sim_below(1000));
+	for (const struct write *write = node->first; write && write->call <= covered; write = write->next) {
+		if (sim_below(2))
+			redo(&node->kept, write, write->len);
+		node->doubtful = true;
+	}
+	forget_writes(node, covered);
+	lost_writes = true;
+}
+
+void memory_evict(struct node *node)
+{
+	if (!node->doubtful)
+		return;
+	read_again(node);
+	for (const struct write *write = node->first; write; write = write->next) /* these are dirty */
+		redo(&node->now, write, write->len);
 }
 
 void memory_unlink(const char *path)
@@ -349,6 +379,7 @@ void memory_files_die_in(uint32_t in)
 void memory_files_process_died(void)
 {
 	dies_in = 0;
+	memory_files_evict();
 	memory_env_forget();
 	for (struct node *node = nodes; node; node = node->next) {
 		node->lock_fd = -1;
@@ -369,6 +400,24 @@ void memory_files_power_lost(void)
 	for (struct node *node = nodes; node; node = node->next)
 		if (!node->is_dir)
 			lose_writes(node);
+}
+
+/* ---- failed syncs ---- */
+void memory_files_evict(void)
+{
+	for (struct node *node = nodes; node; node = node->next)
+		if (node->doubtful && sim_below(2))
+			memory_evict(node);
+}
+
+bool memory_files_lost_writes(void)
+{
+	return lost_writes;
+}
+
+void memory_files_forgive(void)
+{
+	lost_writes = false;
 }
 
 /* ---- the rest ---- */

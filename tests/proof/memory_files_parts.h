@@ -31,6 +31,7 @@ struct node {
 	struct bytes now, kept;
 	struct write *first, **last;
 	unsigned write_count;
+	bool doubtful; /* a sync of it has failed: what can be read is not what the device has */
 	int lock_fd; /* that has the lock; -1: nobody */
 	struct handle *handles; /* SQLite's */
 	void *shm[SHM_REGIONS]; /* SQLite's index of the log */
@@ -55,9 +56,16 @@ int64_t memory_read(const struct node *node, void *bytes, int64_t len, int64_t a
 void memory_write(struct node *node, const void *bytes, int64_t len, int64_t at);
 void memory_truncate(struct node *node, int64_t len);
 void memory_sync(struct node *node);
+void memory_fail_to_sync(struct node *node);
+void memory_evict(struct node *node); /* what is not dirty leaves the cache */
 void memory_unlink(const char *path); /* which exists */
 void memory_rename(const char *from, const char *to);
 bool memory_is_empty(const char *dir);
+
+/* memory_faults.c */
+enum memory_call { MEMORY_READS, MEMORY_GROWS, MEMORY_CHANGES };
+int memory_fails(enum memory_call call); /* 0, or an errno: asked before each call */
+bool memory_is_full(void);
 
 void memory_vfs_register(void);
 void memory_env_replace(void);

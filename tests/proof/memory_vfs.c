@@ -1,4 +1,5 @@
 /* memory_vfs.c - SQLite's door to the files in memory: locks, the index of the log and all, within one process. */
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,15 @@ struct handle {
 	bool sync_dir; /* with its first sync, as SQLite's own VFS does for a new log or journal */
 };
 
+static int last_errno;
+
+/* SQLite's word for what the system said. */
+static int failed(int error, int code)
+{
+	last_errno = error;
+	return error == ENOSPC && code == SQLITE_IOERR_WRITE ? SQLITE_FULL : code;
+}
+
 static struct handle *of(sqlite3_file *file)
 {
 	return (struct handle *)file;
@@ -27,6 +37,9 @@ static struct handle *of(sqlite3_file *file)
 /* ---- contents ---- */
 static int vfs_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
 {
+	int error = memory_fails(MEMORY_READS);
+	if (error)
+		return failed(error, SQLITE_IOERR_READ);
 	int64_t got = memory_read(of(file)->node, bytes, len, at);
 	if (got == len)
 		return SQLITE_OK;
@@ -36,33 +49,46 @@ static int vfs_read(sqlite3_file *file, void *bytes, int len, sqlite3_int64 at)
 
 static int vfs_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
-	memory_write(of(file)->node, bytes, len, at);
-	return SQLITE_OK;
+	int error = memory_fails(MEMORY_GROWS), written = error ? (int)sim_below((uint32_t)len) : len;
+	if (written > 0)
+		memory_write(of(file)->node, bytes, written, at);
+	return error ? failed(error, SQLITE_IOERR_WRITE) : SQLITE_OK;
 }
 
 static int vfs_truncate(sqlite3_file *file, sqlite3_int64 len)
 {
+	int error = memory_fails(MEMORY_CHANGES);
+	if (error)
+		return failed(error, SQLITE_IOERR_TRUNCATE);
 	memory_truncate(of(file)->node, len);
 	return SQLITE_OK;
 }
 
-static void sync_dir_of(const char *path)
+static int sync_node(struct node *node, int code)
+{
+	int error = memory_fails(MEMORY_CHANGES);
+	(error ? memory_fail_to_sync : memory_sync)(node);
+	return error ? failed(error, code) : SQLITE_OK;
+}
+
+static int sync_dir_of(const char *path)
 {
 	char dir[PATH_LEN];
 	snprintf(dir, sizeof(dir), "%s", path);
 	char *slash = strrchr(dir, '/');
 	slash[slash == dir] = '\0';
-	memory_sync(memory_find(dir));
+	return sync_node(memory_find(dir), SQLITE_IOERR_DIR_FSYNC);
 }
 
 static int vfs_sync(sqlite3_file *file, int flags)
 {
 	(void)flags;
-	memory_sync(of(file)->node);
-	if (of(file)->sync_dir)
-		sync_dir_of(of(file)->node->path);
-	of(file)->sync_dir = false;
-	return SQLITE_OK;
+	int result = sync_node(of(file)->node, SQLITE_IOERR_FSYNC);
+	if (result == SQLITE_OK && of(file)->sync_dir) {
+		result = sync_dir_of(of(file)->node->path);
+		of(file)->sync_dir = false;
+	}
+	return result;
 }
 
 static int vfs_size(sqlite3_file *file, sqlite3_int64 *out)
@@ -178,9 +204,17 @@ static int vfs_close(sqlite3_file *file)
 	return SQLITE_OK;
 }
 
+static int vfs_ask(sqlite3_file *file, int op, void *arg)
+{
+	if (op != SQLITE_FCNTL_LAST_ERRNO)
+		return vfs_control(file, op, arg);
+	*(int *)arg = last_errno;
+	return SQLITE_OK;
+}
+
 static const sqlite3_io_methods methods = {
 	2, vfs_close, vfs_read, vfs_write, vfs_truncate, vfs_sync, vfs_size, vfs_lock, vfs_unlock, vfs_reserved,
-	vfs_control, vfs_sector, vfs_device, shm_map, shm_lock, shm_barrier, shm_unmap, NULL, NULL};
+	vfs_ask, vfs_sector, vfs_device, shm_map, shm_lock, shm_barrier, shm_unmap, NULL, NULL};
 
 /* ---- the VFS ---- */
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
@@ -192,6 +226,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	if (node && name && (flags & SQLITE_OPEN_EXCLUSIVE) && (flags & SQLITE_OPEN_CREATE))
 		return SQLITE_CANTOPEN;
 	if (!node && (flags & SQLITE_OPEN_CREATE)) {
+		int error = memory_fails(MEMORY_GROWS);
+		if (error)
+			return failed(error, SQLITE_CANTOPEN);
 		node = memory_make(name, false);
 		me->sync_dir = (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)) != 0;
 	}
@@ -213,10 +250,19 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 	(void)vfs;
 	if (!memory_find(name))
 		return SQLITE_IOERR_DELETE_NOENT;
+	int error = memory_fails(MEMORY_CHANGES);
+	if (error)
+		return failed(error, SQLITE_IOERR_DELETE);
 	memory_unlink(name);
-	if (sync_dir)
-		sync_dir_of(name);
-	return SQLITE_OK;
+	return sync_dir ? sync_dir_of(name) : SQLITE_OK;
+}
+
+static int vfs_last_error(sqlite3_vfs *vfs, int size, char *out)
+{
+	(void)vfs;
+	if (size > 0)
+		out[0] = '\0';
+	return last_errno;
 }
 
 static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
@@ -268,7 +314,7 @@ void memory_vfs_register(void)
 	static sqlite3_vfs vfs = {
 		.iVersion = 2, .szOsFile = sizeof(struct handle), .mxPathname = PATH_LEN, .zName = MEMORY_VFS, .xOpen = vfs_open, .xDelete = vfs_delete,
 		.xAccess = vfs_access, .xFullPathname = vfs_full_name, .xRandomness = vfs_random, .xSleep = vfs_sleep, .xCurrentTime = vfs_time,
-		.xCurrentTimeInt64 = vfs_time64};
+		.xGetLastError = vfs_last_error, .xCurrentTimeInt64 = vfs_time64};
 	if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK) {
 		fprintf(stderr, "the VFS could not be registered\n");
 		_Exit(3);

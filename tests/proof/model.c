@@ -173,7 +173,7 @@ static void shrink(struct model_plan plan, unsigned failed_call)
 
 /* ---- many ---- */
 struct sums {
-	uint64_t passed, failed, calls, io_calls, events, deaths, power_losses, switches;
+	uint64_t passed, failed, calls, io_calls, events, deaths, power_losses, faults, switches;
 	int64_t simulated_us;
 };
 
@@ -184,6 +184,7 @@ static void add(struct sums *sums, const struct model_plan *plan, const struct m
 	sums->events += result->events;
 	sums->deaths += result->deaths;
 	sums->power_losses += result->power_losses;
+	sums->faults += result->faults;
 	sums->switches += result->switches;
 	sums->simulated_us += result->simulated_us;
 	*(result->failed ? &sums->failed : &sums->passed) += 1;
@@ -221,8 +222,8 @@ static struct sums run_many(const struct model_plan *plan, uint64_t count, unsig
 
 static int report(const struct sums *sums)
 {
-	printf("%llu calls, %llu events at the end, %llu deaths of the process (%llu of them losses of power), %llu changing file calls, %llu thread switches, %.1f hours of simulated time\n",
-	       (unsigned long long)sums->calls, (unsigned long long)sums->events, (unsigned long long)sums->deaths, (unsigned long long)sums->power_losses, (unsigned long long)sums->io_calls,
+	printf("%llu calls, %llu events at the end, %llu deaths of the process (%llu of them losses of power), %llu changing file calls, %llu file calls that failed, %llu thread switches, %.1f hours of simulated time\n",
+	       (unsigned long long)sums->calls, (unsigned long long)sums->events, (unsigned long long)sums->deaths, (unsigned long long)sums->power_losses, (unsigned long long)sums->io_calls, (unsigned long long)sums->faults,
 	       (unsigned long long)sums->switches, (double)sums->simulated_us / 3.6e9);
 	printf("%llu passed, %llu failed\n", (unsigned long long)sums->passed, (unsigned long long)sums->failed);
 	return sums->failed > 0 || sums->passed == 0;

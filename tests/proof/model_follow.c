@@ -79,7 +79,9 @@ void model_follow(void)
 	if (mf_runtime_get_fd(the.runtime) < 0)
 		model_fail("there is no loop");
 	enum mf_status status = mf_runtime_follow(the.runtime, &options, handle, follower, &follower->id, &error);
-	CHECK(status == MF_OK, "follow: %s", error.message);
+	CHECK(status == MF_OK || model_excuses(status), "follow: %s", error.message);
+	if (status != MF_OK)
+		follower->id = 0;
 }
 
 void model_unfollow(void)
@@ -90,9 +92,9 @@ void model_unfollow(void)
 		return;
 	model_trace("%s", follower->name);
 	enum mf_status status = mf_runtime_unfollow(the.runtime, follower->id, 10000, &error);
-	CHECK(status == MF_OK, "unfollow: %s", error.message);
+	CHECK(status == MF_OK || model_excuses(status), "unfollow: %s", error.message);
 	follower->id = 0;
-	if (!follower->fresh)
+	if (!follower->fresh && status == MF_OK && !model_is_struck())
 		follower->floor = follower->seen;
 }
 
@@ -102,7 +104,7 @@ void model_dispatch(void)
 	size_t most = sim_below(3) ? 0 : 1 + sim_below(4);
 	model_trace("at most %zu", most);
 	enum mf_status status = mf_runtime_dispatch(the.runtime, most, &error);
-	CHECK(status == MF_OK, "dispatch: %s", error.message);
+	CHECK(status == MF_OK || model_excuses(status), "dispatch: %s", error.message);
 }
 
 /* After there was time for retries, windows and naps. */
@@ -123,22 +125,20 @@ void model_follow_catch_up(void)
 }
 
 /* ---- the end ---- */
-void model_followers_closed(void)
+void model_followers_closed(bool struck)
 {
 	for (unsigned i = 0; i < FOLLOWERS; i++) {
 		struct model_follower *follower = &model_followers()[i];
-		if (follower->id && !follower->fresh)
+		if (follower->id && !follower->fresh && !struck)
 			follower->floor = follower->seen;
 		follower->id = 0;
 	}
 }
 
-void model_followers_died(bool power_lost)
+void model_followers_died(void)
 {
 	for (unsigned i = 0; i < FOLLOWERS; i++) {
 		the.followers[0][i] = (struct model_follower){0}; /* their store is gone */
 		the.followers[1][i].id = 0;
-		if (power_lost)
-			the.followers[1][i].floor = 0;
 	}
 }

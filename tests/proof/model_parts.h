@@ -21,6 +21,7 @@ struct world { /* a store, and what is known of it */
 	int64_t acked_at[REF_EVENTS];
 	int64_t compacted[REF_DOCS];
 	bool compaction_unknown; /* the process died in one */
+	bool compaction_failed;  /* the next opening goes on with it */
 };
 
 struct model_ticket {
@@ -37,6 +38,8 @@ struct model_follower {
 	char name[8];
 };
 
+enum model_illness { MODEL_WELL, MODEL_FULL, MODEL_BROKEN };
+
 struct model {
 	const struct model_plan *plan;
 	struct model_result *result;
@@ -48,6 +51,11 @@ struct model {
 	struct model_follower followers[2][FOLLOWERS]; /* of the memory store, of the one on disk */
 	int64_t ran_until;  /* the background threads had their turns until then */
 	bool powerless;     /* the next death is a loss of power */
+	enum model_illness ill; /* of the device */
+	unsigned ill_calls;     /* so many more calls */
+	bool hurt;              /* a call has said so */
+	bool had_been_ill;      /* before the opening, or since: the watermark may be torn, and verify may say so */
+	bool torn_watermark;    /* ... and did */
 	unsigned call, backups;
 	int next_key;
 };
@@ -84,11 +92,18 @@ void model_vacuum(void);
 void model_backup(void);
 bool model_compare(const struct ref_log *log, int doc, const struct mf_state *state); /* the state with what the model says of its LSN */
 
+/* model_ill.c */
+void model_fall_ill(void); /* no ticket is open */
+bool model_is_struck(void);
+bool model_excuses(enum mf_status status); /* and the store is to be looked at, before the next call */
+bool model_excuses_read(enum mf_status status); /* of a call that only reads */
+void model_get_well(void);
+
 /* model_follow.c */
 struct model_follower *model_followers(void); /* of the open store: FOLLOWERS of them */
 void model_follow(void);
 void model_unfollow(void);
 void model_dispatch(void);
 void model_follow_catch_up(void);
-void model_followers_closed(void);
-void model_followers_died(bool power_lost);
+void model_followers_closed(bool struck);
+void model_followers_died(void);

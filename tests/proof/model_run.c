@@ -86,7 +86,7 @@ static void open_runtime(void *unused)
 	the.world = mode == 0 ? &the.memory : &the.disk;
 	enum mf_status status = mf_runtime_open(&options, &the.runtime, &error);
 	model_trace("%s -> %s", modes[mode], mf_status_name(status));
-	CHECK(status == MF_OK, "the store cannot be opened: %s", error.message);
+	CHECK(status == MF_OK || model_excuses(status), "the store cannot be opened: %s", error.message);
 	if (status != MF_OK) {
 		the.runtime = NULL;
 		return;
@@ -119,6 +119,10 @@ static void hold_against(void *lower)
 	if (the.kind != MF_COMMIT_MEMORY_ONLY)
 		CHECK(stats.synced_lsn == stats.last_lsn, "after the opening LSN %lld is synced, not %lld", (long long)stats.synced_lsn, (long long)stats.last_lsn);
 	world->promised = stats.last_lsn;
+	world->compaction_unknown |= world->compaction_failed;
+	world->compaction_failed = false;
+	if (the.kind != MF_COMMIT_MEMORY_ONLY)
+		memory_files_forgive();
 	for (unsigned i = 0; i < FOLLOWERS; i++)
 		if (model_followers()[i].seen > stats.last_lsn)
 			model_followers()[i].seen = stats.last_lsn;
@@ -137,10 +141,11 @@ static void close_runtime(void *unused)
 	}
 	enum mf_status status = mf_runtime_close(the.runtime, MF_WAIT_FOREVER, &error);
 	model_trace(" -> %s", mf_status_name(status));
-	CHECK(status == MF_OK, "close: %s", error.message);
+	CHECK(status == MF_OK || model_excuses(status), "close: %s", error.message);
 	the.runtime = NULL;
-	the.world->acked = the.world->promised = the.world->log.last;
-	model_followers_closed();
+	if (the.ill != MODEL_BROKEN || !model_is_struck())
+		the.world->acked = the.world->promised = the.world->log.last;
+	model_followers_closed(model_is_struck());
 	if (the.kind == MF_COMMIT_MEMORY_ONLY) {
 		memset(&the.memory, 0, sizeof(the.memory));
 		memset(the.followers[0], 0, sizeof(the.followers[0]));
@@ -152,8 +157,17 @@ static void close_runtime(void *unused)
 static void count_promises(void)
 {
 	struct world *world = the.world;
-	while (the.kind == MF_COMMIT_ASYNC_DURABLE && world->promised < world->acked && world->acked_at[world->promised + 1] + the.window_us + SYNC_US <= the.ran_until)
+	while (the.kind == MF_COMMIT_ASYNC_DURABLE && !(the.ill == MODEL_BROKEN && model_is_struck()) && world->promised < world->acked && world->acked_at[world->promised + 1] + the.window_us + SYNC_US <= the.ran_until)
 		world->promised++;
+}
+
+/* A compaction may have been on its way to the device, too. */
+static void forget_what_was_not_promised(void)
+{
+	the.disk.compaction_unknown = true;
+	the.disk.acked = the.disk.promised;
+	for (unsigned i = 0; i < FOLLOWERS; i++)
+		the.followers[1][i].floor = 0;
 }
 
 static void die(void)
@@ -169,11 +183,10 @@ static void die(void)
 	the.runtime = NULL;
 	memset(the.tickets, 0, sizeof(the.tickets));
 	memset(&the.memory, 0, sizeof(the.memory));
-	model_followers_died(the.powerless);
-	if (the.powerless) { /* a compaction may have been on its way to the device */
-		the.disk.compaction_unknown = true;
-		the.disk.acked = the.disk.promised;
-	}
+	model_get_well();
+	model_followers_died();
+	if (the.powerless)
+		forget_what_was_not_promised();
 }
 
 /* Until one opening lives through it. */
@@ -181,14 +194,28 @@ static void open_again(void)
 {
 	for (unsigned tries = 0; !the.runtime && !the.result->failed; tries++) {
 		struct world *world = mode == 0 ? &the.memory : &the.disk;
-		int64_t lower = world->acked;
 		bool dies = tries < 3 && sim_below(3) == 0;
+		memory_files_evict();
+		if (memory_files_lost_writes())
+			forget_what_was_not_promised();
+		int64_t lower = world->acked;
+		if (tries > 3)
+			model_get_well();
+		else if (the.ill == MODEL_WELL && sim_below(6) == 0)
+			model_trace("\n     ill "), model_fall_ill();
 		model_trace("\n     open ");
 		if (dies) {
 			the.powerless = sim_below(2);
 			memory_files_die_in(1 + sim_below(60));
 		}
-		bool lives = sim_call(open_runtime, NULL) && sim_call(hold_against, &lower);
+		bool lives = sim_call(open_runtime, NULL);
+		if (lives && the.runtime && the.ill == MODEL_BROKEN && model_is_struck()) /* it may have stopped already */
+			lives = sim_call(close_runtime, NULL);
+		if (lives && (the.runtime || sim_below(2)))
+			model_get_well();
+		if (lives && the.runtime)
+			lives = sim_call(hold_against, &lower);
+		the.had_been_ill &= !lives || !the.runtime || the.torn_watermark || the.kind == MF_COMMIT_MEMORY_ONLY;
 		memory_files_die_in(0);
 		if (!lives)
 			die();
@@ -214,7 +241,7 @@ static void read_stats(void)
 	struct mf_store_stats stats;
 	struct mf_error error = {0};
 	enum mf_status status = mf_store_stats(mf_runtime_store(the.runtime), &stats, &error);
-	CHECK(status == MF_OK, "stats: %s", error.message);
+	CHECK(status == MF_OK || model_excuses_read(status), "stats: %s", error.message);
 	if (status != MF_OK || the.kind == MF_COMMIT_MEMORY_ONLY)
 		return;
 	model_trace(" last %lld synced %lld", (long long)stats.last_lsn, (long long)stats.synced_lsn);
@@ -224,7 +251,7 @@ static void read_stats(void)
 	the.world->promised = stats.synced_lsn;
 }
 
-enum special { NOTHING, PASS_TIME, PASS_WINDOW, PASS_LONG, REOPEN, DIE_NOW, DIE_SOON, CATCH_UP };
+enum special { NOTHING, PASS_TIME, PASS_WINDOW, PASS_LONG, REOPEN, DIE_NOW, DIE_SOON, FALL_ILL, CATCH_UP };
 
 static const struct kind {
 	const char *name;
@@ -237,7 +264,7 @@ static const struct kind {
 	{"state_at", 4, model_state_at, NOTHING}, {"log", 3, model_read_log, NOTHING}, {"stats", 3, read_stats, NOTHING}, {"snapshot", 5, model_snapshot, NOTHING},
 	{"compact", 6, model_compact, NOTHING}, {"vacuum", 1, model_vacuum, NOTHING}, {"backup", 1, model_backup, NOTHING}, {"follow", 4, model_follow, NOTHING},
 	{"unfollow", 2, model_unfollow, NOTHING}, {"dispatch", 4, model_dispatch, NOTHING}, {"clock", 3, tick_clock, NOTHING}, {"pass", 6, NULL, PASS_TIME}, {"window", 6, NULL, PASS_WINDOW},
-	{"long", 2, NULL, PASS_LONG}, {"reopen", 4, NULL, REOPEN}, {"die", 2, NULL, DIE_NOW}, {"die soon", 5, NULL, DIE_SOON}, {"catch up", 2, NULL, CATCH_UP},
+	{"long", 2, NULL, PASS_LONG}, {"reopen", 4, NULL, REOPEN}, {"die", 2, NULL, DIE_NOW}, {"die soon", 5, NULL, DIE_SOON}, {"ill", 5, NULL, FALL_ILL}, {"catch up", 2, NULL, CATCH_UP},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -315,6 +342,43 @@ static void change_mode(void)
 	mode = sim_below(8) == 0 ? 0 : 1 + sim_below(4);
 }
 
+static void settle_tickets(void *unused)
+{
+	(void)unused;
+	model_wait_all();
+}
+
+static bool fall_ill(void)
+{
+	bool lives = the.ill != MODEL_WELL || sim_call(settle_tickets, NULL);
+	if (lives && the.ill == MODEL_WELL)
+		model_fall_ill();
+	return lives;
+}
+
+static void look_deeply(void *unused)
+{
+	(void)unused;
+	model_look_deeply();
+}
+
+/* After a full disk the same runtime goes on, and has all that it had; after another error the store is opened anew. */
+static bool get_well(void)
+{
+	enum model_illness ill = the.ill;
+	bool struck = model_is_struck();
+	if (ill == MODEL_FULL || !struck || sim_below(2)) { /* else it is closed as it is */
+		model_trace("\n     well");
+		if (ill == MODEL_BROKEN && struck)
+			memory_files_fail_no_more();
+		else
+			model_get_well();
+	}
+	if (!struck)
+		return true;
+	return sim_call(ill == MODEL_FULL ? look_deeply : close_runtime, NULL);
+}
+
 static bool reopen(void)
 {
 	if (!sim_call(close_runtime, NULL))
@@ -343,8 +407,10 @@ static bool do_special(enum special special)
 		the.powerless = sim_below(2);
 		memory_files_die_in(1 + sim_below(sim_below(2) ? 10 : 80));
 		return true;
+	case FALL_ILL:
+		return fall_ill();
 	case CATCH_UP:
-		return catch_up_all();
+		return the.ill != MODEL_WELL || catch_up_all();
 	default:
 		return true;
 	}
@@ -360,6 +426,8 @@ static void make_call(unsigned number)
 	bool lives = kind->call ? sim_call(run_call, (void *)(uintptr_t)kind) : do_special(kind->special);
 	if (lives && the.runtime && sim_below(2))
 		lives = pass(sim_below(3) ? 0 : sim_below(3000));
+	if (lives && the.runtime && the.ill != MODEL_WELL && (the.hurt || the.ill_calls-- == 0))
+		lives = get_well();
 	if (!lives)
 		die();
 	if (!the.runtime)
@@ -371,6 +439,10 @@ static void end(void)
 {
 	memory_files_die_in(0);
 	model_trace("\n end ");
+	if (the.runtime && the.ill != MODEL_WELL && !get_well())
+		die();
+	if (!the.runtime)
+		open_again();
 	if (the.runtime && !the.result->failed && catch_up_all() && !the.result->failed) {
 		model_trace(" close");
 		sim_call(close_runtime, NULL);

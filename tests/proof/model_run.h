@@ -23,7 +23,7 @@ struct model_result {
 	unsigned failed_call;   /* 1 is the first */
 	char why[600];
 	uint64_t trace_hash;    /* of every call, answer and change to a file */
-	uint64_t trace_lines, io_calls, events, deaths, power_losses, switches;
+	uint64_t trace_lines, io_calls, events, deaths, power_losses, faults, switches;
 	int64_t simulated_us;
 };
 

@@ -119,6 +119,7 @@ static void pass_time(void)
 			next = threads[i].deadline;
 	if (next == INT64_MAX) {
 		fprintf(stderr, "the simulated process is stuck: %u threads, every one waits for ever\n", count);
+		fflush(NULL);
 		_exit(3);
 	}
 	now_us = next > now_us ? next : now_us;
