@@ -85,7 +85,15 @@ static void note_line(void *user, enum mf_log_level level, const char *message)
 
 /* ---- a queue ---- */
 
-static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
+static int saves; /* of the counters */
+
+static void note_save(void *user)
+{
+	assert_ptr_equal(user, &saves);
+	saves++;
+}
+
+static struct mf_commit_queue *queue_that_saves(bool durable, uint32_t window_ms, void (*save)(void *user))
 {
 	turns_begin();
 	memset(&store, 0, sizeof(store));
@@ -101,8 +109,16 @@ static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
 		.group_window_ms = window_ms,
 		.env = &turns.env.env,
 		.logger = {.write = note_line},
+		.save = save,
+		.save_user = &saves,
 	};
+	saves = 0;
 	return new_queue_with(&options);
+}
+
+static struct mf_commit_queue *queue_over(bool durable, uint32_t window_ms)
+{
+	return queue_that_saves(durable, window_ms, NULL);
 }
 
 static void close_queue(struct mf_commit_queue *queue)
@@ -651,6 +667,41 @@ static void a_store_without_housekeeping_needs_none(void **unused)
 	close_queue(queue);
 }
 
+static void counters_are_saved_once_a_second_while_there_is_something_to_count(void **unused)
+{
+	(void)unused;
+	struct mf_commit_queue *queue = queue_that_saves(true, 60000, note_save);
+	worker_turn();
+	assert_int_equal(saves, 0); /* nothing has come */
+	assert_int_equal(commit(queue, "a", false), MF_OK);
+	worker_turn();
+	assert_int_equal(saves, 1);
+	assert_int_equal(commit(queue, "b", false), MF_OK);
+	pass(999999);
+	worker_turn();
+	assert_int_equal(saves, 1);
+	pass(1);
+	worker_turn();
+	assert_int_equal(saves, 2);
+	pass(5000000);
+	worker_turn();
+	assert_int_equal(saves, 2); /* nothing has come since */
+	close_queue(queue);
+}
+
+/* Whoever closes the queue saves them after that, with all that was counted. */
+static void the_end_saves_no_counters(void **unused)
+{
+	(void)unused;
+	struct mf_commit_queue *queue = queue_that_saves(true, 60000, note_save);
+	assert_int_equal(commit(queue, "a", false), MF_OK);
+	mf_commit_queue_close(queue);
+	assert_int_equal(saves, 0);
+	assert_int_equal(FAKE_GET(store.fake, synced_lsn), 1);
+	fake_store_free(store.fake);
+	turns_end();
+}
+
 static void the_end_syncs_what_no_window_has(void **unused)
 {
 	(void)unused;
@@ -692,6 +743,8 @@ int main(void)
 		cmocka_unit_test(housekeeping_whose_outcome_is_unknown_stops_writes),
 		cmocka_unit_test(housekeeping_after_the_end_of_writes_is_not_told),
 		cmocka_unit_test(a_store_without_housekeeping_needs_none),
+		cmocka_unit_test(counters_are_saved_once_a_second_while_there_is_something_to_count),
+		cmocka_unit_test(the_end_saves_no_counters),
 		cmocka_unit_test(the_end_syncs_what_no_window_has),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
