@@ -4,10 +4,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "fake_store.h"
 #include "model/mem.h"
+#include "model/thread.h"
 #include "model/transaction.h"
 #include "persist/snapshotter.h"
 #include "small_steps.h"
@@ -107,6 +109,48 @@ static void a_snapshot_that_waits_is_dropped_at_the_end(void **unused)
 	assert_in_range(f.stored + f.failed, 1, 2);
 }
 
+/* ---- the threads, real ones, but that the store goes on as soon as somebody waits for it ---- */
+
+static void wait_and_let_go(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
+{
+	assert_true(deadline_us == INT64_MAX);
+	FAKE_SET(f.fake, hold_snapshots = false);
+	pthread_cond_wait(cond, mutex);
+}
+
+static void wake(pthread_cond_t *cond, bool all)
+{
+	(void)(all ? pthread_cond_broadcast(cond) : pthread_cond_signal(cond));
+}
+
+static void join(pthread_t thread)
+{
+	pthread_join(thread, NULL);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void the_end_waits_for_the_snapshot_at_work_and_for_no_other(void **unused)
+{
+	(void)unused;
+	static const struct mf_threads watched = {.join = join, .wait = wait_and_let_go, .wake = wake, .now_us = now_us};
+	FAKE_SET(f.fake, hold_snapshots = true);
+	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
+	mf_snapshotter_add(f.snapshotter, "other", f.state);
+	mf_threads_replace(&watched); /* nobody but us reads it: the other thread is in the store */
+	assert_int_equal(mf_snapshotter_stop(f.snapshotter, -1, NULL), MF_OK);
+	mf_threads_replace(NULL);
+	assert_false(f.fake->hold_snapshots);
+	assert_int_equal(f.stored, 1);
+	assert_int_equal(f.failed, 0);
+}
+
 static void without_memory_nothing_is_taken_and_that_is_said(void **unused)
 {
 	(void)unused;
@@ -160,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(more_than_can_wait_is_left_out_and_said),
 		T(a_snapshot_that_waits_is_dropped_at_the_end),
+		T(the_end_waits_for_the_snapshot_at_work_and_for_no_other),
 		T(without_memory_nothing_is_taken_and_that_is_said),
 		T(a_snapshot_is_stored_whatever_becomes_of_older_ones),
 	};
