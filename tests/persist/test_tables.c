@@ -15,6 +15,7 @@
 #include "persist/env.h"
 #include "persist/heads.h"
 #include "persist/metrics.h"
+#include "persist/snapshot_keep.h"
 #include "persist/sqlite_paths.h"
 #include "persist/strmap.h"
 #include "tests/memory_fails.h"
@@ -309,6 +310,22 @@ static void paths_are_made_of_what_a_person_may_write(void **state)
 	assert_int_not_equal(mf_path_sync_parent(mf_env_os(), "/nowhere/at/all", &error), MF_OK);
 }
 
+/* ---- which snapshots stay ---- */
+
+static void a_snapshot_stays_with_all_that_it_builds_on_and_nothing_between(void **state)
+{
+	(void)state;
+	struct mf_snapshot_row rows[] = {{.upto_lsn = 10}, {.upto_lsn = 20}, {.upto_lsn = 30, .base_lsn = 10}, {.upto_lsn = 40}, {.upto_lsn = 50, .base_lsn = 40}, {.upto_lsn = 60, .base_lsn = 30}};
+	static const bool kept[] = {true, false, true, false, false, true};
+	mf_snapshot_keep(rows, 6, &(struct mf_keep_rule){.newest = 1, .from_lsn = INT64_MAX, .events_from = INT64_MAX});
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(rows[i].kept, kept[i]);
+	rows[2].base_lsn = 5; /* which is gone: nothing takes its place */
+	mf_snapshot_keep(rows, 6, &(struct mf_keep_rule){.newest = 1, .from_lsn = INT64_MAX, .events_from = INT64_MAX});
+	assert_false(rows[0].kept);
+	assert_true(rows[2].kept && rows[5].kept);
+}
+
 /* ---- maps, recorders and reports of nothing ---- */
 
 static void an_empty_map_has_nothing_to_take_out(void **state)
@@ -383,6 +400,7 @@ int main(void)
 		cmocka_unit_test(a_page_gives_back_copies_of_its_events),
 		cmocka_unit_test(a_page_survives_every_failed_allocation),
 		cmocka_unit_test(paths_are_made_of_what_a_person_may_write),
+		cmocka_unit_test(a_snapshot_stays_with_all_that_it_builds_on_and_nothing_between),
 		cmocka_unit_test(an_empty_map_has_nothing_to_take_out),
 		cmocka_unit_test(a_recorder_that_is_switched_off_is_asked_for_nothing),
 		cmocka_unit_test(a_recovery_warns_of_what_it_passed_over),
