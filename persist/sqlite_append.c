@@ -29,15 +29,23 @@ static enum mf_status ask_number(struct mf_stmt *stmt, const char *doc_id, int64
 	return status;
 }
 
+/* Of a document without events: where the next one follows on those that compaction took away. */
+static enum mf_status find_chain(struct mf_sqlite *store, const char *doc_id, int64_t *out, struct mf_error *error)
+{
+	struct mf_sqlite_compaction record;
+	enum mf_status status = mf_sqlite_find_compaction(store->write[MF_WRITE_CHAIN], doc_id, &record, error);
+	if (status == MF_OK)
+		*out = record.chain_lsn;
+	return status;
+}
+
 /* LSN of the document's newest event, this transaction's included; 0 for a new document. */
 static enum mf_status find_head(struct mf_sqlite *store, const char *doc_id, int64_t *out, struct mf_error *error)
 {
 	if (mf_heads_get(store->heads, doc_id, out))
 		return MF_OK;
 	enum mf_status status = ask_number(store->write[MF_WRITE_HEAD], doc_id, out, error);
-	if (status == MF_OK && *out == 0)
-		status = ask_number(store->write[MF_WRITE_CHAIN], doc_id, out, error);
-	return status;
+	return status == MF_OK && *out == 0 ? find_chain(store, doc_id, out, error) : status;
 }
 
 static enum mf_status insert(struct mf_sqlite *store, const struct mf_event *event, struct mf_error *error)

@@ -28,17 +28,56 @@ struct compaction {
 
 /* ---- the record ---- */
 
-uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done)
+static uint32_t record_checksum(const struct mf_sqlite_compaction *record)
 {
-	const int64_t numbers[] = {upto_lsn, chain_lsn, deleted, done};
-	return mf_row_checksum(numbers, 4, doc_id, NULL, 0);
+	const int64_t numbers[] = {record->upto_lsn, record->chain_lsn, record->deleted, record->done};
+	return mf_row_checksum(numbers, 4, record->doc_id, NULL, 0);
+}
+
+enum mf_status mf_sqlite_read_compaction(struct mf_stmt *stmt, struct mf_sqlite_compaction *out, struct mf_error *error)
+{
+	const struct mf_sqlite_compaction record = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3), mf_stmt_int(stmt, 4)};
+	if (mf_stmt_no_memory(stmt))
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while reading the record of a compaction");
+	if (!record.doc_id || mf_stmt_int(stmt, 5) != record_checksum(&record))
+		return mf_sqlite_corrupted(error, record.doc_id, record.upto_lsn, "the record of the document's compaction does not fit its checksum");
+	*out = record;
+	return MF_OK;
+}
+
+enum mf_status mf_sqlite_find_compaction(struct mf_stmt *compaction_of, const char *doc_id, struct mf_sqlite_compaction *out, struct mf_error *error)
+{
+	bool row;
+	struct mf_sqlite_compaction record = {0};
+	mf_stmt_bind_text(compaction_of, 1, doc_id, strlen(doc_id));
+	enum mf_status status = mf_stmt_step(compaction_of, &row, error);
+	if (status != MF_OK || !row) {
+		*out = record;
+		return status;
+	}
+	status = mf_sqlite_read_compaction(compaction_of, &record, error);
+	mf_stmt_reset(compaction_of);
+	record.doc_id = doc_id;
+	*out = record;
+	return status;
+}
+
+enum mf_status mf_sqlite_ask_compaction(struct mf_sql *sql, const char *doc_id, struct mf_sqlite_compaction *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, MF_SQLITE_COMPACTION_OF, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	status = mf_sqlite_find_compaction(stmt, doc_id, out, error);
+	mf_stmt_free(stmt);
+	return status;
 }
 
 static enum mf_status write_record(struct mf_sqlite *store, const struct compaction *from, bool done, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
 	enum mf_status status = mf_sql_prepare(store->writer,
-					       "INSERT OR REPLACE INTO compactions (doc_id, compacted_upto, chain_lsn, deleted, done, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+					       "INSERT OR REPLACE INTO compactions (" MF_SQLITE_COMPACTION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 					       &stmt, error);
 	if (status != MF_OK)
 		return status;
@@ -47,29 +86,8 @@ static enum mf_status write_record(struct mf_sqlite *store, const struct compact
 	mf_stmt_bind_int(stmt, 3, from->chain_lsn);
 	mf_stmt_bind_int(stmt, 4, from->deleted);
 	mf_stmt_bind_int(stmt, 5, done);
-	mf_stmt_bind_int(stmt, 6, mf_sqlite_compaction_checksum(from->doc_id, from->upto_lsn, from->chain_lsn, from->deleted, done));
+	mf_stmt_bind_int(stmt, 6, record_checksum(&(struct mf_sqlite_compaction){from->doc_id, from->upto_lsn, from->chain_lsn, from->deleted, done}));
 	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	return status;
-}
-
-static enum mf_status read_record(struct mf_sqlite *store, struct compaction *out, struct mf_error *error)
-{
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT compacted_upto, chain_lsn, deleted, done, checksum FROM compactions WHERE doc_id = ?1", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	bool row;
-	mf_stmt_bind_text(stmt, 1, out->doc_id, strlen(out->doc_id));
-	status = mf_stmt_step(stmt, &row, error);
-	out->upto_lsn = out->chain_lsn = out->deleted = 0;
-	if (status == MF_OK && row) {
-		out->upto_lsn = mf_stmt_int(stmt, 0);
-		out->chain_lsn = mf_stmt_int(stmt, 1);
-		out->deleted = mf_stmt_int(stmt, 2);
-		if (mf_stmt_int(stmt, 4) != mf_sqlite_compaction_checksum(out->doc_id, out->upto_lsn, out->chain_lsn, out->deleted, mf_stmt_int(stmt, 3)))
-			status = mf_sqlite_corrupted(error, out->doc_id, out->upto_lsn, "the record of the document's compaction does not fit its checksum");
-	}
 	mf_stmt_free(stmt);
 	return status;
 }
@@ -96,16 +114,17 @@ static enum mf_status ask(struct mf_sqlite *store, const char *text, const struc
 static enum mf_status begin(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	struct compaction *wanted = user;
-	int64_t found, last;
-	enum mf_status status = ask(store, "SELECT count(*) FROM snapshots WHERE doc_id = ?1 AND upto_lsn = ?2", wanted, &found, error);
-	if (status == MF_OK && found == 0)
+	int64_t last;
+	struct mf_sqlite_snapshot_place snapshot;
+	enum mf_status status = mf_sqlite_find_snapshot(store, wanted->doc_id, wanted->upto_lsn, &snapshot, error);
+	if (status == MF_OK && !snapshot.found)
 		status = mf_error_set(error, MF_ERR_INVALID, "'%.200s' has no snapshot up to LSN %lld to compact to", wanted->doc_id, (long long)wanted->upto_lsn);
 	if (status == MF_OK)
 		status = ask(store, "SELECT max(lsn) FROM events WHERE doc_id = ?1 AND lsn <= ?2", wanted, &last, error);
 	if (status != MF_OK)
 		return status;
-	struct compaction before = *wanted;
-	status = read_record(store, &before, error);
+	struct mf_sqlite_compaction before;
+	status = mf_sqlite_ask_compaction(store->writer, wanted->doc_id, &before, error);
 	if (status != MF_OK)
 		return status;
 	if (wanted->upto_lsn < before.upto_lsn)
@@ -270,8 +289,9 @@ static enum mf_status next_unfinished(struct mf_sqlite *store, char **doc_id, st
 {
 	struct mf_stmt *stmt;
 	const char *after = *doc_id ? *doc_id : "";
-	/* A name with a NUL is none: behind the part before that, the same would come again. */
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 AND typeof(doc_id) = 'text' AND instr(doc_id, char(0)) = 0"
+	/* A name with a NUL is none: behind the part before that, the same would come again. So it would where rows are out of order, hence
+	 * +doc_id, which is compared row by row. */
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 AND +doc_id > ?1 AND typeof(doc_id) = 'text' AND instr(doc_id, char(0)) = 0"
 					       " ORDER BY doc_id LIMIT 1", &stmt, error);
 	if (status != MF_OK)
 		return status;
@@ -297,10 +317,12 @@ enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_e
 		enum mf_status status = next_unfinished(store, &doc_id, error);
 		if (status != MF_OK || !doc_id)
 			return status;
-		struct compaction job = {.doc_id = doc_id};
-		status = read_record(store, &job, error);
-		if (status == MF_OK)
+		struct mf_sqlite_compaction begun;
+		status = mf_sqlite_ask_compaction(store->writer, doc_id, &begun, error);
+		if (status == MF_OK && begun.doc_id) {
+			struct compaction job = {.doc_id = doc_id, .upto_lsn = begun.upto_lsn, .chain_lsn = begun.chain_lsn, .deleted = begun.deleted};
 			status = carry_out(store, &job, error);
+		}
 		/* Damage in one document must not keep the others from being written. It is as it was: verify tells of it,
 		 * and so does whoever reads it. */
 		if (status != MF_OK && status != MF_ERR_CORRUPTED) {

@@ -18,3 +18,8 @@ enum mf_status mf_sqlite_check_indexes(struct mf_sql *sql, mf_indexes_tell *tell
 /* Of the index of documents, and of those of keys if asked: the first row that a search in it does not find, or that it has more
  * entries than there are rows. MF_ERR_CORRUPTED with document and LSN. */
 enum mf_status mf_sqlite_find_lost(struct mf_sql *sql, bool keys, struct mf_error *error);
+
+/* Of the tables that have few rows: the newest 5,000 snapshots and chunks are found in their indexes, every record of a compaction and
+ * checkpoint of a follower under its name, and the records fit their checksums. Snapshots are deleted, and chunks with them, and the next event of a
+ * compacted document is numbered, by what these say. MF_ERR_CORRUPTED as above. */
+enum mf_status mf_sqlite_check_few(struct mf_sql *sql, struct mf_error *error);

@@ -187,6 +187,8 @@ static enum mf_status check_for_writing(const struct mf_sqlite *store, const str
 	if (status != MF_OK)
 		return status;
 	status = check_newest_in_index(sql, error);
+	if (status == MF_OK)
+		status = mf_sqlite_check_few(sql, error);
 	if (status == MF_OK && newest->found <= COMPARED_FOR_WRITING)
 		status = mf_sqlite_find_lost(sql, true, error);
 	if (status == MF_OK && presence->db_size <= CHECKED_BYTES)

@@ -32,49 +32,44 @@ struct listing {
 	int64_t compacted_upto; /* INT64_MAX: never */
 };
 
+/* The numbers come from the index, what a snapshot builds on from its row. */
+#define ROWS_OF "SELECT s.upto_lsn, r.base_lsn, " MF_SQLITE_IS_ITS_ROW " FROM " MF_SQLITE_SNAPSHOT_ENTRIES " WHERE s.doc_id = ?1 ORDER BY s.upto_lsn"
+
+static enum mf_status list_row(struct listing *listing, struct mf_stmt *stmt, struct mf_error *error)
+{
+	struct rows *rows = &listing->rows;
+	int64_t upto = mf_stmt_int(stmt, 0);
+	if (!mf_stmt_int(stmt, 2) || (rows->count > 0 && upto <= rows->items[rows->count - 1].upto_lsn))
+		return mf_sqlite_corrupted(error, listing->doc_id, upto, "the index of snapshots leads to another one, or is out of order");
+	return add_row(rows, upto, mf_stmt_int(stmt, 1), error);
+}
+
 static enum mf_status list_rows(struct mf_sqlite *store, struct listing *listing, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
 	bool row = true;
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT upto_lsn, base_lsn FROM snapshots WHERE doc_id = ?1 ORDER BY upto_lsn", &stmt, error);
+	enum mf_status status = mf_sql_prepare(store->writer, ROWS_OF, &stmt, error);
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_text(stmt, 1, listing->doc_id, strlen(listing->doc_id));
 	while (status == MF_OK && row) {
 		status = mf_stmt_step(stmt, &row, error);
 		if (status == MF_OK && row)
-			status = add_row(&listing->rows, mf_stmt_int(stmt, 0), mf_stmt_int(stmt, 1), error);
+			status = list_row(listing, stmt, error);
 	}
 	mf_stmt_free(stmt);
 	return status;
 }
 
-/* The snapshot that the events that are left follow on is found by this number. */
-static enum mf_status read_compacted(struct listing *listing, struct mf_stmt *stmt, struct mf_error *error)
-{
-	int64_t upto = mf_stmt_int(stmt, 0);
-	if (mf_stmt_int(stmt, 4) != mf_sqlite_compaction_checksum(listing->doc_id, upto, mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3)))
-		return mf_sqlite_corrupted(error, listing->doc_id, upto, "the record of the document's compaction does not fit its checksum");
-	listing->compacted_upto = upto;
-	return MF_OK;
-}
-
 static enum mf_status list(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	struct listing *listing = user;
-	struct mf_stmt *stmt;
-	bool row = false;
+	struct mf_sqlite_compaction record;
 	enum mf_status status = list_rows(store, listing, error);
+	if (status == MF_OK) /* the snapshot that the events that are left follow on is found by its number */
+		status = mf_sqlite_ask_compaction(store->writer, listing->doc_id, &record, error);
 	if (status == MF_OK)
-		status = mf_sql_prepare(store->writer, "SELECT compacted_upto, chain_lsn, deleted, done, checksum FROM compactions WHERE doc_id = ?1", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, listing->doc_id, strlen(listing->doc_id));
-	status = mf_stmt_step(stmt, &row, error);
-	listing->compacted_upto = INT64_MAX;
-	if (status == MF_OK && row)
-		status = read_compacted(listing, stmt, error);
-	mf_stmt_free(stmt);
+		listing->compacted_upto = record.doc_id ? record.upto_lsn : INT64_MAX;
 	return status;
 }
 
@@ -83,18 +78,13 @@ struct drop {
 	int64_t upto_lsn;
 };
 
+/* compact_lock is held: nobody else has deleted it since it was listed. */
 static enum mf_status drop_row(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
-	struct drop *drop = user;
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "DELETE FROM snapshots WHERE doc_id = ?1 AND upto_lsn = ?2", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, drop->doc_id, strlen(drop->doc_id));
-	mf_stmt_bind_int(stmt, 2, drop->upto_lsn);
-	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	return status;
+	const struct drop *drop = user;
+	struct mf_sqlite_snapshot_place place;
+	enum mf_status status = mf_sqlite_find_snapshot(store, drop->doc_id, drop->upto_lsn, &place, error);
+	return status == MF_OK ? mf_sqlite_delete_snapshot(store, drop->doc_id, drop->upto_lsn, &place, error) : status;
 }
 
 static enum mf_status drop_one(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error)
@@ -103,7 +93,7 @@ static enum mf_status drop_one(struct mf_sqlite *store, const char *doc_id, int6
 	mf_sqlite_lock_writer(store);
 	enum mf_status status = mf_sqlite_transact_locked(store, drop_row, &drop, error);
 	if (status == MF_OK) /* under the lock: see count_base */
-		atomic_fetch_add(&store->new_snapshots, -mf_sql_changes(store->writer));
+		atomic_fetch_sub(&store->new_snapshots, 1);
 	pthread_mutex_unlock(&store->write_lock);
 	if (status == MF_OK)
 		status = mf_sqlite_maintain(&store->base, error);

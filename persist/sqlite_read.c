@@ -87,16 +87,10 @@ static enum mf_status check_first(struct reading *reading, const struct mf_event
 {
 	if (event->prev_lsn <= reading->from_lsn)
 		return MF_OK;
-	bool row;
-	struct mf_stmt *stmt = reading->store->read[MF_READ_CHAIN];
-	mf_stmt_bind_text(stmt, 1, reading->doc_id, strlen(reading->doc_id));
-	enum mf_status status = mf_stmt_step(stmt, &row, error);
-	if (status != MF_OK)
+	struct mf_sqlite_compaction record;
+	enum mf_status status = mf_sqlite_find_compaction(reading->store->read[MF_READ_CHAIN], reading->doc_id, &record, error);
+	if (status != MF_OK || event->prev_lsn <= record.upto_lsn)
 		return status;
-	int64_t compacted_upto = row ? mf_stmt_int(stmt, 1) : 0;
-	mf_stmt_reset(stmt);
-	if (event->prev_lsn <= compacted_upto)
-		return MF_OK;
 	return mf_sqlite_corrupted(error, event->doc_id, event->prev_lsn, "the document's next event follows on this one, which is missing");
 }
 
@@ -225,10 +219,23 @@ static enum mf_status first_number(struct mf_stmt *stmt, const char *text, int64
 	mf_stmt_bind_text(stmt, 1, text, strlen(text));
 	enum mf_status status = mf_stmt_step(stmt, &row, error);
 	if (status == MF_OK) {
-		assert(row); /* it has no FROM */
+		assert(row); /* an aggregate */
 		*out = mf_stmt_int(stmt, 0);
 	}
 	mf_stmt_reset(stmt);
+	return status;
+}
+
+/* The events before the record: a compaction beside us writes that first. */
+static enum mf_status find_head(struct mf_sqlite *store, const char *doc_id, int64_t *out, struct mf_error *error)
+{
+	struct mf_sqlite_compaction record;
+	enum mf_status status = first_number(store->read[MF_READ_HEAD], doc_id, out, error);
+	if (status != MF_OK || *out > 0)
+		return status;
+	status = mf_sqlite_find_compaction(store->read[MF_READ_CHAIN], doc_id, &record, error);
+	if (status == MF_OK)
+		*out = record.chain_lsn;
 	return status;
 }
 
@@ -247,7 +254,7 @@ enum mf_status mf_sqlite_last_lsn(struct mf_store *base, const char *doc_id, int
 	if (!doc_id)
 		status = mf_sqlite_newest(store->reader, &lsn, error);
 	else
-		status = first_number(store->read[MF_READ_HEAD], doc_id, &lsn, error);
+		status = find_head(store, doc_id, &lsn, error);
 	pthread_mutex_unlock(&store->read_lock);
 	if (status == MF_OK)
 		*out_lsn = lsn;

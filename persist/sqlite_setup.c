@@ -27,18 +27,18 @@ static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, 
 }
 
 #define FIND_KEY "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events WHERE idempotency_key = ?1"
+#define HEAD "SELECT max(lsn) FROM events WHERE doc_id = ?1"
 #define FIND_COMPACTED_KEY "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys WHERE idempotency_key = ?1"
-#define CHAIN "SELECT chain_lsn, compacted_upto FROM compactions WHERE doc_id = ?1"
 
 /* OR ABORT: a conflict clause that somebody gave the table would pass over a row, or delete another, and say that all is well. */
 static const char *const write_texts[MF_WRITE_STMTS] = {
 	[MF_WRITE_EVENT] = "INSERT OR ABORT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 	[MF_WRITE_FIND_KEY] = FIND_KEY,
 	[MF_WRITE_FIND_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_WRITE_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
-	[MF_WRITE_CHAIN] = CHAIN,
+	[MF_WRITE_HEAD] = HEAD,
+	[MF_WRITE_CHAIN] = MF_SQLITE_COMPACTION_OF,
 	[MF_WRITE_CHUNK] = "INSERT OR ABORT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	[MF_WRITE_SNAPSHOT] = "INSERT OR REPLACE INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[MF_WRITE_SNAPSHOT] = "INSERT OR ABORT INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 };
 
 static const char *const read_texts[MF_READ_STMTS] = {
@@ -47,8 +47,8 @@ static const char *const read_texts[MF_READ_STMTS] = {
 	[MF_READ_ALL_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
 	[MF_READ_KEY] = FIND_KEY,
 	[MF_READ_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_READ_HEAD] = "SELECT max(ifnull((SELECT max(lsn) FROM events WHERE doc_id = ?1), 0), ifnull((SELECT chain_lsn FROM compactions WHERE doc_id = ?1), 0))",
-	[MF_READ_CHAIN] = CHAIN,
+	[MF_READ_HEAD] = HEAD,
+	[MF_READ_CHAIN] = MF_SQLITE_COMPACTION_OF,
 	[MF_READ_EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
 	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_READ_SNAPSHOT " FROM " MF_SQLITE_SNAPSHOTS " WHERE s.doc_id = ?1 AND s.upto_lsn <= ?2 ORDER BY s.upto_lsn DESC LIMIT 1",
 	[MF_READ_CHUNKS] = MF_SQLITE_CHUNKS_OF,

@@ -162,6 +162,17 @@ enum mf_status mf_sqlite_snapshots(struct mf_store *store, const char *doc_id, m
 enum mf_status mf_sqlite_sweep_chunks(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 /* Reads a whole snapshot through two statements of one connection; the caller holds a read transaction. */
 enum mf_status mf_sqlite_read_snapshot(struct mf_stmt *row, struct mf_stmt *chunks, struct mf_snapshot *out, struct mf_error *error);
+/* The row of a snapshot, for who changes or deletes it, or deletes what goes by it: the index says where, the row itself whether that
+ * is true, else MF_ERR_CORRUPTED. In a transaction of the writer. */
+struct mf_sqlite_snapshot_place {
+	bool found;
+	int64_t rowid, take;
+};
+enum mf_status mf_sqlite_find_snapshot(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, struct mf_sqlite_snapshot_place *out, struct mf_error *error);
+enum mf_status mf_sqlite_delete_snapshot(struct mf_sqlite *store, const char *doc_id, int64_t upto_lsn, const struct mf_sqlite_snapshot_place *place, struct mf_error *error);
+/* Entries of the index of snapshots, as s, each with the row that it leads to, as r; MF_SQLITE_IS_ITS_ROW: and is that the one? */
+#define MF_SQLITE_SNAPSHOT_ENTRIES "snapshots s INDEXED BY " MF_SQLITE_SNAPSHOT_INDEX " LEFT JOIN snapshots r NOT INDEXED ON r.rowid = s.rowid"
+#define MF_SQLITE_IS_ITS_ROW "r.doc_id IS s.doc_id AND r.upto_lsn IS s.upto_lsn"
 #define MF_SQLITE_SNAPSHOT_COLUMNS "doc_id, upto_lsn, created_at, state_blob, version, state_len, chunks, take, checksum, base_lsn"
 /* The same, read from MF_SQLITE_SNAPSHOTS. A store of version 1 that is only read has no base_lsn: then the name means
  * the 0 beside the table. So a statement fits both, also when a writer upgrades the store under it. */
@@ -179,7 +190,16 @@ enum mf_status mf_sqlite_drop_older(struct mf_sqlite *store, const char *doc_id,
 /* ---- sqlite_compact.c ---- */
 enum mf_status mf_sqlite_vacuum(struct mf_store *store, struct mf_error *error);
 enum mf_status mf_sqlite_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
-uint32_t mf_sqlite_compaction_checksum(const char *doc_id, int64_t upto_lsn, int64_t chain_lsn, int64_t deleted, int64_t done);
+/* The record of a document's compaction, checked against its checksum by each of the three. */
+struct mf_sqlite_compaction {
+	const char *doc_id; /* NULL: there is none, and the numbers are 0 */
+	int64_t upto_lsn, chain_lsn, deleted, done;
+};
+#define MF_SQLITE_COMPACTION_COLUMNS "doc_id, compacted_upto, chain_lsn, deleted, done, checksum"
+#define MF_SQLITE_COMPACTION_OF "SELECT " MF_SQLITE_COMPACTION_COLUMNS " FROM compactions WHERE doc_id = ?1"
+enum mf_status mf_sqlite_read_compaction(struct mf_stmt *stmt, struct mf_sqlite_compaction *out, struct mf_error *error); /* of a row; its name is borrowed until the next step */
+enum mf_status mf_sqlite_find_compaction(struct mf_stmt *compaction_of, const char *doc_id, struct mf_sqlite_compaction *out, struct mf_error *error);
+enum mf_status mf_sqlite_ask_compaction(struct mf_sql *sql, const char *doc_id, struct mf_sqlite_compaction *out, struct mf_error *error);
 enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_error *error);
 
 /* ---- sqlite_followers.c ---- */

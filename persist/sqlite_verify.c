@@ -16,7 +16,7 @@
 
 #define PAGE_ROWS 500
 
-enum verify_stmt { EVENTS, BY_DOC, BEFORE, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, EPOCH, KEYS, SNAPSHOTS, CHUNKS, VERIFY_STMTS };
+enum verify_stmt { EVENTS, BY_DOC, BEFORE, BY_KEY, COMPACTED_BY_KEY, CHAIN, EXPLAIN, EPOCH, KEYS, SNAPSHOTS, CHUNKS, SNAPSHOT_IN, VERIFY_STMTS };
 
 static const char *const texts[VERIFY_STMTS] = {
 	[EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 AND lsn <= ?2 ORDER BY lsn LIMIT ?3",
@@ -29,9 +29,11 @@ static const char *const texts[VERIFY_STMTS] = {
 	[EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
 	[EPOCH] = "SELECT first_lsn FROM epochs WHERE epoch = ?1",
 	[KEYS] = "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
-	[SNAPSHOTS] = "SELECT " MF_SQLITE_READ_SNAPSHOT ", s.rowid, EXISTS (SELECT 1 FROM snapshots b WHERE b.doc_id = s.doc_id AND b.upto_lsn ="
-		      " (SELECT base_lsn FROM snapshots c WHERE c.rowid = s.rowid)) FROM " MF_SQLITE_SNAPSHOTS " NOT INDEXED WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT 1",
+	[SNAPSHOTS] = "SELECT " MF_SQLITE_READ_SNAPSHOT ", s.rowid FROM " MF_SQLITE_SNAPSHOTS " NOT INDEXED WHERE s.rowid > ?1 ORDER BY s.rowid LIMIT 1",
 	[CHUNKS] = MF_SQLITE_CHUNKS_OF,
+	/* The index is only the quick way to a row: without one, all rows are looked at. */
+	[SNAPSHOT_IN] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM " MF_SQLITE_SNAPSHOT_ENTRIES " WHERE s.doc_id = ?1 AND s.upto_lsn BETWEEN ?2 AND ?3 AND " MF_SQLITE_IS_ITS_ROW ")"
+			" THEN 1 ELSE EXISTS (SELECT 1 FROM snapshots NOT INDEXED WHERE doc_id = ?1 AND upto_lsn BETWEEN ?2 AND ?3) END",
 };
 
 struct walk {
@@ -333,6 +335,34 @@ static bool is_ahead(const struct walk *walk, int64_t upto_lsn)
 	return mf_sqlite_newest(walk->sql, &newest, NULL) == MF_OK && upto_lsn > newest;
 }
 
+/* Is there one of the document from one number to another? */
+static enum mf_status has_snapshot(struct walk *walk, const char *doc_id, int64_t from, int64_t upto, bool *out)
+{
+	bool row;
+	struct mf_stmt *stmt = walk->stmts[SNAPSHOT_IN];
+	mf_stmt_bind_text(stmt, 1, doc_id, strlen(doc_id));
+	mf_stmt_bind_int(stmt, 2, from);
+	mf_stmt_bind_int(stmt, 3, upto);
+	enum mf_status status = mf_stmt_step(stmt, &row, &walk->error);
+	*out = status == MF_OK && mf_stmt_int(stmt, 0);
+	mf_stmt_reset(stmt);
+	return status;
+}
+
+/* Between the reading of the snapshot's row and the next: all of one moment. */
+static enum mf_status check_base(struct walk *walk, const struct mf_snapshot *snapshot)
+{
+	bool there;
+	if (snapshot->base_lsn == 0)
+		return MF_OK;
+	enum mf_status status = has_snapshot(walk, snapshot->doc_id, snapshot->base_lsn, snapshot->base_lsn, &there);
+	if (status != MF_OK)
+		return failed(walk, status, "snapshot", snapshot->doc_id, snapshot->upto_lsn);
+	if (!there)
+		report(walk, "snapshot", snapshot->doc_id, snapshot->upto_lsn, "the snapshot at LSN %lld, on which it builds, is missing", (long long)snapshot->base_lsn);
+	return MF_OK;
+}
+
 static enum mf_status check_snapshots(struct walk *walk)
 {
 	struct mf_stmt *stmt = walk->stmts[SNAPSHOTS];
@@ -355,8 +385,8 @@ static enum mf_status check_snapshots(struct walk *walk)
 			status = failed(walk, status, "snapshot", mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1));
 		else if (is_ahead(walk, snapshot.upto_lsn))
 			report(walk, "snapshot", snapshot.doc_id, snapshot.upto_lsn, "the snapshot is newer than the newest event");
-		else if (snapshot.base_lsn > 0 && !mf_stmt_int(stmt, 11))
-			report(walk, "snapshot", snapshot.doc_id, snapshot.upto_lsn, "the snapshot at LSN %lld, on which it builds, is missing", (long long)snapshot.base_lsn);
+		else
+			status = check_base(walk, &snapshot);
 		mf_snapshot_deinit(&snapshot);
 		mf_stmt_reset(stmt);
 		if (status != MF_OK)
@@ -365,37 +395,45 @@ static enum mf_status check_snapshots(struct walk *walk)
 }
 
 #define COMPACTIONS \
-	"SELECT doc_id, compacted_upto, chain_lsn, deleted, done, checksum," \
-	" EXISTS (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id AND e.lsn <= c.compacted_upto)," \
-	" EXISTS (SELECT 1 FROM snapshots s WHERE s.doc_id = c.doc_id AND s.upto_lsn >= c.compacted_upto) FROM compactions c"
+	"SELECT " MF_SQLITE_COMPACTION_COLUMNS ", EXISTS (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id AND e.lsn <= c.compacted_upto) FROM compactions c"
 
-static void check_compaction(struct walk *walk, struct mf_stmt *stmt)
+static enum mf_status check_compaction(struct walk *walk, struct mf_stmt *stmt)
 {
-	const char *doc_id = mf_stmt_text(stmt, 0, NULL);
-	int64_t upto = mf_stmt_int(stmt, 1), done = mf_stmt_int(stmt, 4);
-	if (!doc_id || mf_stmt_int(stmt, 5) != mf_sqlite_compaction_checksum(doc_id, upto, mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3), done))
-		report(walk, "chain", doc_id, upto, "the record of the document's compaction does not fit its checksum");
-	else if (done && mf_stmt_int(stmt, 6))
-		report(walk, "event", doc_id, upto, "events that compaction deleted are there");
-	else if (!mf_stmt_int(stmt, 7))
-		report(walk, "snapshot", doc_id, upto, "the document was compacted up to here and has no snapshot from here on: its state is lost");
+	bool there = true;
+	struct mf_sqlite_compaction record;
+	enum mf_status status = mf_sqlite_read_compaction(stmt, &record, &walk->error);
+	if (status == MF_ERR_CORRUPTED) {
+		report(walk, "chain", mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), "the record of the document's compaction does not fit its checksum");
+		return MF_OK;
+	}
+	if (status == MF_OK)
+		status = has_snapshot(walk, record.doc_id, record.upto_lsn, INT64_MAX, &there);
+	if (status != MF_OK)
+		return status;
+	if (record.done && mf_stmt_int(stmt, 6))
+		report(walk, "event", record.doc_id, record.upto_lsn, "events that compaction deleted are there");
+	else if (!there)
+		report(walk, "snapshot", record.doc_id, record.upto_lsn, "the document was compacted up to here and has no snapshot from here on: its state is lost");
+	return MF_OK;
 }
 
-static void check_epoch(struct walk *walk, struct mf_stmt *stmt)
+static enum mf_status check_epoch(struct walk *walk, struct mf_stmt *stmt)
 {
 	int64_t epoch = mf_stmt_int(stmt, 0), first = mf_stmt_int(stmt, 1), lost_from = mf_stmt_int(stmt, 2);
 	if (mf_stmt_int(stmt, 3) != mf_sqlite_epoch_checksum(epoch, first, lost_from))
 		report(walk, "database", NULL, first, "the record of epoch %lld does not fit its checksum", (long long)epoch);
+	return MF_OK;
 }
 
-static void check_follower(struct walk *walk, struct mf_stmt *stmt)
+static enum mf_status check_follower(struct walk *walk, struct mf_stmt *stmt)
 {
 	const struct mf_checkpoint checkpoint = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)};
 	if (!checkpoint.name || mf_stmt_int(stmt, 3) != mf_sqlite_checkpoint_checksum(&checkpoint))
 		report(walk, "follower", NULL, checkpoint.lsn, "the checkpoint of follower '%.100s' does not fit its checksum: it will be told everything again", checkpoint.name ? checkpoint.name : "");
+	return MF_OK;
 }
 
-static enum mf_status check_rows(struct walk *walk, const char *text, void (*check)(struct walk *walk, struct mf_stmt *stmt))
+static enum mf_status check_rows(struct walk *walk, const char *text, enum mf_status (*check)(struct walk *walk, struct mf_stmt *stmt))
 {
 	struct mf_stmt *stmt = NULL;
 	enum mf_status status = mf_sql_prepare(walk->sql, text, &stmt, &walk->error);
@@ -404,7 +442,7 @@ static enum mf_status check_rows(struct walk *walk, const char *text, void (*che
 		status = mf_stmt_step(stmt, &row, &walk->error);
 		if (status != MF_OK || !row)
 			break;
-		check(walk, stmt);
+		status = check(walk, stmt);
 	}
 	mf_stmt_free(stmt);
 	return status == MF_OK ? MF_OK : failed(walk, status, "database", NULL, 0);
@@ -419,7 +457,7 @@ static enum mf_status check_followers(struct walk *walk)
 	return there ? check_rows(walk, "SELECT name, epoch, lsn, checksum FROM followers", check_follower) : MF_OK;
 }
 
-static void check_quick(struct walk *walk, struct mf_stmt *stmt)
+static enum mf_status check_quick(struct walk *walk, struct mf_stmt *stmt)
 {
 	const char *message = mf_stmt_text(stmt, 0, NULL);
 	enum mf_status status = message ? mf_sql_status_of_finding(message) : MF_ERR_NO_MEMORY;
@@ -429,6 +467,7 @@ static void check_quick(struct walk *walk, struct mf_stmt *stmt)
 		walk->unreadable += status == MF_ERR_IO;
 		report(walk, "database", NULL, 0, "SQLite says: %.300s", message);
 	}
+	return MF_OK;
 }
 
 /* ---- the walk ---- */

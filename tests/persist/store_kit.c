@@ -99,6 +99,21 @@ void kit_poke(const char *dir, const char *name, int64_t offset, const void *byt
 	close(fd);
 }
 
+int64_t kit_find(const char *dir, const char *name, const void *bytes, size_t len)
+{
+	size_t size = (size_t)kit_file_size(dir, name);
+	unsigned char *all = malloc(size);
+	assert_non_null(all);
+	int fd = open_in(dir, name, O_RDONLY);
+	assert_int_equal(pread(fd, all, size, 0), size);
+	close(fd);
+	const unsigned char *at = memmem(all, size, bytes, len);
+	int64_t offset = at ? at - all : -1;
+	free(all);
+	assert_true(offset >= 0);
+	return offset;
+}
+
 void kit_truncate(const char *dir, const char *name, int64_t size)
 {
 	char *path = kit_path(dir, name);

@@ -21,6 +21,7 @@ int64_t kit_file_size(const char *dir, const char *name); /* -1: there is none *
 void kit_copy_file(const char *dir, const char *from, const char *to);
 /* Overwrites len bytes at offset (negative: from the end). */
 void kit_poke(const char *dir, const char *name, int64_t offset, const void *bytes, size_t len);
+int64_t kit_find(const char *dir, const char *name, const void *bytes, size_t len); /* where these bytes are first; they must be there */
 void kit_truncate(const char *dir, const char *name, int64_t size);
 /* Runs SQL on store.db of a closed store with a connection of its own. */
 void kit_sql(const char *dir, const char *sql);
