@@ -289,9 +289,8 @@ static enum mf_status next_unfinished(struct mf_sqlite *store, char **doc_id, st
 {
 	struct mf_stmt *stmt;
 	const char *after = *doc_id ? *doc_id : "";
-	/* A name with a NUL is none: behind the part before that, the same would come again. So it would where rows are out of order, hence
-	 * +doc_id, which is compared row by row. */
-	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 AND +doc_id > ?1 AND typeof(doc_id) = 'text' AND instr(doc_id, char(0)) = 0"
+	/* A name with a NUL is none: behind the part before that, the same would come again. */
+	enum mf_status status = mf_sql_prepare(store->writer, "SELECT doc_id FROM compactions WHERE done = 0 AND doc_id > ?1 AND typeof(doc_id) = 'text' AND instr(doc_id, char(0)) = 0"
 					       " ORDER BY doc_id LIMIT 1", &stmt, error);
 	if (status != MF_OK)
 		return status;

@@ -3,12 +3,21 @@
 #include "store_kit.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "sql_fail.h"
+
 static struct mf_error error;
+
+static int tear_down(void **state)
+{
+	sql_fail_end();
+	return kit_tear_down(state);
+}
 
 /* Its snapshots, in the order of their rows: 1 zero, 2 and 4 asks, 3 best. The events of best are gone. */
 static void make_store(void)
@@ -38,18 +47,18 @@ static void lead_to_the_row_of_best(void)
 	put(ENTRY, 10, 9, 3);
 }
 
-/* The first two entries of the page that these bytes are on, in the wrong order. */
-static void swap_entries(const char *bytes, size_t len)
+/* Entry number n, from 0, of the page that these bytes are on, and the next one change places. */
+static void swap_entries(const char *bytes, size_t len, int n)
 {
 	unsigned char where[4];
-	int64_t leaf = kit_find(kit_dir, "store.db", bytes, len) / 4096 * 4096;
+	int64_t list = kit_find(kit_dir, "store.db", bytes, len) / 4096 * 4096 + 8 + 2 * n;
 	char *path = kit_path(kit_dir, "store.db");
 	int fd = open(path, O_RDONLY);
-	assert_int_equal(pread(fd, where, 4, leaf + 8), 4);
+	assert_int_equal(pread(fd, where, 4, list), 4);
 	close(fd);
 	free(path);
 	const unsigned char swapped[4] = {where[2], where[3], where[0], where[1]};
-	kit_poke(kit_dir, "store.db", leaf + 8, swapped, 4);
+	kit_poke(kit_dir, "store.db", list, swapped, 4);
 }
 
 static void expect_refused(const char *words)
@@ -127,18 +136,36 @@ static void no_event_goes_for_a_snapshot_that_is_another_documents(void **state)
 	kit_close(store);
 }
 
-static void no_pruning_takes_an_older_snapshot_for_the_newest(void **state)
+static void no_pruning_goes_by_the_row_of_another_document(void **state)
 {
 	(void)state;
 	make_store();
-	swap_entries(ENTRY, 10);
-	expect_refused("the index of snapshots");
+	put("\x04\x15\x01\x01" "asks\x14\x04", 10, 9, 3); /* of the one that is to stay */
 	struct mf_store *store = open_all_the_same();
+	assert_int_equal(mf_store_prune_snapshots(store, "asks", 1, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 20);
+	expect_snapshot(store, "asks", 10);
+	kit_close(store);
+}
+
+/* Of four entries the second is looked at first: 30 is found there, before 20. */
+static void no_pruning_takes_an_older_snapshot_for_the_newest(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "asks", "a", 30);
+	kit_write_snapshot(store, "zero", 30, 100);
+	for (int lsn = 10; lsn <= 30; lsn += 10)
+		kit_write_snapshot(store, "asks", lsn, 100);
+	kit_close(store);
+	swap_entries(ENTRY, 10, 1);
+	expect_refused("the index of snapshots");
+	store = open_all_the_same();
 	assert_int_equal(mf_store_prune_snapshots(store, "asks", 1, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
 	kit_sql(kit_dir, "REINDEX snapshots");
 	store = kit_open(kit_dir);
-	expect_snapshot(store, "asks", 20);
+	expect_snapshot(store, "asks", 30);
 	kit_close(store);
 }
 
@@ -195,6 +222,91 @@ static void no_sweep_deletes_the_chunk_of_another_snapshot(void **state)
 	store = open_all_the_same();
 	assert_int_equal(store->ops->snapshot_chunk(store, "asks", 20, 0, "x", 1, &error), MF_ERR_CORRUPTED);
 	expect_snapshot(store, "best", 40);
+	kit_close(store);
+}
+
+/* Two takes of one snapshot, which is pruned. */
+static void chunks_of_each_take_are_swept(void **state)
+{
+	(void)state;
+	make_store();
+	struct mf_store *store = kit_open(kit_dir);
+	kit_write_snapshot(store, "asks", 10, 1200000);
+	KIT_OK(store->ops->snapshot_chunk(store, "asks", 10, 0, "x", 1, &error), &error);
+	KIT_OK(mf_store_prune_snapshots(store, "asks", 1, &error), &error);
+	kit_close(store);
+	kit_sql(kit_dir, "CREATE TEMP TABLE t (n CHECK (n = 0)); INSERT INTO t SELECT count(*) FROM snapshot_chunks");
+}
+
+/* ---- what fails on the way ---- */
+
+static enum mf_status replace(struct mf_store *store)
+{
+	return kit_try_snapshot(store, "asks", 10, 0, 50, &error);
+}
+
+static enum mf_status sweep(struct mf_store *store)
+{
+	return store->ops->snapshot_chunk(store, "asks", 20, 0, "x", 1, &error);
+}
+
+/* Each of its steps fails in turn: all of it happens or nothing, and the snapshot is there. */
+static void let_each_step_fail(enum mf_status (*call)(struct mf_store *store))
+{
+	int64_t n = 1;
+	for (bool reached = true; reached; n++) {
+		struct mf_store *store = kit_open(kit_dir);
+		KIT_OK(store->ops->snapshot_chunk(store, "asks", 15, 0, "rest", 4, &error), &error);
+		sql_fail_begin(SQL_STEP, n, 1, SQLITE_NOMEM);
+		enum mf_status status = call(store);
+		reached = sql_fail_made(SQL_STEP) >= n;
+		sql_fail_end();
+		assert_true(status == MF_OK || (reached && (status == MF_ERR_NO_MEMORY || status == MF_ERR_UNKNOWN_OUTCOME)));
+		expect_snapshot(store, "asks", 10);
+		(void)mf_store_close(store, NULL); /* after an unknown outcome it says so */
+	}
+	assert_true(n > 5);
+}
+
+static void a_replacement_that_fails_leaves_the_snapshot_that_was_there(void **state)
+{
+	(void)state;
+	make_store();
+	let_each_step_fail(replace);
+}
+
+static void a_sweep_that_fails_deletes_no_other_chunk(void **state)
+{
+	(void)state;
+	make_store();
+	struct mf_store *store = kit_open(kit_dir);
+	kit_write_snapshot(store, "asks", 10, 1200000);
+	kit_close(store);
+	let_each_step_fail(sweep);
+}
+
+static void ignore(void *user, const struct mf_damage *damage)
+{
+	(void)user, (void)damage;
+}
+
+static void verify_of_what_builds_on_another_tells_each_failure(void **state)
+{
+	(void)state;
+	make_store();
+	struct mf_store *store = kit_open(kit_dir);
+	KIT_OK(kit_try_snapshot(store, "asks", 30, 20, 50, &error), &error);
+	int64_t n = 1;
+	for (;; n++) {
+		sql_fail_begin(SQL_STEP, n, 1, SQLITE_NOMEM);
+		enum mf_status status = mf_store_verify(store, ignore, NULL, &error);
+		bool reached = sql_fail_made(SQL_STEP) >= n;
+		sql_fail_end();
+		assert_true(status == MF_OK || (reached && status == MF_ERR_NO_MEMORY));
+		if (!reached)
+			break;
+	}
+	assert_true(n > 100);
 	kit_close(store);
 }
 
@@ -273,23 +385,25 @@ static void a_record_of_a_compaction_that_is_not_found_is_refused_for_writing(vo
 	struct mf_store *store = kit_open(kit_dir);
 	KIT_OK(mf_store_compact(store, "asks", 10, &error), &error);
 	kit_close(store);
-	swap_entries("asks\x0a\x0a\x0a", 7);
+	swap_entries("asks\x0a\x0a\x0a", 7, 0);
 	expect_refused("is not found under its name");
 }
 
-static void records_out_of_order_are_not_gone_on_with_for_ever(void **state)
+/* Of three the one that comes first then is met, but not found. */
+static void a_record_that_is_met_but_not_found_is_not_written_anew(void **state)
 {
 	(void)state;
 	make_store();
 	struct mf_store *store = kit_open(kit_dir);
 	KIT_OK(mf_store_compact(store, "asks", 10, &error), &error);
+	KIT_OK(mf_store_compact(store, "zero", 41, &error), &error);
 	kit_close(store);
 	kit_sql(kit_dir, "UPDATE compactions SET done = 0");
-	swap_entries("asks\x0a\x0a\x0a", 7);
+	swap_entries("asks\x0a\x0a\x0a", 7, 0);
 	alarm(60);
 	kit_close(open_all_the_same());
 	alarm(0);
-	kit_sql(kit_dir, "CREATE TEMP TABLE t (n CHECK (n = 2)); INSERT INTO t SELECT count(*) FROM compactions NOT INDEXED");
+	kit_sql(kit_dir, "CREATE TEMP TABLE t (n CHECK (n = 3)); INSERT INTO t SELECT count(*) FROM compactions");
 }
 
 static void no_event_is_numbered_by_a_damaged_record_of_a_compaction(void **state)
@@ -350,7 +464,7 @@ static void a_checkpoint_of_a_follower_that_is_not_found_is_refused_for_writing(
 	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"follower two", 1, 6}, &error), &error);
 	kit_close(store);
 	kit_close(kit_open(kit_dir));
-	swap_entries("follower one", 12);
+	swap_entries("follower one", 12, 0);
 	expect_refused("a follower's checkpoint is there, but is not found under its name");
 	struct kit_findings findings;
 	store = kit_open_reader(kit_dir);
@@ -361,23 +475,28 @@ static void a_checkpoint_of_a_follower_that_is_not_found_is_refused_for_writing(
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(a_snapshot_that_its_index_does_not_lead_to_is_refused_for_writing),
 		T(no_pruning_deletes_the_snapshot_of_another_document),
 		T(no_snapshot_replaces_that_of_another_document),
 		T(no_snapshot_builds_on_one_that_is_another_documents),
 		T(no_event_goes_for_a_snapshot_that_is_another_documents),
+		T(no_pruning_goes_by_the_row_of_another_document),
 		T(no_pruning_takes_an_older_snapshot_for_the_newest),
 		T(a_snapshot_is_replaced_and_counted_once),
 		T(no_sweep_deletes_chunks_of_a_snapshot_that_the_index_does_not_have),
 		T(no_sweep_deletes_the_chunk_of_another_snapshot),
+		T(chunks_of_each_take_are_swept),
+		T(a_replacement_that_fails_leaves_the_snapshot_that_was_there),
+		T(a_sweep_that_fails_deletes_no_other_chunk),
+		T(verify_of_what_builds_on_another_tells_each_failure),
 		T(verify_does_not_believe_an_entry_that_a_snapshot_is_there),
 		T(verify_does_not_believe_an_entry_that_a_base_is_there),
 		T(verify_finds_a_snapshot_that_no_entry_leads_to),
 		T(a_damaged_record_of_a_compaction_is_refused_for_writing),
 		T(a_record_of_a_compaction_that_is_not_found_is_refused_for_writing),
-		T(records_out_of_order_are_not_gone_on_with_for_ever),
+		T(a_record_that_is_met_but_not_found_is_not_written_anew),
 		T(no_event_is_numbered_by_a_damaged_record_of_a_compaction),
 		T(the_next_event_of_a_document_without_events_follows_on_the_compacted),
 		T(no_reading_believes_a_damaged_record_of_a_compaction),
