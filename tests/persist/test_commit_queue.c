@@ -303,7 +303,8 @@ static enum mf_status fail_beside_a_drain(struct mf_store *store, struct mf_erro
 	(void)store;
 	for (bool waits = false; !waits;) {
 		pthread_mutex_lock(&drained_queue->source.mutex);
-		waits = drained_queue->drainers > 0 || drained_queue->stopped.status; /* once more at the end, which waits for it */
+		bool unsynced = drained_queue->written_lsn > drained_queue->source.synced_lsn; /* else the drain has been served, and only still counts */
+		waits = (drained_queue->drainers > 0 && unsynced) || drained_queue->stopped.status; /* once more at the end, which waits for it */
 		pthread_mutex_unlock(&drained_queue->source.mutex);
 		sched_yield();
 	}
