@@ -314,8 +314,10 @@ enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_e
 	char *doc_id = NULL;
 	for (;;) {
 		enum mf_status status = next_unfinished(store, &doc_id, error);
-		if (status != MF_OK || !doc_id)
+		if (status != MF_OK || !doc_id) {
+			mf_free(doc_id); /* it may not have come so far as to do that */
 			return status;
+		}
 		struct mf_sqlite_compaction begun;
 		status = mf_sqlite_ask_compaction(store->writer, doc_id, &begun, error);
 		if (status == MF_OK && begun.doc_id) {

@@ -166,7 +166,7 @@ struct finish {
 
 static enum mf_status check_base(struct mf_sqlite *store, const struct mf_snapshot *snapshot, struct mf_error *error)
 {
-	struct mf_sqlite_snapshot_place base;
+	struct mf_sqlite_snapshot_place base = {0};
 	enum mf_status status = mf_sqlite_find_snapshot(store, snapshot->doc_id, snapshot->base_lsn, &base, error);
 	if (status != MF_OK || base.found)
 		return status;
