@@ -36,7 +36,7 @@ static void put_time(struct mf_json_writer *json, int64_t us)
 	int64_t fraction = us % 1000000;
 	if (fraction < 0)
 		fraction += 1000000;
-	time_t seconds = (time_t)((us - fraction) / 1000000);
+	time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
 	struct tm utc;
 	char text[80];
 	(void)gmtime_r(&seconds, &utc); /* microseconds in 64 bits end long before its years do */

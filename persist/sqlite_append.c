@@ -18,17 +18,6 @@ struct append {
 
 /* ---- append ---- */
 
-static enum mf_status ask_number(struct mf_stmt *stmt, const char *doc_id, int64_t *out, struct mf_error *error)
-{
-	bool row;
-	mf_stmt_bind_text(stmt, 1, doc_id, strlen(doc_id));
-	enum mf_status status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK)
-		*out = row ? mf_stmt_int(stmt, 0) : 0;
-	mf_stmt_reset(stmt);
-	return status;
-}
-
 /* Of a document without events: where the next one follows on those that compaction took away. */
 static enum mf_status find_chain(struct mf_sqlite *store, const char *doc_id, int64_t *out, struct mf_error *error)
 {
@@ -39,12 +28,28 @@ static enum mf_status find_chain(struct mf_sqlite *store, const char *doc_id, in
 	return status;
 }
 
+/* 0: it has none. The index says which it is; the row decides. */
+static enum mf_status find_newest_event(struct mf_stmt *stmt, const char *doc_id, int64_t *out, struct mf_error *error)
+{
+	bool row, is_there = false;
+	mf_stmt_bind_text(stmt, 1, doc_id, strlen(doc_id));
+	enum mf_status status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK) { /* an aggregate has a row */
+		*out = mf_stmt_int(stmt, 0);
+		is_there = mf_stmt_int(stmt, 1) == 1;
+	}
+	mf_stmt_reset(stmt);
+	if (status == MF_OK && *out != 0 && !is_there)
+		return mf_sqlite_corrupted(error, doc_id, *out, "the index of documents leads to an event that is not there, or is of another document");
+	return status;
+}
+
 /* LSN of the document's newest event, this transaction's included; 0 for a new document. */
 static enum mf_status find_head(struct mf_sqlite *store, const char *doc_id, int64_t *out, struct mf_error *error)
 {
 	if (mf_heads_get(store->heads, doc_id, out))
 		return MF_OK;
-	enum mf_status status = ask_number(store->write[MF_WRITE_HEAD], doc_id, out, error);
+	enum mf_status status = find_newest_event(store->write[MF_WRITE_HEAD], doc_id, out, error);
 	return status == MF_OK && *out == 0 ? find_chain(store, doc_id, out, error) : status;
 }
 
@@ -224,7 +229,7 @@ static enum mf_status sync_locked(struct mf_sqlite *store, struct mf_error *erro
 	}
 	store->synced_commits = commits;
 	atomic_store(&store->synced_lsn, last);
-	mf_sqlite_write_watermark(store);
+	(void)mf_sqlite_write_watermark(store, NULL);
 	return MF_OK;
 }
 

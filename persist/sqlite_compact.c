@@ -24,6 +24,7 @@ struct compaction {
 	const char *doc_id;
 	int64_t upto_lsn, chain_lsn, deleted;
 	int64_t rows; /* that the last transaction took away */
+	int64_t last; /* the newest of them; 0: none yet */
 };
 
 /* ---- the record ---- */
@@ -147,8 +148,16 @@ static enum mf_status keep_key(struct mf_stmt *stmt, const struct mf_event *even
 	return mf_stmt_run(stmt, error);
 }
 
-/* Keys of the next rows to the other table; *out_upto is the last of these rows. */
-static enum mf_status keep_keys(struct mf_stmt *select, struct mf_stmt *insert, struct compaction *job, int64_t *out_upto, struct mf_error *error)
+/* The index of documents says that it is the next one of the document up to there; but an entry may lead to another. */
+static enum mf_status check_turn(const struct compaction *job, const struct mf_event *event, struct mf_error *error)
+{
+	if (event->lsn > job->last && event->lsn <= job->upto_lsn && (job->last == 0 || event->prev_lsn == job->last))
+		return MF_OK;
+	return mf_sqlite_corrupted(error, event->doc_id, event->lsn, "the index of documents leads to it where another event of the document should be");
+}
+
+/* Keys of the next rows to the other table; out_lsns are these rows. */
+static enum mf_status keep_keys(struct mf_stmt *select, struct mf_stmt *insert, struct compaction *job, int64_t out_lsns[ROWS_AT_ONCE], struct mf_error *error)
 {
 	mf_stmt_bind_text(select, 1, job->doc_id, strlen(job->doc_id));
 	mf_stmt_bind_int(select, 2, job->upto_lsn);
@@ -160,29 +169,29 @@ static enum mf_status keep_keys(struct mf_stmt *select, struct mf_stmt *insert, 
 			return status;
 		status = mf_sqlite_read_event(select, &event, error);
 		if (status == MF_OK)
+			status = check_turn(job, &event, error);
+		if (status == MF_OK)
 			status = keep_key(insert, &event, error);
 		if (status == MF_ERR_DUPLICATE_KEY)
 			status = mf_sqlite_corrupted(error, event.doc_id, event.lsn, "the event's key was kept before");
 		if (status != MF_OK)
 			return status;
-		*out_upto = event.lsn;
+		out_lsns[job->rows] = job->last = event.lsn;
 		bytes += event.payload_len + event.meta_len;
 	}
 	return MF_OK;
 }
 
-static enum mf_status delete_upto(struct mf_sqlite *store, const struct compaction *job, int64_t upto_lsn, struct mf_error *error)
+/* Those that were read, and no index is asked for them again. */
+static enum mf_status delete_rows(struct mf_sqlite *store, const int64_t *lsns, int64_t count, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "DELETE FROM events WHERE doc_id = ?1 AND lsn <= ?2", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, job->doc_id, strlen(job->doc_id));
-	mf_stmt_bind_int(stmt, 2, upto_lsn);
-	status = mf_stmt_run(stmt, error);
+	enum mf_status status = mf_sql_prepare(store->writer, "DELETE FROM events WHERE lsn = ?1", &stmt, error);
+	for (int64_t i = 0; status == MF_OK && i < count; i++) {
+		mf_stmt_bind_int(stmt, 1, lsns[i]);
+		status = mf_stmt_run(stmt, error);
+	}
 	mf_stmt_free(stmt);
-	if (status == MF_OK && mf_sql_changes(store->writer) != job->rows)
-		return mf_sqlite_corrupted(error, job->doc_id, upto_lsn, "the index of events is damaged: other events would be deleted than were read");
 	return status;
 }
 
@@ -190,20 +199,20 @@ static enum mf_status move_some(struct mf_sqlite *store, void *user, struct mf_e
 {
 	struct compaction *job = user;
 	struct mf_stmt *select = NULL, *insert = NULL;
-	int64_t upto = 0;
+	int64_t lsns[ROWS_AT_ONCE];
 	job->rows = 0;
 	enum mf_status status = mf_sql_prepare(store->writer,
 					       "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events INDEXED BY ix_events_doc_lsn WHERE doc_id = ?1 AND lsn <= ?2 ORDER BY lsn", &select, error);
 	if (status == MF_OK)
 		status = mf_sql_prepare(store->writer, "INSERT OR ABORT INTO compacted_keys (lsn, idempotency_key, content_hash, checksum) VALUES (?1, ?2, ?3, ?4)", &insert, error);
 	if (status == MF_OK)
-		status = keep_keys(select, insert, job, &upto, error);
+		status = keep_keys(select, insert, job, lsns, error);
 	mf_stmt_free(select);
 	mf_stmt_free(insert);
 	if (status != MF_OK || job->rows == 0)
 		return status;
 	store->any_compacted_keys = true;
-	status = delete_upto(store, job, upto, error);
+	status = delete_rows(store, lsns, job->rows, error);
 	if (status != MF_OK)
 		return status;
 	struct compaction counted = *job;

@@ -139,8 +139,8 @@ static enum mf_status check_newest_row(struct mf_sql *sql, struct mf_error *erro
 #define CHECKED_BYTES (16 << 20)   /* some hundredths of a second */
 #define NEWEST_EVENTS "256"
 #define NOT_IN_INDEX \
-	"SELECT lsn, doc_id FROM (SELECT lsn, doc_id FROM events NOT INDEXED ORDER BY lsn DESC LIMIT " NEWEST_EVENTS ") e" \
-	" WHERE ifnull((SELECT max(lsn) FROM events i INDEXED BY ix_events_doc_lsn WHERE i.doc_id = e.doc_id), 0) < e.lsn LIMIT 1"
+	"SELECT lsn, doc_id FROM (SELECT max(lsn) AS lsn, doc_id FROM (SELECT lsn, doc_id FROM events NOT INDEXED ORDER BY lsn DESC LIMIT " NEWEST_EVENTS ") GROUP BY doc_id) e" \
+	" WHERE (SELECT max(lsn) FROM events i INDEXED BY ix_events_doc_lsn WHERE i.doc_id = e.doc_id) IS NOT e.lsn ORDER BY lsn DESC LIMIT 1"
 
 static enum mf_status check_newest_in_index(struct mf_sql *sql, struct mf_error *error)
 {
@@ -151,7 +151,7 @@ static enum mf_status check_newest_in_index(struct mf_sql *sql, struct mf_error 
 	bool row;
 	status = mf_stmt_step(stmt, &row, error);
 	if (status == MF_OK && row)
-		status = mf_sqlite_corrupted(error, mf_stmt_text(stmt, 1, NULL), mf_stmt_int(stmt, 0), "the index of documents does not have the event");
+		status = mf_sqlite_corrupted(error, mf_stmt_text(stmt, 1, NULL), mf_stmt_int(stmt, 0), "the index of documents does not have the event as its document's newest");
 	mf_stmt_free(stmt);
 	return status;
 }
@@ -305,7 +305,9 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 		return status;
 	store->openings = newest->openings + 1;
 	store->epoch = next.epoch; /* not before: the watermark must not know an epoch that may be lost */
-	mf_sqlite_write_watermark(store);
+	status = mf_sqlite_write_watermark(store, error);
+	if (status != MF_OK)
+		return status;
 	/* It is on the device before there is anything to lose; from now on it is written over in place. Else a power loss leaves its
 	 * name and no more, and the next opening could not tell that from damage. One that was there too: who wrote it may have been
 	 * killed before this. */

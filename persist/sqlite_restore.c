@@ -244,8 +244,8 @@ static enum mf_status cut(const struct restore *restore, struct mf_sqlite *store
 		status = mf_sqlite_transact(store, cut_above, &lsn, error);
 	if (status == MF_OK) /* the watermark too, or the next opening would miss what was left out */
 		status = mf_sqlite_sync(&store->base, NULL, error);
-	if (status == MF_OK && store->watermark_note[0])
-		status = mf_error_set(error, MF_ERR_IO, "%.250s", store->watermark_note);
+	if (status == MF_OK)
+		status = mf_sqlite_write_watermark(store, error);
 	return status == MF_OK ? mf_sqlite_vacuum(&store->base, error) : status; /* what was left out is not in the file either */
 }
 

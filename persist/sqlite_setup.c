@@ -35,7 +35,7 @@ static const char *const write_texts[MF_WRITE_STMTS] = {
 	[MF_WRITE_EVENT] = "INSERT OR ABORT INTO events (" MF_SQLITE_EVENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 	[MF_WRITE_FIND_KEY] = FIND_KEY,
 	[MF_WRITE_FIND_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_WRITE_HEAD] = HEAD,
+	[MF_WRITE_HEAD] = "SELECT newest, (SELECT doc_id = ?1 FROM events NOT INDEXED WHERE lsn = newest) FROM (SELECT max(lsn) AS newest FROM events WHERE doc_id = ?1)",
 	[MF_WRITE_CHAIN] = MF_SQLITE_COMPACTION_OF,
 	[MF_WRITE_CHUNK] = "INSERT OR ABORT INTO snapshot_chunks (doc_id, upto_lsn, take, chunk, bytes, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[MF_WRITE_SNAPSHOT] = "INSERT OR ABORT INTO snapshots (" MF_SQLITE_SNAPSHOT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -58,18 +58,18 @@ void mf_sqlite_let_writers_pass(struct mf_sqlite *store)
 		mf_thread_yield();
 }
 
-void mf_sqlite_write_watermark(struct mf_sqlite *store)
+enum mf_status mf_sqlite_write_watermark(struct mf_sqlite *store, struct mf_error *error)
 {
 	pthread_mutex_lock(&store->watermark_lock);
 	struct mf_watermark now = {atomic_load(&store->synced_lsn), store->epoch, atomic_load(&store->poisoned)};
-	struct mf_error reason;
+	struct mf_error reason = {0};
 	/* What was synced stays synced when this fails: the old watermark is still true. */
-	if (mf_watermark_write(store->env, store->watermark_fd, &now, &reason) != MF_OK) {
-		if (strncmp(store->watermark_note, reason.message, sizeof(store->watermark_note) - 1) != 0)
-			mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: %.200s; a loss of what was synced since would not be noticed", store->dir, reason.message);
-		snprintf(store->watermark_note, sizeof(store->watermark_note), "%.200s", reason.message);
-	}
+	enum mf_status status = mf_watermark_write(store->env, store->watermark_fd, &now, &reason);
+	if (status != MF_OK && strncmp(store->watermark_failure, reason.message, sizeof(store->watermark_failure) - 1) != 0)
+		mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: %.200s; a loss of what was synced since would not be noticed", store->dir, reason.message);
+	snprintf(store->watermark_failure, sizeof(store->watermark_failure), "%.255s", reason.message);
 	pthread_mutex_unlock(&store->watermark_lock);
+	return status == MF_OK ? MF_OK : mf_error_set(error, status, "%s", reason.message);
 }
 
 static void poison(struct mf_sqlite *store, const struct mf_error *error)
@@ -82,7 +82,7 @@ static void poison(struct mf_sqlite *store, const struct mf_error *error)
 	}
 	pthread_mutex_unlock(&store->poison_lock);
 	if (first) /* whoever writes has its file open */
-		mf_sqlite_write_watermark(store);
+		(void)mf_sqlite_write_watermark(store, NULL);
 }
 
 void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error)

@@ -47,7 +47,8 @@ struct mf_sqlite {
 	uint32_t checkpoint_pages;
 	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
-	char watermark_note[256]; /* "" or what was wrong with the watermark at open */
+	char watermark_note[256];    /* "" or what was wrong with the watermark at open */
+	char watermark_failure[256]; /* watermark_lock: "" or why it could not be written the last time */
 
 	pthread_mutex_t compact_lock; /* one compaction at a time */
 	pthread_mutex_t write_lock;
@@ -116,7 +117,8 @@ void mf_sqlite_lock_writer(struct mf_sqlite *store);
 void mf_sqlite_let_writers_pass(struct mf_sqlite *store); /* call without the lock, between two pieces of background work */
 /* Ends a write: an unknown outcome poisons the store. error must not be NULL. */
 void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error);
-void mf_sqlite_write_watermark(struct mf_sqlite *store);
+/* One that fails is told to the log, and by verify until one has been written. */
+enum mf_status mf_sqlite_write_watermark(struct mf_sqlite *store, struct mf_error *error);
 /* One short transaction on the writer: begins, calls work, commits, or rolls back when work fails; under sync_lock
  * where invariant 3 asks for it. The first takes write_lock, the second wants it held. error of work is not NULL. */
 typedef enum mf_status mf_sqlite_work(struct mf_sqlite *store, void *user, struct mf_error *error);

@@ -244,10 +244,9 @@ static enum mf_status check_page(struct walk *walk, int64_t *previous, int64_t *
 	walk->unreadable += status == MF_ERR_IO;
 	if (*jump == 0 && !lost)
 		report(walk, "database", NULL, *previous + 1, "the events from LSN %lld on cannot be read: %.200s", (long long)*previous + 1, walk->error.message);
-	*jump = *jump == 0 ? 1 : *jump * 2;
-	*out_more = *jump < walk->last - *previous;
-	if (*jump > (walk->last - *previous) / 2) /* the last one; twice as far could be beyond all numbers */
-		*jump = walk->last - *previous;
+	int64_t rest = walk->last - *previous, tried = *jump;
+	*jump = tried == 0 ? 1 : tried < rest - tried ? 2 * tried : tried + (rest - tried + 1) / 2; /* twice as far; then half of what is left */
+	*out_more = *jump < rest;
 	return MF_OK;
 }
 
@@ -484,8 +483,13 @@ static enum mf_status prepare_walk(struct walk *walk)
 
 static enum mf_status walk_all(struct walk *walk)
 {
-	if (walk->store->watermark_note[0])
-		report(walk, "watermark", NULL, 0, "%s", walk->store->watermark_note);
+	char failure[sizeof(walk->store->watermark_failure)];
+	pthread_mutex_lock(&walk->store->watermark_lock);
+	memcpy(failure, walk->store->watermark_failure, sizeof(failure));
+	pthread_mutex_unlock(&walk->store->watermark_lock);
+	for (const char *note = walk->store->watermark_note; note; note = note == failure ? NULL : failure)
+		if (note[0])
+			report(walk, "watermark", NULL, 0, "%s", note);
 	enum mf_status status = check_rows(walk, "PRAGMA quick_check(100)", check_quick);
 	if (walk->no_memory)
 		return mf_error_set(&walk->error, MF_ERR_NO_MEMORY, "out of memory while checking the database");

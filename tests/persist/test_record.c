@@ -522,6 +522,8 @@ static void an_event_is_told_as_json(void **unused)
 	assert_json(&event, transaction, "\"time\":\"1970-01-01T00:00:01.500000Z\"");
 	event.ts_us = -500000;
 	assert_json(&event, transaction, "\"time\":\"1969-12-31T23:59:59.500000Z\"");
+	event.ts_us = INT64_MIN;
+	assert_json(&event, transaction, "\"time\":\"-290308-12-21T19:59:05.224192Z\"");
 	assert_json(&event, transaction, "\"action\":\"apply\"");
 	assert_json(&event, transaction, "\"steps\":[{\"type_id\":\"test_insert\"");
 	assert_json(&event, transaction, "},{\"type_id\":\"test_insert\"");

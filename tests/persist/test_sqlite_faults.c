@@ -333,6 +333,30 @@ static void a_log_that_was_not_closed_is_read_from_the_device(void **state)
 	kit_close(store);
 }
 
+static void a_watermark_that_could_not_be_written_is_told_until_one_is(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct kit_findings findings;
+	kit_close(open_device());
+	device.no_watermark = true;
+	device.env = *vfs_shim_env();
+	device.env.pwrite = write_watermark;
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .env = &device.env}, &error), MF_ERR_IO); /* before there is anything to lose */
+	device.no_watermark = false;
+	struct mf_store *store = open_device();
+	kit_append(store, "d", "a");
+	device.no_watermark = true;
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	assert_int_equal(kit_verify(store, "watermark", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.of_kind, 1);
+	device.no_watermark = false;
+	kit_append(store, "d", "b");
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+}
+
 static void a_close_whose_sync_fails_says_so(void **state)
 {
 	(void)state;
@@ -781,6 +805,7 @@ int main(void)
 		T(damage_in_an_interrupted_compaction_does_not_lock_the_store),
 		T(a_failed_sync_is_final),
 		T(a_log_that_was_not_closed_is_read_from_the_device),
+		T(a_watermark_that_could_not_be_written_is_told_until_one_is),
 		T(a_close_whose_sync_fails_says_so),
 		T(a_failed_sync_for_want_of_space_is_as_final),
 		T(the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too),

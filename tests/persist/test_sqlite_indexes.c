@@ -278,6 +278,107 @@ static void an_entry_that_leads_to_an_event_of_another_document_is_an_error(void
 	kit_close(store);
 }
 
+/* With what is wrong in it, and not looked at. */
+static struct mf_store *write_damaged(void)
+{
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .accept_damage = true});
+}
+
+static void expect_no_compaction(int64_t lsn)
+{
+	struct mf_error error;
+	struct mf_store *store = write_damaged();
+	assert_int_equal(mf_store_compact(store, "odd", 201, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, lsn);
+	assert_int_equal(kit_count(store, NULL, 0), EVENTS);
+	kit_close(store);
+	kit_remove_dir(kit_dir);
+	kit_dir = kit_make_dir();
+}
+
+/* What it reads is an event of the document, whose checksum fits; and what it reads it deletes. */
+static void a_compaction_deletes_nothing_where_an_entry_leads_to_another_event_of_the_document(void **state)
+{
+	(void)state;
+	make_store();
+	put(find("odd\x11\x11", 5) + 4, 0x13); /* the entry of LSN 17 says that its row is 19 */
+	expect_no_compaction(19);
+	make_store();
+	put(find("odd\x00\xc9\x00\xc9", 7) + 5, 0x01); /* that of LSN 201, which is the last one, says 457 */
+	put(find("odd\x00\xc9\x01\xc9", 7) + 6, 0x8f); /* 399: newer than the snapshot */
+	expect_no_compaction(399);
+	make_store();
+	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn = 17");
+	expect_no_compaction(19);
+}
+
+static void no_event_is_appended_behind_one_that_is_not_there(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	make_store();
+	put(find("odd\x01\x8f\x01\x8f", 7) + 5, 0x7f); /* the entry of LSN 399, the newest */
+	expect_refused(true, "the index of documents does not have");
+	expect_refused(false, "the index of documents does not have");
+	struct mf_store *store = write_damaged();
+	struct mf_event event = kit_event("odd", "one more");
+	assert_int_equal(mf_store_append(store, &event, NULL, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 0x7f8f);
+	kit_append(store, "even", "another");
+	kit_close(store);
+	put(find("odd\x01\x8f\x7f\x8f", 7) + 5, 0x01);
+	put(find("odd\x01\x8f\x01\x8f", 7) + 6, 0x90); /* LSN 400 is the other document's */
+	store = write_damaged();
+	assert_int_equal(mf_store_append(store, &event, NULL, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(error.lsn, 400);
+	kit_close(store);
+}
+
+/* The leaf of the table of events that has those bytes. */
+static size_t leaf_with(const char *bytes)
+{
+	size_t size = read_database();
+	for (size_t page = 0; page < size; page += 4096)
+		if (database[page] == 0x0d && memmem(database + page, 4096, bytes, strlen(bytes)))
+			return page;
+	fail_msg("no page has %s", bytes);
+	return 0;
+}
+
+static void note_event(void *user, const struct mf_damage *damage)
+{
+	if (strcmp(damage->what, "event") == 0)
+		*(int64_t *)user = damage->lsn;
+}
+
+static void what_lies_behind_an_unreadable_page_is_verified(void **state)
+{
+	(void)state;
+	/* Nearer to the end than the page is long, and farther: the steps over it grow. */
+	static const char *const keys[] = {"key-350", "key-330", "key-310", "key-290", "key-250", "key-200", "key-150", "key-50"};
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct mf_error error;
+		int64_t found = 0;
+		make_store();
+		size_t last = leaf_with("key-400"), page = leaf_with(keys[i]);
+		if (page == last) {
+			assert_true(i < 2);
+			kit_remove_dir(kit_dir);
+			kit_dir = kit_make_dir();
+			continue;
+		}
+		put(page, 0);
+		put(last + (size_t)((unsigned char *)memmem(database + last, 4096, "key-400", 7) - (database + last)), 'c');
+		struct mf_store *store = open_damaged();
+		assert_int_equal(mf_store_verify(store, note_event, &found, &error), MF_ERR_CORRUPTED);
+		if (found != EVENTS)
+			fail_msg("with the page of %s unreadable LSN %d is the last finding", keys[i], (int)found);
+		kit_close(store);
+		kit_remove_dir(kit_dir);
+		kit_dir = kit_make_dir();
+	}
+}
+
 static void an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate(void **state)
 {
 	(void)state;
@@ -421,6 +522,9 @@ int main(void)
 		T(an_entry_that_leads_to_the_snapshot_of_another_document_is_an_error),
 		T(an_entry_that_leads_to_an_event_of_another_document_is_an_error),
 		T(an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate),
+		T(a_compaction_deletes_nothing_where_an_entry_leads_to_another_event_of_the_document),
+		T(no_event_is_appended_behind_one_that_is_not_there),
+		T(what_lies_behind_an_unreadable_page_is_verified),
 		T(an_entry_under_a_smaller_number_is_noticed_by_verify),
 		T(a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever),
 		T(an_index_without_a_compacted_key_is_noticed_by_verify),
