@@ -185,7 +185,7 @@ static enum mf_status keep_keys(struct mf_stmt *select, struct mf_stmt *insert, 
 /* Those that were read, and no index is asked for them again. */
 static enum mf_status delete_rows(struct mf_sqlite *store, const int64_t *lsns, int64_t count, struct mf_error *error)
 {
-	struct mf_stmt *stmt;
+	struct mf_stmt *stmt = NULL;
 	enum mf_status status = mf_sql_prepare(store->writer, "DELETE FROM events WHERE lsn = ?1", &stmt, error);
 	for (int64_t i = 0; status == MF_OK && i < count; i++) {
 		mf_stmt_bind_int(stmt, 1, lsns[i]);

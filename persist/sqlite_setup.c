@@ -27,7 +27,6 @@ static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, 
 }
 
 #define FIND_KEY "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events WHERE idempotency_key = ?1"
-#define HEAD "SELECT max(lsn) FROM events WHERE doc_id = ?1"
 #define FIND_COMPACTED_KEY "SELECT lsn, idempotency_key, content_hash, checksum FROM compacted_keys WHERE idempotency_key = ?1"
 
 /* OR ABORT: a conflict clause that somebody gave the table would pass over a row, or delete another, and say that all is well. */
@@ -47,7 +46,7 @@ static const char *const read_texts[MF_READ_STMTS] = {
 	[MF_READ_ALL_EVENTS] = "SELECT " MF_SQLITE_EVENT_COLUMNS " FROM events NOT INDEXED WHERE lsn > ?1 ORDER BY lsn LIMIT ?2",
 	[MF_READ_KEY] = FIND_KEY,
 	[MF_READ_COMPACTED_KEY] = FIND_COMPACTED_KEY,
-	[MF_READ_HEAD] = HEAD,
+	[MF_READ_HEAD] = "SELECT max(lsn) FROM events WHERE doc_id = ?1",
 	[MF_READ_CHAIN] = MF_SQLITE_COMPACTION_OF,
 	[MF_READ_EXPLAIN] = MF_SQLITE_EXPLAIN_HOLE,
 	[MF_READ_SNAPSHOT] = "SELECT " MF_SQLITE_READ_SNAPSHOT " FROM " MF_SQLITE_SNAPSHOTS " WHERE s.doc_id = ?1 AND s.upto_lsn <= ?2 ORDER BY s.upto_lsn DESC LIMIT 1",
