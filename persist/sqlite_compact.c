@@ -190,6 +190,8 @@ static enum mf_status delete_rows(struct mf_sqlite *store, const int64_t *lsns, 
 	for (int64_t i = 0; status == MF_OK && i < count; i++) {
 		mf_stmt_bind_int(stmt, 1, lsns[i]);
 		status = mf_stmt_run(stmt, error);
+		if (status == MF_OK && mf_sql_changes(store->writer) != 1)
+			status = mf_sqlite_corrupted(error, NULL, lsns[i], "the event was read, and is not there to be deleted");
 	}
 	mf_stmt_free(stmt);
 	return status;

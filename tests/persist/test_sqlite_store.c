@@ -1059,10 +1059,10 @@ static void a_watermark_that_cannot_be_written_fails_no_sync(void **state)
 {
 	(void)state;
 	struct mf_env env = *mf_env_os();
-	env.pwrite = no_pwrite;
 	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
 	struct mf_error error;
 	int64_t synced;
+	env.pwrite = no_pwrite;
 	kit_append(store, "d", "k");
 	KIT_OK(mf_store_sync(store, &synced, &error), &error);
 	assert_int_equal(synced, 1);
