@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		fuzz_repair_counters(FUZZ_COUNTERS);
 	}
 	/* A CRC finds every change of up to four bytes in a row; more may be one that fits. */
-	const struct fuzz_probe probe = {.base = base, .honest = changed <= 4 && !(how & 4), .reading = (how & 48) != 32, .writing = !(how & 16)};
+	const struct fuzz_probe probe = {.base = base, .honest = changed <= 4 && !(how & 4), .reading = (how & 48) != 32, .writing = !(how & 16), .pages = true};
 	fuzz_probe(&probe);
 	memfs_reset();
 	return 0;

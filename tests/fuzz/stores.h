@@ -51,6 +51,7 @@ struct fuzz_probe {
 	const struct fuzz_base *base;
 	bool honest;  /* nobody has made a checksum fit what he changed */
 	bool reading, writing; /* what of it is done: each is as dear as the other */
+	bool pages;            /* SQLite's own structures were changed: it may ask for more memory than there can be */
 	bool tell_findings;    /* what verify finds has passed a check (fuzz_behind), not only a document that never was */
 };
 void fuzz_probe(const struct fuzz_probe *probe);
