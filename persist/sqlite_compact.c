@@ -151,7 +151,7 @@ static enum mf_status keep_key(struct mf_stmt *stmt, const struct mf_event *even
 /* The index of documents says that it is the next one of the document up to there; but an entry may lead to another. */
 static enum mf_status check_turn(const struct compaction *job, const struct mf_event *event, struct mf_error *error)
 {
-	if (event->lsn > job->last && event->lsn <= job->upto_lsn && (job->last == 0 || event->prev_lsn == job->last))
+	if (event->lsn <= job->upto_lsn && (job->last == 0 || event->prev_lsn == job->last))
 		return MF_OK;
 	return mf_sqlite_corrupted(error, event->doc_id, event->lsn, "the index of documents leads to it where another event of the document should be");
 }

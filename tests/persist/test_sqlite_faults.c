@@ -333,6 +333,24 @@ static void a_log_that_was_not_closed_is_read_from_the_device(void **state)
 	kit_close(store);
 }
 
+/* Nobody has handed in an event yet. */
+static void an_opening_whose_sync_fails_has_no_unknown_outcome(void **state)
+{
+	(void)state;
+	struct mf_store *store = NULL;
+	struct mf_error error = {0};
+	const struct mf_sqlite_options options = {.dir = kit_dir, .env = vfs_shim_env()};
+	kit_close(open_shim(0));
+	for (int i = 0; i < 2; i++) {
+		vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_SYNC, .at = 1, .times = 1, .rc = SQLITE_IOERR_FSYNC, .system_errno = EIO});
+		assert_int_equal(mf_store_open_sqlite(&options, &store, i ? &error : NULL), MF_ERR_IO);
+		assert_int_equal(vfs_shim_failed(), 1);
+		vfs_shim_reset();
+	}
+	assert_int_equal(error.status, MF_ERR_IO);
+	kit_close(open_shim(0));
+}
+
 static void a_watermark_that_could_not_be_written_is_told_until_one_is(void **state)
 {
 	(void)state;
@@ -806,6 +824,7 @@ int main(void)
 		T(a_failed_sync_is_final),
 		T(a_log_that_was_not_closed_is_read_from_the_device),
 		T(a_watermark_that_could_not_be_written_is_told_until_one_is),
+		T(an_opening_whose_sync_fails_has_no_unknown_outcome),
 		T(a_close_whose_sync_fails_says_so),
 		T(a_failed_sync_for_want_of_space_is_as_final),
 		T(the_sync_inside_the_first_commit_after_a_checkpoint_is_final_too),
