@@ -472,9 +472,9 @@ static void threads_change_versions_of_one_tree(void **state)
 #define ASSERT_SEEN(ops, root, field, value)                  \
 	do {                                                  \
 		__typeof__(field) was_ = field;               \
-		field = value;                                \
+		(field) = (value);                            \
 		assert_false(mf_tree_is_valid(ops, root));    \
-		field = was_;                                 \
+		(field) = was_;                               \
 		assert_true(mf_tree_is_valid(ops, root));     \
 	} while (0)
 
