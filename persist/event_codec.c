@@ -125,12 +125,14 @@ static enum mf_status decode_step(const struct mf_step_registry *registry, const
 	const struct mf_step_type *type = mf_step_registry_find(registry, frame->type_id, frame->type_id_len);
 	if (!type)
 		return mf_error_set(error, MF_ERR_UNKNOWN_STEP, "no step factory for type '%.*s'; load the plugin that brings it", (int)frame->type_id_len, frame->type_id);
-	struct mf_step *step;
+	struct mf_step *step = NULL;
 	struct mf_error reason;
 	mf_error_clear(&reason);
 	enum mf_status status = type->decode(type, frame->data, frame->data_len, &step, &reason);
 	if (status == MF_ERR_NO_MEMORY)
 		return mf_error_set(error, status, "no memory to decode a step");
+	if (status == MF_OK && !step)
+		return mf_error_set(error, MF_ERR_PLUGIN, "the step factory of type '%s' says that it decoded a step, and gives none", type->type_id);
 	if (status != MF_OK)
 		return mf_error_set(error, MF_ERR_CORRUPTED, "a step of type '%s' cannot be decoded: %.250s", type->type_id, reason.status ? reason.message : mf_status_name(status));
 	status = mf_transaction_add(transaction, step);

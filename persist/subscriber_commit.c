@@ -170,6 +170,9 @@ static enum mf_status look_up(struct mf_snapshot_subscriber *subscriber, struct 
 		*out = (struct mf_key_answer){.found = MF_KEY_NEW, .reservation = reservation};
 		return MF_OK;
 	}
+	/* Nobody holds the key, and its event has not been committed: its sync failed. It may still be lost, and so is no success. */
+	if (status == MF_OK && info.lsn > mf_commit_queue_committed(subscriber->queue))
+		status = mf_error_set(&reason, MF_ERR_UNKNOWN_OUTCOME, "the store has LSN %lld with this key, but a sync failed: whether it stays is not known; reopen the store and send it again", (long long)info.lsn);
 	if (status == MF_OK)
 		*out = (struct mf_key_answer){
 			.found = MF_KEY_STORED,

@@ -30,7 +30,7 @@ static struct mf_transaction *sample(const char *key, int steps)
 }
 
 /* A step type that is no good: encode fails with encode_status, or gives so many bytes, and is unknown to small_registry. */
-static enum mf_status encode_status;
+static enum mf_status encode_status, decode_status = MF_ERR_CORRUPTED;
 static const void *encode_bytes = "x";
 static size_t encode_len = 1;
 
@@ -55,7 +55,7 @@ static enum mf_status bad_encode(const struct mf_step *step, struct mf_buffer *o
 static enum mf_status bad_decode(const struct mf_step_type *type, const void *bytes, size_t len, struct mf_step **out, struct mf_error *error)
 {
 	(void)type, (void)bytes, (void)len, (void)out, (void)error;
-	return MF_ERR_CORRUPTED;
+	return decode_status;
 }
 static enum mf_status bad_apply(const struct mf_step *step, struct mf_edit *edit, struct mf_step **out_inverse, struct mf_error *error)
 {
@@ -437,6 +437,11 @@ static void a_step_that_says_nothing_of_its_damage_is_damaged_all_the_same(void 
 	assert_int_equal(mf_event_encode("doc", transaction, NULL, &event, &memory, NULL), MF_OK); /* with the default options */
 	assert_int_equal(mf_event_decode(&event, registry, &decoded, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "cannot be decoded: MF_ERR_CORRUPTED"));
+	decode_status = MF_OK; /* and no step */
+	assert_int_equal(mf_event_decode(&event, registry, &decoded, &error), MF_ERR_PLUGIN);
+	assert_non_null(strstr(error.message, "'no_such_type'"));
+	assert_null(decoded);
+	decode_status = MF_ERR_CORRUPTED;
 	struct mf_buffer text = {0};
 	assert_int_equal(mf_event_to_json(&event, transaction, &text, &error), MF_ERR_INVALID); /* nor can it be told */
 	assert_int_equal(text.len, 0);

@@ -667,6 +667,12 @@ static void p08_after_an_unknown_outcome_nothing_is_accepted(void **unused)
 	assert_int_equal(walk("doc", &state, insert("a", "k1"), MF_COMMIT_MEMORY_ONLY, NULL), MF_ERR_UNKNOWN_OUTCOME);
 	assert_int_equal(walk("doc", &state, insert("b", "k2"), MF_COMMIT_MEMORY_ONLY, NULL), MF_ERR_IO);
 	struct mf_error error = {0};
+	struct mf_key_answer answer;
+	struct mf_transaction *again = insert("a", "k1");
+	/* It is in the store, and may be lost yet: a duplicate would say that it is done. */
+	assert_int_equal(subject.committer->reserve(subject.committer->user, "doc", again, &answer, &error), MF_ERR_UNKNOWN_OUTCOME);
+	assert_non_null(strstr(error.message, "LSN 1"));
+	mf_transaction_free(again);
 	assert_int_equal(mf_snapshot_subscriber_close(subject.subscriber, MF_WAIT_FOREVER, &error), MF_ERR_UNKNOWN_OUTCOME);
 	assert_int_equal(error.status, MF_ERR_UNKNOWN_OUTCOME);
 	mf_state_unref(state);
