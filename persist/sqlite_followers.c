@@ -71,16 +71,24 @@ static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const cha
 	return status;
 }
 
+enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_error *error)
+{
+	int64_t there = 0; /* not in a store of version 1, before it is upgraded */
+	enum mf_status status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
+	*out = there > 0;
+	return status;
+}
+
 static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
 {
 	struct mf_sql *sql;
-	int64_t there = 0; /* not in a store of version 1 that is only read */
+	bool there;
 	enum mf_status status = mf_sqlite_check_owner(store, error);
 	if (status == MF_OK)
 		status = mf_sqlite_open_reader(store, &sql, error);
 	if (status != MF_OK)
 		return status;
-	status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
+	status = mf_sqlite_has_followers(sql, &there, error);
 	if (status == MF_OK && there)
 		status = visit_rows(sql, text, name, visit, user, error);
 	mf_sql_close(sql, NULL);

@@ -184,14 +184,6 @@ static const struct lookup follower_lookup = {
 	"follower", "a follower's checkpoint is there, but is not found under its name",
 	"SELECT NULL, lsn FROM followers f WHERE NOT EXISTS (SELECT 1 FROM followers i WHERE i.name = f.name)"};
 
-static enum mf_status has_followers(struct mf_sql *sql, bool *out, struct mf_error *error)
-{
-	int64_t there = 0; /* not in a store of version 1, before it is upgraded */
-	enum mf_status status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
-	*out = there > 0;
-	return status;
-}
-
 static enum mf_status check_compactions(struct mf_sql *sql, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
@@ -217,7 +209,7 @@ enum mf_status mf_sqlite_check_few(struct mf_sql *sql, struct mf_error *error)
 	if (status == MF_OK)
 		status = check_compactions(sql, error);
 	if (status == MF_OK)
-		status = has_followers(sql, &followers, error);
+		status = mf_sqlite_has_followers(sql, &followers, error);
 	if (followers)
 		status = refuse_lost(sql, &follower_lookup, error);
 	(void)mf_sql_rollback(sql, NULL);
@@ -232,6 +224,6 @@ enum mf_status mf_sqlite_check_indexes(struct mf_sql *sql, mf_indexes_tell *tell
 	for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]) && status == MF_OK; i++)
 		status = tell_lost(&indexes, &lookups[i], error);
 	if (status == MF_OK)
-		status = has_followers(sql, &followers, error);
+		status = mf_sqlite_has_followers(sql, &followers, error);
 	return followers ? tell_lost(&indexes, &follower_lookup, error) : status;
 }

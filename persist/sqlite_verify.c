@@ -449,8 +449,8 @@ static enum mf_status check_rows(struct walk *walk, const char *text, enum mf_st
 
 static enum mf_status check_followers(struct walk *walk)
 {
-	int64_t there = 0; /* not in a store of version 1 that is only read */
-	enum mf_status status = mf_sql_number(walk->sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, &walk->error);
+	bool there;
+	enum mf_status status = mf_sqlite_has_followers(walk->sql, &there, &walk->error);
 	if (status != MF_OK)
 		return failed(walk, status, "database", NULL, 0);
 	return there ? check_rows(walk, "SELECT name, epoch, lsn, checksum FROM followers", check_follower) : MF_OK;

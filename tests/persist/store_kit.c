@@ -262,3 +262,19 @@ enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_f
 		assert_int_equal(status == MF_ERR_CORRUPTED, out->count > 0);
 	return status;
 }
+
+struct mf_store *kit_open_damaged(void)
+{
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
+}
+
+void kit_expect_finding(const char *kind, const char *doc_id, int64_t lsn)
+{
+	struct kit_findings findings;
+	struct mf_store *store = kit_open_damaged();
+	assert_int_equal(kit_verify(store, kind, &findings), MF_ERR_CORRUPTED);
+	assert_string_equal(findings.what, kind);
+	assert_string_equal(findings.doc_id, doc_id);
+	assert_int_equal(findings.lsn, lsn);
+	kit_close(store);
+}

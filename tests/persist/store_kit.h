@@ -55,6 +55,10 @@ struct kit_findings {
 	const char *kind;
 };
 enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_findings *out);
+/* The store in kit_dir for reading, with what is wrong in it, and not looked at. */
+struct mf_store *kit_open_damaged(void);
+/* The first finding of verify in it. */
+void kit_expect_finding(const char *kind, const char *doc_id, int64_t lsn);
 
 #define KIT_OK(expression, error) \
 	do { \

@@ -28,29 +28,13 @@ static void make_store(void)
 	kit_close(store);
 }
 
-static struct mf_store *open_damaged(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
-}
-
 static int64_t ask(const char *text)
 {
 	int64_t out;
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	KIT_OK(mf_sql_number(mf_sqlite_of(store)->reader, text, &out, &error), &error);
 	kit_close(store);
 	return out;
-}
-
-static void expect_finding(const char *kind, const char *doc_id, int64_t lsn)
-{
-	struct kit_findings findings;
-	struct mf_store *store = open_damaged();
-	assert_int_equal(kit_verify(store, kind, &findings), MF_ERR_CORRUPTED);
-	assert_string_equal(findings.what, kind);
-	assert_string_equal(findings.doc_id, doc_id);
-	assert_int_equal(findings.lsn, lsn);
-	kit_close(store);
 }
 
 static void a_whole_store_has_no_finding(void **state)
@@ -58,7 +42,7 @@ static void a_whole_store_has_no_finding(void **state)
 	(void)state;
 	struct kit_findings findings;
 	make_store();
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(kit_verify(store, "event", &findings), MF_OK);
 	kit_close(store);
 }
@@ -74,17 +58,17 @@ static void a_text_of_an_event_that_became_a_blob_is_damage(void **state)
 		char text[160];
 		snprintf(text, sizeof(text), "UPDATE events SET %s = CAST(%s AS BLOB) WHERE lsn = 4", columns[i], columns[i]);
 		kit_sql(kit_dir, text);
-		struct mf_store *store = open_damaged();
+		struct mf_store *store = kit_open_damaged();
 		assert_int_equal(mf_store_load_since(store, "d", 3, 10, &list, &error), MF_ERR_CORRUPTED);
 		assert_non_null(strstr(error.message, "a field of the event is missing"));
 		assert_int_equal(error.lsn, 4);
 		assert_int_equal(kit_count(store, "gone", 0), 0); /* the others are read */
 		kit_close(store);
-		expect_finding("event", "d", 4);
+		kit_expect_finding("event", "d", 4);
 		snprintf(text, sizeof(text), "UPDATE events SET %s = CAST(%s AS TEXT) WHERE lsn = 4", columns[i], columns[i]);
 		kit_sql(kit_dir, text);
 	}
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(kit_count(store, "d", 0), 6);
 	kit_close(store);
 }
@@ -96,10 +80,10 @@ static void a_key_of_a_compacted_event_that_became_a_blob_is_damage(void **state
 	static const uint8_t zeros[16];
 	char text[240];
 	kit_sql(kit_dir, "UPDATE compacted_keys SET idempotency_key = CAST(idempotency_key AS BLOB) WHERE lsn = 7");
-	expect_finding("key", "", 7);
+	kit_expect_finding("key", "", 7);
 	snprintf(text, sizeof(text), "UPDATE compacted_keys SET content_hash = zeroblob(16), checksum = %u WHERE lsn = 7", mf_sqlite_key_checksum(7, NULL, zeros));
 	kit_sql(kit_dir, text); /* as if there had been none */
-	expect_finding("key", "", 7);
+	kit_expect_finding("key", "", 7);
 }
 
 /* The checksum is that of the bytes which a hash has: those behind a shorter one are never read. */
@@ -114,8 +98,8 @@ static void a_hash_of_a_compacted_event_that_is_cut_or_longer_is_damage(void **s
 		make_store();
 		snprintf(text, sizeof(text), "UPDATE compacted_keys SET content_hash = CAST(%s AS BLOB) WHERE lsn = 8", hashes[i]);
 		kit_sql(kit_dir, text);
-		expect_finding("key", "", 8);
-		struct mf_store *store = open_damaged();
+		kit_expect_finding("key", "", 8);
+		struct mf_store *store = kit_open_damaged();
 		struct mf_key_info info;
 		assert_int_equal(store->ops->find_key(store, "g-1", &info, &error), MF_ERR_CORRUPTED);
 		KIT_OK(store->ops->find_key(store, "g-0", &info, &error), &error);
@@ -137,7 +121,7 @@ static void a_snapshot_whose_document_became_a_blob_is_damage(void **state)
 	snprintf(text, sizeof(text), "UPDATE snapshots SET doc_id = CAST(doc_id AS BLOB), state_blob = zeroblob(100), checksum = %u WHERE upto_lsn = 3",
 		 mf_row_checksum(numbers, 6, NULL, bytes, sizeof(bytes))); /* which fits, as if there had been none */
 	kit_sql(kit_dir, text);
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(kit_verify(store, "snapshot", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 2); /* and the one that builds on it has no base */
 	kit_close(store);
@@ -148,14 +132,14 @@ static void a_snapshot_without_its_base_is_found_by_verify(void **state)
 	(void)state;
 	make_store();
 	kit_sql(kit_dir, "DELETE FROM snapshots WHERE upto_lsn = 3");
-	expect_finding("snapshot", "d", 6);
+	kit_expect_finding("snapshot", "d", 6);
 }
 
 static void expect_damaged_pieces(const char *change)
 {
 	struct mf_snapshot snapshot;
 	kit_sql(kit_dir, change);
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 6);
 	assert_non_null(strstr(error.message, "a chunk of the snapshot does not fit its checksum"));
@@ -163,7 +147,7 @@ static void expect_damaged_pieces(const char *change)
 	assert_int_equal(snapshot.upto_lsn, 3);
 	mf_snapshot_deinit(&snapshot);
 	kit_close(store);
-	expect_finding("snapshot", "d", 6);
+	kit_expect_finding("snapshot", "d", 6);
 }
 
 static void a_piece_of_a_snapshot_under_another_number_is_damage(void **state)
@@ -202,11 +186,11 @@ static void a_follower_whose_name_became_a_blob_is_damage(void **state)
 	char text[120];
 	snprintf(text, sizeof(text), "UPDATE followers SET name = CAST(name AS BLOB), checksum = %u", mf_sqlite_checkpoint_checksum(&(struct mf_checkpoint){NULL, 1, 5}));
 	kit_sql(kit_dir, text);
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_checkpoints(store, never, NULL, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "follower ''"));
 	kit_close(store);
-	expect_finding("follower", "", 5);
+	kit_expect_finding("follower", "", 5);
 }
 
 /* Its checksum fits: whoever wrote it wrote what no event has. */
@@ -219,7 +203,7 @@ static void a_checkpoint_at_an_event_that_cannot_be_is_damage(void **state)
 	make_store();
 	snprintf(text, sizeof(text), "UPDATE followers SET lsn = -3, checksum = %u", mf_sqlite_checkpoint_checksum(&checkpoint));
 	kit_sql(kit_dir, text);
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_load_checkpoint(store, "f", &out, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
 }

@@ -38,11 +38,6 @@ static void make_store(void)
 	kit_close(store);
 }
 
-static struct mf_store *open_damaged(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
-}
-
 /* ---- verify ---- */
 
 struct finding {
@@ -60,7 +55,7 @@ static void look_for(void *user, const struct mf_damage *damage)
 
 static void expect_finding(const char *sql, struct finding wanted)
 {
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_verify(store, look_for, &wanted, &error), MF_ERR_CORRUPTED);
 	if (!wanted.found)
 		fail_msg("%s: no finding '%s' of '%s', LSN %lld: %s", sql, wanted.what, wanted.doc_id, (long long)wanted.lsn, wanted.words);
@@ -123,7 +118,7 @@ static void a_row_without_its_name_is_not_listed_but_told(void **state)
 	(void)state;
 	make_store();
 	kit_sql(kit_dir, "UPDATE events SET doc_id = CAST(doc_id AS BLOB) WHERE lsn = 60; UPDATE snapshots SET doc_id = CAST(doc_id AS BLOB) WHERE upto_lsn = 90");
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(store->ops->documents(store, take_document, NULL, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "an event without a document"));
 	assert_int_equal(error.lsn, 60);

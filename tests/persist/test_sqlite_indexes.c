@@ -33,22 +33,6 @@ static void take_from_index(const char *name, const char *columns, const char *w
 	kit_sql(kit_dir, sql);
 }
 
-static struct mf_store *open_damaged(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
-}
-
-static void expect_finding(const char *kind, const char *doc_id, int64_t lsn)
-{
-	struct kit_findings findings;
-	struct mf_store *store = open_damaged();
-	assert_int_equal(kit_verify(store, kind, &findings), MF_ERR_CORRUPTED);
-	assert_string_equal(findings.what, kind);
-	assert_string_equal(findings.doc_id, doc_id);
-	assert_int_equal(findings.lsn, lsn);
-	kit_close(store);
-}
-
 static void an_index_without_the_newest_event_of_a_document_is_noticed_when_the_store_is_opened(void **state)
 {
 	(void)state;
@@ -60,7 +44,7 @@ static void an_index_without_the_newest_event_of_a_document_is_noticed_when_the_
 		assert_int_equal(error.lsn, 399);
 		assert_non_null(strstr(error.message, "'odd'"));
 	}
-	expect_finding("index", "odd", 391);
+	kit_expect_finding("index", "odd", 391);
 }
 
 static void an_index_without_an_old_event_is_noticed_by_verify(void **state)
@@ -68,7 +52,7 @@ static void an_index_without_an_old_event_is_noticed_by_verify(void **state)
 	(void)state;
 	make_store();
 	take_from_index("ix_events_doc_lsn", "events(doc_id, lsn)", "lsn = 17");
-	expect_finding("index", "odd", 17);
+	kit_expect_finding("index", "odd", 17);
 }
 
 /* ---- a store that is not too large is looked at whole when it is opened ---- */
@@ -223,7 +207,7 @@ static void an_entry_that_leads_back_is_an_error_and_no_endless_reading(void **s
 	struct mf_error error;
 	make_store();
 	put(find("odd\x01\x11\x01\x11", 7) + 6, 0x05); /* the entry of LSN 273 says that its row is 261 */
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_load_since(store, "odd", 271, 100, &list, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 261);
 	kit_close(store);
@@ -246,7 +230,7 @@ static void snapshots_out_of_order_give_no_state_of_the_future(void **state)
 	memcpy(where, database + leaf + 8, sizeof(where));
 	for (size_t i = 0; i < sizeof(where); i++)
 		put(leaf + 8 + i, where[i ^ 2]); /* 200 before 100 */
-	store = open_damaged();
+	store = kit_open_damaged();
 	assert_int_equal(mf_store_latest_snapshot(store, "odd", 150, &snapshot, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 200);
 	kit_close(store);
@@ -259,7 +243,7 @@ static void an_entry_that_leads_to_the_snapshot_of_another_document_is_an_error(
 	struct mf_error error;
 	make_store();
 	put(find("\x04\x15\x02\x01" "even\x00\xc8\x02", 11) + 10, 1); /* the row of the first */
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_latest_snapshot(store, "even", 300, &snapshot, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 200);
 	kit_close(store);
@@ -272,7 +256,7 @@ static void an_entry_that_leads_to_an_event_of_another_document_is_an_error(void
 	struct mf_error error;
 	make_store();
 	put(find("odd\x01\x11\x01\x11", 7) + 6, 0x12); /* the entry of LSN 273 says that its row is 274 */
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_load_since(store, "odd", 272, 1, &list, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 274);
 	kit_close(store);
@@ -369,7 +353,7 @@ static void what_lies_behind_an_unreadable_page_is_verified(void **state)
 		}
 		put(page, 0);
 		put(last + (size_t)((unsigned char *)memmem(database + last, 4096, "key-400", 7) - (database + last)), 'c');
-		struct mf_store *store = open_damaged();
+		struct mf_store *store = kit_open_damaged();
 		assert_int_equal(mf_store_verify(store, note_event, &found, &error), MF_ERR_CORRUPTED);
 		if (found != EVENTS)
 			fail_msg("with the page of %s unreadable LSN %d is the last finding", keys[i], (int)found);
@@ -386,7 +370,7 @@ static void an_entry_that_leads_to_an_event_with_another_key_is_no_duplicate(voi
 	struct mf_error error;
 	make_store();
 	put(find("key-17\x11", 7) + 6, 0x12); /* the row of key-18 */
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(store->ops->find_key(store, "key-17", &info, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 18);
 	kit_close(store);
@@ -397,7 +381,7 @@ static void an_entry_under_a_smaller_number_is_noticed_by_verify(void **state)
 	(void)state;
 	make_store();
 	put(find("odd\x01\x11\x01\x11", 7) + 4, 0x10); /* the entry of LSN 273 says 272: who asks for what comes behind 272 does not find it */
-	expect_finding("index", "odd", 273);
+	kit_expect_finding("index", "odd", 273);
 }
 
 static void a_compaction_of_a_name_that_is_none_does_not_go_on_for_ever(void **state)
@@ -426,7 +410,7 @@ static void an_index_without_a_compacted_key_is_noticed_by_verify(void **state)
 	size_t size = read_database();
 	for (unsigned char *at = database; (at = memmem(at, size - (size_t)(at - database), "key-199\x00\xc7", 9)); at++) /* the entry, and what is left of that of the event */
 		put((size_t)(at - database) + 6, ':'); /* in order: the others are found */
-	store = open_damaged();
+	store = kit_open_damaged();
 	assert_int_equal(kit_verify(store, "key", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 1);
 	KIT_OK(store->ops->find_key(store, "key-197", &info, &error), &error);
@@ -441,7 +425,7 @@ static void a_database_without_an_index_is_a_finding_of_verify(void **state)
 	make_store();
 	kit_sql(kit_dir, "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'idempotency_key TEXT NOT NULL UNIQUE', 'idempotency_key TEXT NOT NULL')"
 			 " WHERE name = 'events'; DELETE FROM sqlite_master WHERE name = 'sqlite_autoindex_events_1'");
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 1);
 	kit_close(store);
@@ -458,7 +442,7 @@ static void pages_that_lead_to_themselves_end_verify(void **state)
 	for (size_t i = 0; i < 4096; i++)
 		put(child * 4096 + i, database[root + i]);
 	struct kit_findings findings;
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	alarm(60);
 	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
 	alarm(0);
@@ -489,7 +473,7 @@ static void a_snapshot_of_a_document_that_is_nowhere_else_is_noticed_by_verify(v
 	KIT_OK(mf_store_compact(store, "d", 5, &error), &error);
 	kit_close(store);
 	kit_sql(kit_dir, "DELETE FROM compactions");
-	expect_finding("chain", "d", 5);
+	kit_expect_finding("chain", "d", 5);
 }
 
 static void an_event_of_an_epoch_without_a_record_is_noticed_by_verify(void **state)
@@ -500,7 +484,7 @@ static void an_event_of_an_epoch_without_a_record_is_noticed_by_verify(void **st
 	kit_append_many(store, "odd", "more", 3);
 	kit_close(store);
 	kit_sql(kit_dir, "DELETE FROM epochs WHERE epoch = 1");
-	expect_finding("database", "odd", 1);
+	kit_expect_finding("database", "odd", 1);
 }
 
 int main(void)

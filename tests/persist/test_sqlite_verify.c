@@ -24,11 +24,6 @@ static void make_store(void)
 	kit_close(store);
 }
 
-static struct mf_store *open_damaged(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});
-}
-
 /* ---- one kind of damage, one finding ---- */
 
 struct damage {
@@ -69,7 +64,7 @@ static void each_kind_of_damage_has_its_finding(void **state)
 		struct kit_findings findings;
 		kit_copy_file(kit_dir, "good", "store.db");
 		kit_sql(kit_dir, damage->sql);
-		struct mf_store *store = open_damaged();
+		struct mf_store *store = kit_open_damaged();
 		assert_int_equal(kit_verify(store, damage->kind, &findings), MF_ERR_CORRUPTED);
 		if (findings.of_kind == 0)
 			fail_msg("%s: no finding '%s', but '%s'", damage->sql, damage->kind, findings.what);
@@ -89,7 +84,7 @@ static void what_only_sqlite_can_see_is_told_too(void **state)
 	struct kit_findings findings;
 	make_store();
 	kit_poke(kit_dir, "store.db", 36, another_count, sizeof(another_count));
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(kit_verify(store, "database", &findings), MF_ERR_CORRUPTED);
 	assert_true(findings.of_kind > 0);
 	kit_close(store);
@@ -100,7 +95,7 @@ static void several_damages_are_all_told(void **state)
 	(void)state;
 	make_store();
 	kit_sql(kit_dir, "UPDATE events SET payload = x'00' WHERE lsn IN (50, 60, 70); UPDATE snapshots SET version = 9");
-	struct mf_store *store = open_damaged();
+	struct mf_store *store = kit_open_damaged();
 	struct kit_findings findings;
 	assert_int_equal(kit_verify(store, "event", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 3);
