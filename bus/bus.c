@@ -19,10 +19,11 @@
 
 #include "bus/bus_parts.h"
 #include "bus/foreign.h"
+#include "model/callback.h"
 #include "model/mem.h"
 #include "model/probes.h"
 
-/* The call that this thread is inside of; NULL: none. */
+/* The call that this thread is inside of; NULL: none. Who waits in it for a ticket is told by model/callback.h. */
 static _Thread_local struct {
 	struct mf_bus *bus;
 	struct mf_subscriber *subscriber;
@@ -60,7 +61,7 @@ void mf_bus_free(struct mf_bus *bus)
 /* ---- calls ---- */
 bool mf_bus_in_callback(void)
 {
-	return current.subscriber != NULL;
+	return mf_callback_inside();
 }
 
 static bool call_begin(struct mf_bus *bus, struct mf_subscriber *subscriber)
@@ -73,12 +74,14 @@ static bool call_begin(struct mf_bus *bus, struct mf_subscriber *subscriber)
 	if (allowed) {
 		current.bus = bus;
 		current.subscriber = subscriber;
+		mf_callback_begin();
 	}
 	return allowed;
 }
 
 static void call_end(struct mf_bus *bus, struct mf_subscriber *subscriber, bool failed, int64_t lsn)
 {
+	mf_callback_end();
 	current.bus = NULL;
 	current.subscriber = NULL;
 	pthread_mutex_lock(&bus->mutex);

@@ -1,6 +1,7 @@
 /* ticket.c - see persist/ticket.h; the public half is moduforge/ticket.h. */
 #include "persist/ticket.h"
 
+#include "model/callback.h"
 #include "model/mem.h"
 #include <moduforge/value.h>
 
@@ -152,6 +153,13 @@ static int64_t deadline_of(const struct mf_ticket_source *source, int64_t timeou
 	return timeout_ms > (INT64_MAX - now) / 1000 ? INT64_MAX : now + timeout_ms * 1000;
 }
 
+/* Mutex held. Would it wait for itself? Inside any guard or handler: what it helps to commit could not be told to anybody from
+ * there, and who commits it may wait for this delivery to end. */
+static bool may_not_wait(struct mf_ticket_source *source)
+{
+	return mf_callback_inside() || (source->in_callback && source->in_callback(source));
+}
+
 /* Mutex held, not decided. False: the time is over. */
 static bool wait_once(struct mf_ticket *ticket, int64_t deadline)
 {
@@ -179,8 +187,8 @@ enum mf_status mf_ticket_wait(struct mf_ticket *ticket, enum mf_level level, int
 	pthread_mutex_lock(&source->mutex);
 	ticket->waiters++;
 	while (!decided(ticket, level, &status, error)) {
-		if (timeout_ms != 0 && source->in_callback && source->in_callback(source)) {
-			status = mf_error_set(error, MF_ERR_STATE, "a handler may not wait for a ticket: the delivery it is part of must end first");
+		if (timeout_ms != 0 && may_not_wait(source)) {
+			status = mf_error_set(error, MF_ERR_STATE, "a handler or guard may not wait for a ticket: the delivery it is part of must end first");
 			break;
 		}
 		if (timeout_ms == 0 || !wait_once(ticket, deadline)) {

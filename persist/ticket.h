@@ -28,7 +28,7 @@ struct mf_ticket_source {
 	struct mf_error sync_error; /* status MF_OK: none; else what is not synced never will be */
 	bool (*help)(struct mf_ticket_source *source);      /* mutex held, may let go of it; true: look again. May be NULL */
 	void (*leave)(struct mf_ticket_source *source);     /* mutex held: a waiter gives up. May be NULL */
-	bool (*in_callback)(struct mf_ticket_source *source); /* mutex held: would this thread wait for itself? May be NULL */
+	bool (*in_callback)(struct mf_ticket_source *source); /* mutex held: is this thread in a call of the source's own? May be NULL */
 	void (*free)(struct mf_ticket_source *source);      /* the last reference is gone */
 	atomic_uint refs;
 };

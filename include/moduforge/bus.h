@@ -11,7 +11,7 @@
  *    removed: after that handler returns); one that is added sees the next publication, not the present one.
  *    A follower of follow.h that has a thread may be waiting for the very commit that a synchronous handler is told of:
  *    from inside such a handler it is ended with mf_bus_unsubscribe_within and a time-out, or it is waited for without end.
- * 4. Handlers and guards must not commit or submit (MF_ERR_STATE; mf_bus_in_callback tells): follow-up
+ * 4. Handlers and guards must not commit or submit, nor wait for a ticket (MF_ERR_STATE; mf_bus_in_callback tells): follow-up
  *    transactions go through the front door afterwards. Publishing from inside one delivers nothing and
  *    counts as a failure of that handler or guard.
  *

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "fake_store.h"
+#include "model/callback.h"
 #include "model/mem.h"
 #include "persist/ticket.h"
 
@@ -236,8 +237,13 @@ static void nobody_waits_for_himself(void **unused)
 	source->base.in_callback = always;
 	assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL), MF_ERR_STATE);
 	assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, 0, NULL, NULL), MF_ERR_TIMEOUT);
+	source->base.in_callback = NULL;
+	mf_callback_begin(); /* a handler of any bus */
+	assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL), MF_ERR_STATE);
+	assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, 0, NULL, NULL), MF_ERR_TIMEOUT);
 	settle(ticket, 1, MF_OK, "");
 	assert_int_equal(mf_ticket_wait(ticket, MF_LEVEL_COMMITTED, MF_WAIT_FOREVER, NULL, NULL), MF_OK);
+	mf_callback_end();
 	mf_ticket_unref(ticket);
 	mf_ticket_source_unref(&source->base);
 }
