@@ -113,6 +113,15 @@ void mf_feed_leave(struct mf_feed *feed)
 		mf_feed_tell_if_waited(feed);
 }
 
+int64_t mf_feed_committed(struct mf_feed *feed)
+{
+	const struct mf_event_source *source = mf_feed_enter(feed);
+	int64_t lsn = source ? source->committed_lsn(source->user) : 0;
+	if (source)
+		mf_feed_leave(feed);
+	return lsn;
+}
+
 static void take_away(struct mf_feed *feed)
 {
 	const struct mf_event_source *source = feed->source;
@@ -155,7 +164,7 @@ static void expect_newest(struct mf_feed *feed)
 {
 	for (struct mf_follow *follow = feed->first; follow; follow = follow->next)
 		if (!follow->begun)
-			follow->newest = feed->published;
+			follow->newest = follow->stored = feed->published;
 }
 
 static enum mf_status start_all(struct mf_feed *feed, struct mf_error *error)
@@ -205,6 +214,8 @@ enum mf_status mf_feed_add(struct mf_feed *feed, struct mf_follow *follow, uint6
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "no memory to keep %u events for follower '%.200s'", follow->options.queue_events, follow->name);
 	follow->id = id;
 	follow->newest = feed->published;
+	if (follow->stored < feed->published)
+		follow->stored = feed->published;
 	enum mf_status status = feed->source ? mf_follow_start(follow, error) : MF_OK;
 	if (status != MF_OK)
 		return status;

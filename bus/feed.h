@@ -65,6 +65,7 @@ void mf_feed_learn_synced(struct mf_feed *feed);
 /* ---- for followers ---- */
 const struct mf_event_source *mf_feed_enter(struct mf_feed *feed); /* NULL: there is none; else leave it */
 void mf_feed_leave(struct mf_feed *feed);
+int64_t mf_feed_committed(struct mf_feed *feed); /* what is committed is published a moment later; 0: there is no source */
 int64_t mf_feed_visible(const struct mf_feed *feed, bool synced_only); /* with the mutex */
 void mf_feed_tell(struct mf_feed *feed);                               /* with the mutex: changed */
 void mf_feed_tell_if_waited(struct mf_feed *feed);                     /* without it */

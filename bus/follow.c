@@ -91,6 +91,7 @@ enum mf_status mf_bus_follow(struct mf_bus *bus, const struct mf_follow_options 
 		status = mf_follow_new(&bus->feed, &options, handler, user, &follow, error);
 	if (status != MF_OK)
 		return status;
+	follow->stored = mf_feed_committed(&bus->feed); /* who begins at a state that he has just read has seen it already */
 	pthread_mutex_lock(&bus->feed.mutex);
 	uint64_t id = atomic_fetch_add(&bus->last_id, 1) + 1;
 	status = may_follow(bus, &options, error);
@@ -197,13 +198,23 @@ enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, str
 	return first;
 }
 
-void mf_bus_abandon_followers(struct mf_bus *bus)
+bool mf_bus_abandon_followers(struct mf_bus *bus)
 {
+	bool in_host = false;
 	pthread_mutex_lock(&bus->feed.mutex);
-	for (struct mf_follow *follow = bus->feed.first; follow; follow = follow->next)
-		if (follow->driven)
-			mf_follow_become_orphan(follow);
+	for (struct mf_follow *follow = bus->feed.first; follow; follow = follow->next) {
+		if (!follow->driven)
+			continue;
+		mf_follow_become_orphan(follow);
+		in_host |= follow->in_host;
+	}
 	pthread_mutex_unlock(&bus->feed.mutex);
+	return in_host;
+}
+
+void mf_bus_note_host(const struct mf_bus *bus)
+{
+	mf_follow_note_host(&bus->feed);
 }
 
 bool mf_bus_inside_follower(const struct mf_bus *bus)

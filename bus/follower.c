@@ -67,7 +67,7 @@ void mf_follow_unref(struct mf_follow *follow)
 /* When its checkpoint is to be saved: INT64_MAX: not now. */
 static int64_t save_at(const struct mf_follow *follow)
 {
-	return follow->save_at_us > 0 && !follow->gathering ? follow->save_at_us : INT64_MAX;
+	return follow->save_at_us > 0 && !follow->gathering && !follow->notice ? follow->save_at_us : INT64_MAX;
 }
 
 bool mf_follow_ready(const struct mf_follow *follow, int64_t now_us)
@@ -228,7 +228,7 @@ static void note_not_saved(struct mf_follow *follow, const struct mf_error *erro
 
 void mf_follow_save(struct mf_follow *follow)
 {
-	if (!follow->options.keep_checkpoint || follow->unsaved == 0)
+	if (!follow->options.keep_checkpoint || follow->unsaved == 0 || follow->notice)
 		return;
 	const struct mf_event_source *source = mf_feed_enter(follow->feed);
 	if (!source)
@@ -249,11 +249,34 @@ static bool save_is_due(const struct mf_follow *follow)
 }
 
 /* ---- calling ---- */
-static _Thread_local const struct mf_follow *inside;
+static _Thread_local struct mf_follow *inside;
 
 bool mf_follow_inside(const struct mf_feed *feed)
 {
 	return inside && inside->feed == feed;
+}
+
+void mf_follow_note_host(const struct mf_feed *feed)
+{
+	if (mf_follow_inside(feed))
+		atomic_store(&inside->in_host, true);
+}
+
+/* ... and where it has come back to, the runtime is not used any more. */
+static void call_end(struct mf_follow *follow, struct mf_follow *outer)
+{
+	atomic_store_explicit(&follow->in_host, false, memory_order_release);
+	inside = outer;
+}
+
+enum mf_status mf_follow_ask_place(struct mf_follow *follow, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	struct mf_error given = {0};
+	struct mf_follow *outer = inside;
+	inside = follow;
+	enum mf_status status = follow->options.place(follow->user, out_epoch, out_lsn, &given);
+	call_end(follow, outer);
+	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its place");
 }
 
 enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publication *publication, struct mf_error *error)
@@ -261,11 +284,11 @@ enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publicat
 	struct mf_error given = {0};
 	if (follow->stop)
 		return mf_error_set(error, MF_ERR_STATE, "it was stopped");
-	const struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
+	struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
 	inside = follow;
 	enum mf_status status = follow->handler(follow->user, publication, &given);
 	MF_PROBE3(plugin_call, follow->name, "follower", (int)status);
-	inside = outer;
+	call_end(follow, outer);
 	follow->delivered++;
 	follow->failures += status != MF_OK;
 	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its handler");
@@ -373,6 +396,7 @@ static enum mf_follow_result tell_set_back(struct mf_follow *follow)
 	succeeded(follow);
 	mf_free(follow->notice);
 	follow->notice = NULL;
+	mf_follow_save(follow);
 	return MF_FOLLOW_MOVED;
 }
 

@@ -11,6 +11,7 @@
  * 2. What is at hand follows on lsn.
  * 3. The checkpoint that is saved is settled_lsn at that moment: lsn, but for a handler that gathers.
  * 4. After stop is set no call of the handler begins.
+ * 5. While it is still to be told that it was set back, no checkpoint is saved: the one in the store says what it had seen.
  *
  * Fields: those of the driver belong to it alone, and others may look at them only while it is asleep. Those marked (m) are
  * under the feed's mutex, which a follower at work takes for a batch, not for an event: publishers take it too. */
@@ -57,9 +58,11 @@ struct mf_follow {
 	unsigned refs;                          /* (m) */
 	enum mf_follower_state state;           /* (m) */
 	char last_error[MF_ERROR_MESSAGE_SIZE]; /* (m) */
-	int64_t newest;      /* (m) published when it was started: it can have seen no more */
+	int64_t newest;      /* (m) published when it was started */
+	int64_t stored;      /* (m) committed then, and so to be seen in states: it can have seen no more */
 	bool asleep;         /* (m) wake it when there is something */
 	bool driven, ended;  /* (m) a driver is at work; it has left for ever */
+	atomic_bool in_host; /* the call under way has used the runtime, and may do so still */
 	pthread_t driver;    /* (m) while driven */
 
 	/* follower_thread.c */
@@ -74,7 +77,8 @@ void mf_follow_unref(struct mf_follow *follow); /* with the mutex */
 /* ---- by the driver ---- */
 enum mf_follow_result mf_follow_step(struct mf_follow *follow, size_t max_events, size_t *out_delivered);
 void mf_follow_save(struct mf_follow *follow); /* the checkpoint, if it is not saved yet */
-/* One call of the handler (or of place), counted, unless it is to stop: then MF_ERR_STATE. */
+enum mf_status mf_follow_ask_place(struct mf_follow *follow, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error); /* of options.place */
+/* One call of the handler, counted, unless it is to stop: then MF_ERR_STATE. */
 enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publication *publication, struct mf_error *error);
 void mf_follow_report(struct mf_follow *follow, enum mf_log_level level, const char *sentence); /* last_error and the logger */
 /* follower_begin.c */
@@ -99,3 +103,4 @@ void mf_follow_become_orphan(struct mf_follow *follow); /* nobody will wait for 
 /* For the loop: a step of a follower that is ready. */
 enum mf_follow_result mf_follow_drive(struct mf_follow *follow, size_t max_events, size_t *out_delivered);
 bool mf_follow_inside(const struct mf_feed *feed); /* is this thread in a handler of a follower of this feed? Without the mutex */
+void mf_follow_note_host(const struct mf_feed *feed); /* if it is: its call uses the runtime. Without the mutex */

@@ -21,9 +21,9 @@ static void tell_damaged(struct mf_follow *follow, const struct mf_error *error)
 	mf_follow_report(follow, MF_LOG_ERROR, sentence);
 }
 
-static enum mf_status own_place(const struct mf_follow *follow, struct place *out, struct mf_error *error)
+static enum mf_status own_place(struct mf_follow *follow, struct place *out, struct mf_error *error)
 {
-	enum mf_status status = follow->options.place(follow->user, &out->epoch, &out->lsn, error);
+	enum mf_status status = mf_follow_ask_place(follow, &out->epoch, &out->lsn, error);
 	if (status != MF_OK)
 		return status;
 	if (out->lsn < 0 || out->epoch < 0)
@@ -64,7 +64,7 @@ static enum mf_status still_true(const struct mf_follow *follow, const struct mf
 		status = source->epoch_end(source->user, place->epoch > now ? now - 1 : place->epoch, &end, error);
 	if (status != MF_OK)
 		return status;
-	end = end < follow->newest ? end : follow->newest;
+	end = end < follow->stored ? end : follow->stored;
 	*out_lsn = place->lsn < end ? place->lsn : end;
 	return MF_OK;
 }

@@ -1,6 +1,7 @@
 /* read.c - what is read through the one door; and snapshots and compaction, which change no document. */
 #include "host/runtime.h"
 
+#include "bus/bus_parts.h"
 #include "bus/plugin_set.h"
 
 #define KEEP_MAX 1000 /* as of the option keep_snapshots */
@@ -108,6 +109,7 @@ struct mf_bus *mf_runtime_bus(struct mf_runtime *runtime)
 
 struct mf_store *mf_runtime_store(struct mf_runtime *runtime)
 {
+	mf_bus_note_host(runtime->bus);
 	return runtime->committer->store(runtime->committer->user);
 }
 

@@ -4,6 +4,7 @@
  * store's step types checked, the default document recovered. Closing is the reverse; a failed opening is a closing. */
 #include "host/runtime.h"
 
+#include "bus/bus_parts.h"
 #include "host/doc_list.h"
 #include "host/overrides.h"
 #include "model/mem.h"
@@ -208,8 +209,12 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 	note_end(status, &why, &first);
 	struct mf_publication publication = {.topic = MF_NOTICE_CLOSE};
 	mf_runtime_publish(runtime, &publication);
-	status = mf_plugin_set_stop(runtime->plugins, &why);
-	note_end(status, &why, &first);
+	if (runtime->in_use) {
+		mf_logf(&runtime->logger, MF_LOG_WARNING, "closing: the store stays open until the process ends, because that handler may be using it");
+	} else {
+		status = mf_plugin_set_stop(runtime->plugins, &why);
+		note_end(status, &why, &first);
+	}
 	free_runtime(runtime);
 	if (first.status != MF_OK && error)
 		*error = first;
@@ -227,6 +232,7 @@ enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struc
 	enum mf_status status = mf_runtime_check_process(runtime, error);
 	if (status != MF_OK)
 		return status;
+	mf_bus_note_host(runtime->bus); /* before it looks: who closes does it the other way round */
 	if (atomic_load(&runtime->closed))
 		return mf_error_set(error, MF_ERR_STATE, "the runtime is closed");
 	if (!to_write)

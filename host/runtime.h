@@ -24,7 +24,8 @@ struct mf_runtime {
 	atomic_bool closed;
 	_Atomic uint64_t errors[MF_STATUS_COUNT]; /* transactions that ended so, by status */
 	struct mf_logger logger;
-	bool followers_busy; /* at the closing: a handler did not return */
+	bool followers_busy; /* at the closing: a handler did not return, */
+	bool in_use;         /* and may be in a call that uses plugins and store */
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 

@@ -535,6 +535,67 @@ static void a_checkpoint_ahead_of_the_store_is_reported_and_set_back(void **stat
 	seen_deinit(&seen);
 }
 
+static void a_set_back_that_was_not_taken_is_told_again_after_a_restart(void **state)
+{
+	(void)state;
+	struct seen seen, again;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen_init(&again);
+	options.keep_checkpoint = true;
+	options.checkpoint_ms = 0;
+	options.topics = MF_TOPICS_FOLLOW;
+	kit.fake.saved_lsn = 50;
+	kit.fake.saved_epoch = 1;
+	snprintf(kit.fake.saved_name, sizeof(kit.fake.saved_name), "f");
+	fake_source_add_many(&kit.fake, kit.bus, 20);
+	kit.fake.epoch = 2;
+	kit.fake.epoch_ends = 20;
+	seen.last = again.last = 20;
+	seen.fail_times = -1; /* it cannot take anything back now */
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.entered >= 3);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 50); /* what it had seen */
+	assert_int_equal(kit.fake.saved_epoch, 1);
+	assert_int_equal(kit.fake.saves, 0);
+	follow(&again, &options);
+	SEEN_WAIT(&again, again.notices == 1);
+	while (fake_source_saved(&kit.fake) != 20)
+		sched_yield();
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	SEEN_WAIT(&again, again.count == 5);
+	unfollow(&again);
+	assert_int_equal(again.notices, 1);
+	assert_int_equal(again.notice_from, 21);
+	assert_int_equal(kit.fake.saved_epoch, 2);
+	seen_deinit(&seen);
+	seen_deinit(&again);
+}
+
+static void who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lost_nothing(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	fake_source_add(&kit.fake, NULL, MF_ACTION_APPLY); /* synchronous followers are still at work on it */
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_lsn = 6;
+	options.start_epoch = 1;
+	options.topics = MF_TOPICS_FOLLOW;
+	seen.last = 6;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_LIVE);
+	fake_source_add_many(&kit.fake, kit.bus, 3);
+	SEEN_WAIT(&seen, seen.count == 3);
+	unfollow(&seen);
+	assert_int_equal(seen.notices, 0);
+	assert_string_equal(kit.log, "");
+	seen_deinit(&seen);
+}
+
 static void numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones(void **state)
 {
 	(void)state;
@@ -737,6 +798,32 @@ static enum mf_status wrong_place(void *user, int64_t *out_epoch, int64_t *out_l
 	*out_epoch = 1;
 	*out_lsn = -5;
 	return MF_OK;
+}
+
+static enum mf_status waits_inside;
+
+static enum mf_status nonsense_place(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user, (void)out_epoch, (void)out_lsn, (void)error;
+	waits_inside = mf_bus_await_followers(kit.bus, MF_WAIT_FOREVER, NULL);
+	return (enum mf_status)4711;
+}
+
+static void a_place_that_answers_nonsense_is_named(void **state)
+{
+	(void)state;
+	struct seen seen;
+	char last_error[MF_ERROR_MESSAGE_SIZE];
+	struct mf_follow_options options = named("wrong");
+	seen_init(&seen);
+	options.place = nonsense_place;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_RETRYING);
+	(void)info_of(seen.id, last_error);
+	assert_non_null(strstr(last_error, "its place returned status 4711"));
+	unfollow(&seen);
+	assert_int_equal(waits_inside, MF_ERR_STATE); /* it would wait for itself */
+	seen_deinit(&seen);
 }
 
 static void places_that_cannot_be_are_refused_or_set_back(void **state)
@@ -1612,6 +1699,8 @@ int main(void)
 		T(a_checkpoint_that_cannot_be_saved_is_reported_and_tried_again),
 		T(a_checkpoint_that_cannot_be_saved_is_not_tried_at_each_event),
 		T(a_checkpoint_ahead_of_the_store_is_reported_and_set_back),
+		T(a_set_back_that_was_not_taken_is_told_again_after_a_restart),
+		T(who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lost_nothing),
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
 		T(a_follower_may_keep_its_place_itself),
@@ -1619,6 +1708,7 @@ int main(void)
 		T(one_that_has_not_begun_is_behind_by_all_that_it_may_be_given),
 		T(p2_what_a_handler_has_gathered_only_is_not_counted),
 		T(a_publication_without_its_event_is_read_from_the_store),
+		T(a_place_that_answers_nonsense_is_named),
 		T(places_that_cannot_be_are_refused_or_set_back),
 		T(a_follower_may_unsubscribe_itself),
 		T(unsubscribing_waits_for_the_call_under_way_or_says_that_it_has_not_ended),

@@ -340,6 +340,51 @@ static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_close
 	commit_many("d", 1);
 }
 
+static atomic_bool at_it, stop_reading;
+static enum mf_status read_again, asked_again;
+
+static enum mf_status read_while_it_is_closed(void *user, const struct mf_publication *publication, struct mf_error *why)
+{
+	(void)user;
+	struct mf_state *state;
+	int64_t last;
+	struct mf_store *store = mf_runtime_store(runtime);
+	atomic_store(&at_it, true);
+	while (!atomic_load(&stop_reading))
+		sched_yield();
+	read_again = store->ops->last_lsn(store, publication->doc_id, &last, why); /* as a long replay in one call would */
+	asked_again = mf_runtime_state(runtime, publication->doc_id, &state, why);
+	atomic_store(&at_it, false);
+	return MF_OK;
+}
+
+static void f8_a_store_that_a_handler_is_reading_stays_open(void **unused)
+{
+	(void)unused;
+	struct mf_follow_options options;
+	struct mf_error why;
+	uint64_t id;
+	open_runtime("async");
+	mf_follow_options_init(&options);
+	options.name = "reader";
+	OK(mf_runtime_follow(runtime, &options, read_while_it_is_closed, NULL, &id, &error));
+	commit_many("d", 1);
+	while (!atomic_load(&at_it))
+		sched_yield();
+	enum mf_status status;
+	while ((status = mf_runtime_close(runtime, 100, &why)) == MF_ERR_TIMEOUT)
+		;
+	assert_int_equal(status, MF_ERR_PLUGIN);
+	assert_non_null(strstr(why.message, "'reader' is still at work"));
+	assert_non_null(strstr(logged, "the store stays open"));
+	atomic_store(&stop_reading, true);
+	while (atomic_load(&at_it))
+		sched_yield();
+	assert_int_equal(read_again, MF_OK);
+	assert_int_equal(asked_again, MF_ERR_STATE); /* no new call */
+	runtime = NULL; /* lost, with its store, until the process ends */
+}
+
 /* ---- the follower of a plugin: dawdler.so calls these ---- */
 enum mf_status dawdler_called(const struct mf_publication *publication, struct mf_error *why);
 void dawdler_ended(void);
@@ -705,6 +750,7 @@ int main(void)
 		T(one_on_the_loop_is_woken_by_the_descriptor),
 		T(a_follower_has_one_thread_and_one_on_the_loop_has_none),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
+		T(f8_a_store_that_a_handler_is_reading_stays_open),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
 		T(a_plugin_has_a_follower_that_begins_with_the_runtime_and_ends_before_it),
 		T(p14_a_plugin_whose_follower_does_not_return_is_named_and_kept),
