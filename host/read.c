@@ -17,7 +17,10 @@ enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_i
 	if (status != MF_OK)
 		return status;
 	const struct mf_committer *committer = runtime->committer;
-	status = committer->recover(committer->user, mf_runtime_doc_id(runtime, doc_id), at_lsn, out, &report, error);
+	doc_id = mf_runtime_doc_id(runtime, doc_id);
+	status = committer->recover(committer->user, doc_id, at_lsn, out, &report, error);
+	if (status == MF_OK && at_lsn == INT64_MAX && !runtime->read_only)
+		mf_documents_forget(&runtime->documents, doc_id);
 	if (status == MF_ERR_UNKNOWN_STEP && runtime->read_only)
 		(void)committer->preflight(committer->user, error); /* it lists every missing type */
 	if (status == MF_OK && out_report)

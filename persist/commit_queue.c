@@ -81,6 +81,7 @@ static enum mf_status init_queue(struct mf_commit_queue *queue, const struct mf_
 	queue->unsynced_since_us = -1;
 	atomic_init(&queue->generation, 1);
 	atomic_init(&queue->committed, options->committed);
+	queue->source.synced_lsn = options->synced;
 	return MF_OK;
 }
 

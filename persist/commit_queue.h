@@ -35,7 +35,7 @@ struct mf_commit_queue_options {
 	struct mf_store *store; /* borrowed; must live until close has returned */
 	uint32_t group_window_ms;
 	const struct mf_env *env;
-	int64_t committed; /* newest LSN that the store has */
+	int64_t committed, synced; /* newest LSN that the store has; and has on the device */
 	struct mf_recorder *recorder; /* borrowed; NULL: nothing is measured */
 	struct mf_logger logger;
 	/* Called by the background thread after there was something to measure, once a second at most; NULL: never. */

@@ -2,7 +2,7 @@
  * one may build on. After a restart there is none, and the next snapshot is whole.
  *
  * Invariants
- * 1. One a document, and none of a document that was let go.
+ * 1. One a document, and none of a document that was let go (once the attempt under way at that moment has ended).
  * 2. A chain has at most full_snapshot_every members, the whole one included.
  * 3. It is the document's newest snapshot: none lies between a snapshot and its base, so whoever cannot use the base
  *    need not look between the two.

@@ -55,7 +55,7 @@ struct counted {
 	uint64_t events, bytes;             /* since the last attempt that has ended */
 	uint64_t attempt_events, attempt_bytes;
 	bool attempt, forgotten;
-	int64_t lsn, snapshot_us;           /* newest event; when the last attempt began */
+	int64_t lsn, snapshot_us, before_us; /* newest event; when the last attempt began, and the one before it */
 	int64_t window_us;                  /* when the present window of the rate began */
 	uint64_t window_events, window_rate; /* in this window; in the one before */
 	uint64_t all_events, all_bytes;     /* counted in this process */
@@ -163,6 +163,7 @@ static void begin(struct counted *counted, int64_t now)
 	counted->attempt = true;
 	counted->attempt_events = counted->events;
 	counted->attempt_bytes = counted->bytes;
+	counted->before_us = counted->snapshot_us;
 	counted->snapshot_us = now;
 }
 
@@ -237,17 +238,40 @@ void mf_snapshot_policy_forget(struct mf_snapshot_policy *policy, const char *do
 	pthread_mutex_unlock(&policy->mutex);
 }
 
-void mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id)
+/* Its counters, if an attempt of it has ended and they go on; whether they went is *out_forgotten. Mutex held. */
+static struct counted *end_attempt(struct mf_snapshot_policy *policy, const char *doc_id, bool *out_forgotten)
 {
-	pthread_mutex_lock(&policy->mutex);
 	struct counted *counted = mf_strmap_get(&policy->documents, doc_id);
-	if (counted && counted->attempt) {
-		counted->attempt = false;
+	*out_forgotten = counted && counted->attempt && counted->forgotten;
+	if (!counted || !counted->attempt)
+		return NULL;
+	counted->attempt = false;
+	if (!*out_forgotten)
+		return counted;
+	forget(policy, counted);
+	return NULL;
+}
+
+bool mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id)
+{
+	bool forgotten;
+	pthread_mutex_lock(&policy->mutex);
+	struct counted *counted = end_attempt(policy, doc_id, &forgotten);
+	if (counted) {
 		counted->events -= counted->attempt_events;
 		counted->bytes -= counted->attempt_bytes;
-		if (counted->forgotten)
-			forget(policy, counted);
 	}
+	pthread_mutex_unlock(&policy->mutex);
+	return forgotten;
+}
+
+void mf_snapshot_policy_withdraw(struct mf_snapshot_policy *policy, const char *doc_id)
+{
+	bool forgotten;
+	pthread_mutex_lock(&policy->mutex);
+	struct counted *counted = end_attempt(policy, doc_id, &forgotten);
+	if (counted)
+		counted->snapshot_us = counted->before_us;
 	pthread_mutex_unlock(&policy->mutex);
 }
 

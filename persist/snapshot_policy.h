@@ -32,7 +32,10 @@ bool mf_snapshot_policy_loaded(struct mf_snapshot_policy *policy, const char *do
 bool mf_snapshot_policy_committed(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn, uint64_t bytes);
 /* An attempt of the caller's own, of the state at lsn. False: another one is under way, or there is newer work to count. */
 bool mf_snapshot_policy_begin(struct mf_snapshot_policy *policy, const char *doc_id, int64_t lsn);
-void mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id);
+/* True: the document was let go meanwhile, and its counters with it. */
+bool mf_snapshot_policy_end(struct mf_snapshot_policy *policy, const char *doc_id);
+/* The attempt did not take place, and covers nothing: one is due again at the next event. */
+void mf_snapshot_policy_withdraw(struct mf_snapshot_policy *policy, const char *doc_id);
 /* The document was let go: its counters go too, once no attempt needs them. Recovering it counts anew. */
 void mf_snapshot_policy_forget(struct mf_snapshot_policy *policy, const char *doc_id);
 

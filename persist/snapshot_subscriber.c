@@ -17,14 +17,58 @@ static uint64_t generation(void *user)
 	return mf_commit_queue_generation(subscriber->queue);
 }
 
+/* ---- snapshots in the background ---- */
+
+static void tell_listener(struct mf_snapshot_subscriber *subscriber, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
+{
+	if (subscriber->listener)
+		subscriber->listener(subscriber->listener_user, doc_id, upto_lsn, error);
+}
+
+/* The attempt has ended. Who let the document go meanwhile could not know of the state that the snapshot left to build on. */
+static void end_attempt(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_error *error)
+{
+	if (mf_snapshot_policy_end(subscriber->policy, doc_id))
+		mf_snapshotter_forget(subscriber->snapshotter, doc_id);
+	if (!error)
+		return;
+	mf_recorder_snapshot_failed(subscriber->recorder);
+	mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "a snapshot in the background failed, and is tried again after another interval: %s", error->message);
+}
+
+static void snapshot_ended(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
+{
+	end_attempt(user, doc_id, error);
+	tell_listener(user, doc_id, upto_lsn, error);
+}
+
+static enum mf_status add_snapshot(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state, struct mf_error *error)
+{
+	enum mf_status status = mf_snapshotter_add(subscriber->snapshotter, doc_id, state, error);
+	if (status == MF_ERR_BUSY)
+		mf_snapshot_policy_withdraw(subscriber->policy, doc_id);
+	else if (status != MF_OK)
+		end_attempt(subscriber, doc_id, error);
+	return status == MF_ERR_BUSY ? MF_OK : status;
+}
+
+void mf_subscriber_snapshot_due(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state)
+{
+	struct mf_error error = {0};
+	if (add_snapshot(subscriber, doc_id, state, &error) != MF_OK)
+		tell_listener(subscriber, doc_id, mf_state_lsn(state), &error);
+}
+
 /* ---- recovery, snapshots, compaction ---- */
 
-/* A recovery that took longer than one should gets its snapshot at once, in the background. */
+/* A recovery that took longer than one should gets its snapshot at once, in the background. The listener hears of none
+ * that could not begin: a handler that it calls may be who reads this document. */
 static void count_recovery(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state, const struct mf_replay_report *report, int64_t elapsed_us)
 {
 	const struct mf_recovered recovered = {.lsn = mf_state_lsn(state), .events = report->events, .bytes = report->bytes, .elapsed_us = elapsed_us};
+	struct mf_error error = {0};
 	if (mf_snapshot_policy_loaded(subscriber->policy, doc_id, &recovered))
-		mf_snapshotter_add(subscriber->snapshotter, doc_id, state);
+		(void)!add_snapshot(subscriber, doc_id, state, &error);
 }
 
 static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error)
@@ -66,23 +110,6 @@ static enum mf_status preflight(void *user, struct mf_error *error)
 	return mf_preflight(subscriber->store, subscriber->registry, error);
 }
 
-static void tell_listener(struct mf_snapshot_subscriber *subscriber, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
-{
-	if (subscriber->listener)
-		subscriber->listener(subscriber->listener_user, doc_id, upto_lsn, error);
-}
-
-static void snapshot_ended(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
-{
-	struct mf_snapshot_subscriber *subscriber = user;
-	mf_snapshot_policy_end(subscriber->policy, doc_id);
-	if (error) {
-		mf_recorder_snapshot_failed(subscriber->recorder);
-		mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "a snapshot in the background failed, and is tried again after another interval: %s", error->message);
-	}
-	tell_listener(subscriber, doc_id, upto_lsn, error);
-}
-
 static enum mf_status snapshot(void *user, const char *doc_id, const struct mf_state *state, int64_t *out_upto_lsn, struct mf_error *error)
 {
 	struct mf_snapshot_subscriber *subscriber = user;
@@ -95,7 +122,7 @@ static enum mf_status snapshot(void *user, const char *doc_id, const struct mf_s
 	if (status != MF_OK)
 		mf_recorder_snapshot_failed(subscriber->recorder);
 	if (counted)
-		mf_snapshot_policy_end(subscriber->policy, doc_id);
+		end_attempt(subscriber, doc_id, NULL);
 	if (status != MF_OK && reason.status == MF_OK)
 		mf_error_set(&reason, status, "document '%.100s': the snapshot failed with %s", doc_id, mf_status_name(status));
 	tell_listener(subscriber, doc_id, lsn, status == MF_OK ? NULL : &reason);
@@ -183,7 +210,7 @@ static enum mf_status take_options(struct mf_snapshot_subscriber *subscriber, co
 	return check_options(subscriber->store, &subscriber->options, error);
 }
 
-static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, struct mf_error *error)
+static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, int64_t *out_synced, struct mf_error *error)
 {
 	struct mf_store_stats stats;
 	enum mf_status status = subscriber->store->ops->stats(subscriber->store, &stats, error);
@@ -195,7 +222,7 @@ static enum mf_status identify(struct mf_snapshot_subscriber *subscriber, struct
 	if (subscriber->env->random(subscriber->env->user, &subscriber->random, sizeof(subscriber->random)) < 0)
 		return mf_error_set(error, MF_ERR_IO, "the system has no random bytes for the keys of this opening");
 	subscriber->epoch = stats.epoch;
-	subscriber->synced_at_open = stats.synced_lsn;
+	*out_synced = stats.synced_lsn;
 	subscriber->opened_us = subscriber->env->wall_us(subscriber->env->user);
 	return MF_OK;
 }
@@ -208,11 +235,12 @@ static enum mf_status make_recorder(struct mf_snapshot_subscriber *subscriber)
 	return subscriber->recorder ? MF_OK : MF_ERR_NO_MEMORY;
 }
 
-static enum mf_status make_parts(struct mf_snapshot_subscriber *subscriber, struct mf_error *error)
+static enum mf_status make_parts(struct mf_snapshot_subscriber *subscriber, int64_t synced, struct mf_error *error)
 {
 	struct mf_snapshotter_options snapshotter = {.store = subscriber->store, .persist = &subscriber->options, .ended = snapshot_ended, .user = subscriber, .recorder = subscriber->recorder};
 	struct mf_commit_queue_options queue = {
 		.store = subscriber->store,
+		.synced = synced,
 		.group_window_ms = subscriber->options.commit_mode.group_window_ms,
 		.env = subscriber->env,
 		.recorder = subscriber->recorder,
@@ -278,13 +306,14 @@ enum mf_status mf_snapshot_subscriber_new(struct mf_store *store, const struct m
 	subscriber->registry = registry;
 	pthread_mutex_init(&subscriber->follow_lock, NULL);
 	atomic_init(&subscriber->counter, 0);
+	int64_t synced = 0;
 	enum mf_status status = take_options(subscriber, options, error);
 	if (status == MF_OK)
-		status = identify(subscriber, error);
+		status = identify(subscriber, &synced, error);
 	if (status == MF_OK && make_recorder(subscriber) != MF_OK)
 		status = mf_error_set(error, MF_ERR_NO_MEMORY, "no memory for the counters of the snapshot subscriber");
 	if (status == MF_OK)
-		status = make_parts(subscriber, error);
+		status = make_parts(subscriber, synced, error);
 	if (status != MF_OK) {
 		free_subscriber(subscriber);
 		return status;

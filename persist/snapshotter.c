@@ -18,7 +18,6 @@
 struct job {
 	struct job *next;
 	struct mf_state *state;
-	bool forgotten; /* the document was let go meanwhile */
 	char doc_id[];
 };
 
@@ -28,7 +27,7 @@ struct mf_snapshotter {
 	pthread_mutex_t writing; /* one snapshot or compaction at a time; taken before mutex */
 	pthread_mutex_t mutex;   /* guards what follows */
 	pthread_cond_t changed;
-	struct job *head, **tail, *at_work;
+	struct job *head, **tail;
 	size_t count;
 	bool running, working, paused, ending;
 	pthread_t thread;
@@ -179,15 +178,8 @@ static void *work(void *argument)
 			continue;
 		}
 		snapshotter->working = true;
-		snapshotter->at_work = job;
 		pthread_mutex_unlock(&snapshotter->mutex);
 		do_job(snapshotter, job);
-		pthread_mutex_lock(&snapshotter->mutex);
-		snapshotter->at_work = NULL;
-		bool forgotten = job->forgotten;
-		pthread_mutex_unlock(&snapshotter->mutex);
-		if (forgotten)
-			mf_snapshot_bases_forget(snapshotter->bases, job->doc_id);
 		free_job(job);
 		pthread_mutex_lock(&snapshotter->mutex);
 		snapshotter->working = false;
@@ -209,7 +201,6 @@ static bool replace(struct mf_snapshotter *snapshotter, const char *doc_id, cons
 		return false;
 	mf_state_unref(job->state);
 	job->state = mf_state_ref(state);
-	job->forgotten = false;
 	return true;
 }
 
@@ -219,7 +210,7 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	if (replace(snapshotter, doc_id, state))
 		return MF_OK;
 	if (snapshotter->count >= JOBS_MAX)
-		return mf_error_set(error, MF_ERR_BUSY, "document '%.100s': %d snapshots are waiting already; this one is left out", doc_id, JOBS_MAX);
+		return mf_error_set(error, MF_ERR_BUSY, "document '%.100s': %d snapshots are waiting already", doc_id, JOBS_MAX);
 	size_t len = strlen(doc_id) + 1;
 	struct job *job = mf_malloc(sizeof(*job) + len);
 	if (!job)
@@ -231,7 +222,6 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	snapshotter->running = true;
 	memcpy(job->doc_id, doc_id, len);
 	job->state = mf_state_ref(state);
-	job->forgotten = false;
 	job->next = NULL;
 	*snapshotter->tail = job;
 	snapshotter->tail = &job->next;
@@ -240,24 +230,16 @@ static enum mf_status enqueue(struct mf_snapshotter *snapshotter, const char *do
 	return MF_OK;
 }
 
-void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state)
+enum mf_status mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error)
 {
-	struct mf_error error = {0};
 	pthread_mutex_lock(&snapshotter->mutex);
-	enum mf_status status = enqueue(snapshotter, doc_id, state, &error);
+	enum mf_status status = enqueue(snapshotter, doc_id, state, error);
 	pthread_mutex_unlock(&snapshotter->mutex);
-	if (status != MF_OK)
-		snapshotter->options.ended(snapshotter->options.user, doc_id, mf_state_lsn(state), &error);
+	return status;
 }
 
 void mf_snapshotter_forget(struct mf_snapshotter *snapshotter, const char *doc_id)
 {
-	pthread_mutex_lock(&snapshotter->mutex);
-	for (struct job *job = snapshotter->head; job; job = job->next)
-		job->forgotten |= strcmp(job->doc_id, doc_id) == 0;
-	if (snapshotter->at_work)
-		snapshotter->at_work->forgotten |= strcmp(snapshotter->at_work->doc_id, doc_id) == 0;
-	pthread_mutex_unlock(&snapshotter->mutex);
 	mf_snapshot_bases_forget(snapshotter->bases, doc_id);
 }
 

@@ -15,18 +15,18 @@ struct mf_snapshotter;
 struct mf_snapshotter_options {
 	struct mf_store *store;
 	const struct mf_persist_options *persist; /* borrowed */
-	/* An attempt has ended: error NULL = stored. From the thread, or from _add when a job could not be taken. */
+	/* A job has ended: error NULL = stored. From the thread. */
 	void (*ended)(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error);
 	void *user;
 	struct mf_recorder *recorder; /* may be NULL */
 };
 
 enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, struct mf_snapshotter **out);
-/* Never waits: a full queue, or no memory, ends the attempt at once. */
-void mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state);
+/* Never waits, and calls nobody: a recovery in a handler adds too. MF_ERR_BUSY: as many wait as may. */
+MF_MUST_CHECK enum mf_status mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error);
 /* One snapshot, here and now; serialised with the thread's. */
 enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error);
-/* The document was let go: its next snapshot is whole. */
+/* The document was let go, and no job of it waits or is at work: its next snapshot is whole. */
 void mf_snapshotter_forget(struct mf_snapshotter *snapshotter, const char *doc_id);
 /* Compaction and snapshots do not run at the same time. */
 void mf_snapshotter_lock(struct mf_snapshotter *snapshotter);

@@ -84,7 +84,7 @@ static void end_item(struct batch *batch, size_t index, const struct mf_error *e
 	bool due = !error && count_item(batch->subscriber, event, item);
 	item->done(item->done_user, &result);
 	if (due)
-		mf_snapshotter_add(batch->subscriber->snapshotter, event->doc_id, item->new_state);
+		mf_subscriber_snapshot_due(batch->subscriber, event->doc_id, item->new_state);
 	mf_pending_keys_remove(batch->subscriber->keys, item->reservation);
 }
 

@@ -25,7 +25,7 @@ struct mf_snapshot_subscriber {
 	struct mf_snapshotter *snapshotter;
 	struct mf_recorder *recorder; /* NULL: nothing is measured */
 	int64_t opened_us;
-	int64_t epoch, opening, synced_at_open;
+	int64_t epoch, opening;
 	uint64_t random;              /* of this opening, for the keys that are made here */
 	atomic_uint_fast64_t counter; /* transactions so far */
 	mf_snapshot_listener *listener;
@@ -34,6 +34,10 @@ struct mf_snapshot_subscriber {
 	pthread_mutex_t follow_lock;
 	const struct mf_event_listener *follow_listener; /* NULL: nobody follows */
 };
+
+/* ---- snapshot_subscriber.c ---- */
+/* The policy found one due, and its attempt has begun: to the thread. What waits for its turn too long is due again at the next event. */
+void mf_subscriber_snapshot_due(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state);
 
 /* ---- subscriber_metrics.c ---- */
 enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct mf_error *error);

@@ -26,8 +26,7 @@ static int64_t synced_lsn(void *user)
 	struct mf_snapshot_subscriber *subscriber = user;
 	if (!subscriber->store->ops->durable)
 		return mf_commit_queue_committed(subscriber->queue);
-	int64_t lsn = mf_commit_queue_synced_lsn(subscriber->queue);
-	return lsn > subscriber->synced_at_open ? lsn : subscriber->synced_at_open;
+	return mf_commit_queue_synced_lsn(subscriber->queue);
 }
 
 static int64_t epoch(void *user)

@@ -456,6 +456,40 @@ static void listen_with(struct listener *listener)
 	OK(mf_bus_subscribe(mf_runtime_bus(runtime), "listener", MF_TOPICS_ALL, listen_in, listener, &id, NULL));
 }
 
+static enum mf_status waited_inside;
+static struct mf_ticket *under_way;
+
+static enum mf_status wait_inside(void *user, const struct mf_proposal *proposal, struct mf_error *error)
+{
+	(void)user, (void)error;
+	if (strcmp(proposal->doc_id, "second") == 0)
+		waited_inside = mf_ticket_wait(under_way, MF_LEVEL_COMMITTED, 1, NULL, NULL);
+	return MF_OK;
+}
+
+/* Who waits may have to commit for all, and from inside a guard nobody could be told of it. */
+static void f09_a_guard_may_not_wait_for_a_ticket_and_followers_miss_nothing(void **unused)
+{
+	(void)unused;
+	struct listener listener;
+	uint64_t id;
+	int64_t lsn;
+	struct mf_transaction *transaction;
+	open_runtime("sync");
+	listen_with(&listener);
+	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "impatient", wait_inside, NULL, &id, NULL));
+	for (waited_inside = MF_OK; waited_inside == MF_OK;) { /* until the background thread has not been there first */
+		int64_t seen = listener.events;
+		transaction = set_n(NULL, 1);
+		OK(mf_runtime_submit(runtime, "first", transaction, MF_COMMIT_MEMORY_ONLY, &under_way, NULL));
+		OK(commit_n("second", NULL, 2, &lsn, NULL));
+		assert_true(waited_inside == MF_OK || waited_inside == MF_ERR_STATE);
+		assert_int_equal(listener.events, seen + 2);
+		mf_ticket_unref(under_way);
+		mf_transaction_free(transaction);
+	}
+}
+
 static void f09_a_handler_may_not_commit_but_afterwards_one_may(void **unused)
 {
 	(void)unused;
@@ -982,6 +1016,10 @@ static void the_metrics_tell_what_was_done_and_a_reader_gets_them_as_saved(void 
 	assert_int_equal(live.commit_us.p99, saved.commit_us.p99);
 	assert_int_equal(live.opened_us, saved.opened_us);
 	assert_true(saved.taken_us >= live.taken_us);
+	close_runtime();
+	open_runtime("async:60000");
+	OK(commit_n("d", NULL, 6, &lsn, NULL));
+	assert_int_equal(1, metrics_now().unsynced_lsns); /* what was synced before the restart is synced */
 	struct mf_metrics odd = {.size = 1};
 	assert_int_equal(MF_ERR_INVALID, mf_runtime_metrics(runtime, &odd, &error));
 }
@@ -1104,6 +1142,7 @@ int main(void)
 		TEST(an_undo_with_a_key_can_be_retried),
 		TEST(wrong_calls_of_undo_are_refused),
 		TEST(an_undo_made_from_a_state_can_be_committed_too),
+		TEST(f09_a_guard_may_not_wait_for_a_ticket_and_followers_miss_nothing),
 		TEST(f09_a_handler_may_not_commit_but_afterwards_one_may),
 		TEST(f09_recovery_applies_what_was_stored_and_calls_no_guard_and_no_follower),
 		TEST(notices_tell_of_documents_snapshots_failures_and_the_end),

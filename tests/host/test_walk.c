@@ -598,6 +598,27 @@ static void documents_beyond_the_limit_are_let_go_and_come_back(void **unused)
 	assert_int_equal(207, atomic_load(&forgotten)); /* three are still there */
 }
 
+/* The committer counts whom it recovers the newest state of, until they are let go. */
+static void a_document_whose_newest_state_is_only_read_is_let_go_at_once(void **unused)
+{
+	(void)unused;
+	struct mf_state *state;
+	OK(commit_n("loaded", NULL, 1, NULL));
+	OK(mf_runtime_state_at(&runtime, "other", INT64_MAX, &state, NULL, NULL));
+	mf_state_unref(state);
+	assert_int_equal(atomic_load(&forgotten), 1);
+	OK(mf_runtime_state_at(&runtime, "loaded", INT64_MAX, &state, NULL, NULL)); /* somebody else's too */
+	mf_state_unref(state);
+	OK(mf_runtime_state_at(&runtime, "other", 1, &state, NULL, NULL)); /* one of the past is not counted */
+	mf_state_unref(state);
+	assert_int_equal(atomic_load(&forgotten), 1);
+	runtime.read_only = true; /* its documents are not counted */
+	OK(mf_runtime_state_at(&runtime, "other", INT64_MAX, &state, NULL, NULL));
+	mf_state_unref(state);
+	runtime.read_only = false;
+	assert_int_equal(atomic_load(&forgotten), 1);
+}
+
 static void a_document_with_something_pending_stays(void **unused)
 {
 	teardown(unused);
@@ -784,6 +805,7 @@ int main(void)
 		TEST(in_a_batch_each_transaction_builds_on_the_one_before),
 		TEST(a_document_is_recovered_once_however_many_ask),
 		TEST(documents_beyond_the_limit_are_let_go_and_come_back),
+		TEST(a_document_whose_newest_state_is_only_read_is_let_go_at_once),
 		TEST(a_document_with_something_pending_stays),
 		TEST(a_document_that_cannot_be_read_is_an_error_now_and_not_later),
 		TEST(a_document_id_that_breaks_the_rules_is_refused),

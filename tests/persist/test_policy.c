@@ -121,9 +121,9 @@ static void what_comes_during_an_attempt_counts_for_the_next_one(void **unused)
 	assert_int_equal(commits_until_due(policy, "a", 1, 7), 0); /* one attempt at a time */
 	mf_snapshot_policy_end(policy, "a");
 	assert_int_equal(commits_until_due(policy, "a", 1, 100), 3);
-	mf_snapshot_policy_end(policy, "a");
-	mf_snapshot_policy_end(policy, "a"); /* a second end is nothing */
-	mf_snapshot_policy_end(policy, "nobody");
+	assert_false(mf_snapshot_policy_end(policy, "a"));
+	assert_false(mf_snapshot_policy_end(policy, "a")); /* a second end is nothing */
+	assert_false(mf_snapshot_policy_end(policy, "nobody"));
 	assert_int_equal(commits_until_due(policy, "a", 1, 100), 10);
 	mf_snapshot_policy_free(policy);
 }
@@ -187,13 +187,31 @@ static void a_document_that_was_let_go_is_counted_anew(void **unused)
 	mf_snapshot_policy_forget(policy, "a"); /* while the attempt is under way: it goes when that ends */
 	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
 	mf_snapshot_policy_forget(policy, "a");
-	mf_snapshot_policy_end(policy, "a");
+	assert_true(mf_snapshot_policy_end(policy, "a")); /* and says so */
 	assert_int_equal(commits_until_due(policy, "a", 1, 9), 3);
 	mf_snapshot_policy_forget(policy, "a"); /* and stays when it was recovered before the end */
 	assert_false(loaded(policy, "a", 5, 0, 0, 0));
 	assert_int_equal(commits_until_due(policy, "a", 1, 2), 0);
-	mf_snapshot_policy_end(policy, "a");
+	assert_false(mf_snapshot_policy_end(policy, "a"));
 	assert_int_equal(commits_until_due(policy, "a", 1, 9), 1);
+	mf_snapshot_policy_free(policy);
+}
+
+static void an_attempt_that_did_not_take_place_is_due_again_at_the_next_event(void **unused)
+{
+	(void)unused;
+	struct mf_persist_options options = only(10, 0, 0);
+	struct mf_snapshot_policy *policy = new_policy(&options);
+	mf_snapshot_policy_withdraw(policy, "nobody");
+	assert_int_equal(commits_until_due(policy, "a", 1, 100), 10);
+	mf_snapshot_policy_withdraw(policy, "a");
+	mf_snapshot_policy_withdraw(policy, "a"); /* a second time is nothing */
+	assert_int_equal(commits_until_due(policy, "a", 1, 100), 1);
+	assert_false(mf_snapshot_policy_end(policy, "a")); /* which covers all eleven */
+	assert_int_equal(commits_until_due(policy, "a", 1, 100), 10);
+	mf_snapshot_policy_forget(policy, "a");
+	mf_snapshot_policy_withdraw(policy, "a"); /* nobody has it any more */
+	assert_int_equal(commits_until_due(policy, "a", 1, 100), 10);
 	mf_snapshot_policy_free(policy);
 }
 
@@ -307,6 +325,7 @@ int main(void)
 		cmocka_unit_test(what_was_replayed_counts_after_a_restart),
 		cmocka_unit_test(a_long_recovery_makes_a_snapshot_due_at_once),
 		cmocka_unit_test(a_document_that_was_let_go_is_counted_anew),
+		cmocka_unit_test(an_attempt_that_did_not_take_place_is_due_again_at_the_next_event),
 		cmocka_unit_test(a_snapshot_by_hand_resets_the_counters_of_a_current_state),
 		cmocka_unit_test(time_is_measured_on_the_monotonic_clock),
 		cmocka_unit_test(adaptive_follows_the_rate_and_the_size),

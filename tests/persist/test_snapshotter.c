@@ -72,24 +72,28 @@ static int tear_down(void **unused)
 	return 0;
 }
 
-static void more_than_can_wait_is_left_out_and_said(void **unused)
+static void add(const char *doc_id)
+{
+	assert_int_equal(mf_snapshotter_add(f.snapshotter, doc_id, f.state, NULL), MF_OK);
+}
+
+static void more_than_can_wait_is_refused(void **unused)
 {
 	(void)unused;
 	char name[16];
 	FAKE_SET(f.fake, hold_snapshots = true);
-	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	add("doc");
 	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
 	for (int i = 0; i < 64; i++) {
 		snprintf(name, sizeof(name), "%d", i);
-		mf_snapshotter_add(f.snapshotter, name, f.state);
-		mf_snapshotter_add(f.snapshotter, name, f.state); /* takes the place of the one that waits */
+		add(name);
+		add(name); /* takes the place of the one that waits */
 	}
 	assert_int_equal(f.failed, 0);
-	mf_snapshotter_add(f.snapshotter, "one more", f.state);
-	assert_int_equal(f.failed, 1);
-	assert_int_equal(f.last, MF_ERR_BUSY);
-	mf_snapshotter_forget(f.snapshotter, "doc"); /* the one at work, and one that waits */
-	mf_snapshotter_forget(f.snapshotter, "7");
+	struct mf_error error = {0};
+	assert_int_equal(mf_snapshotter_add(f.snapshotter, "one more", f.state, &error), MF_ERR_BUSY);
+	assert_non_null(strstr(error.message, "64 snapshots are waiting"));
+	assert_int_equal(f.failed, 0);
 	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 1, NULL), MF_ERR_TIMEOUT);
 	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 0, NULL), MF_ERR_TIMEOUT);
 	FAKE_SET(f.fake, hold_snapshots = false);
@@ -101,9 +105,9 @@ static void a_snapshot_that_waits_is_dropped_at_the_end(void **unused)
 {
 	(void)unused;
 	FAKE_SET(f.fake, hold_snapshots = true);
-	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	add("doc");
 	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
-	mf_snapshotter_add(f.snapshotter, "other", f.state);
+	add("other");
 	FAKE_SET(f.fake, hold_snapshots = false);
 	assert_int_equal(mf_snapshotter_stop(f.snapshotter, 3600 * 1000, NULL), MF_OK);
 	assert_in_range(f.stored + f.failed, 1, 2);
@@ -140,9 +144,9 @@ static void the_end_waits_for_the_snapshot_at_work_and_for_no_other(void **unuse
 	(void)unused;
 	static const struct mf_threads watched = {.join = join, .wait = wait_and_let_go, .wake = wake, .now_us = now_us};
 	FAKE_SET(f.fake, hold_snapshots = true);
-	mf_snapshotter_add(f.snapshotter, "doc", f.state);
+	add("doc");
 	FAKE_WAIT(f.fake, f.fake->in_snapshot == 1);
-	mf_snapshotter_add(f.snapshotter, "other", f.state);
+	add("other");
 	mf_threads_replace(&watched); /* nobody but us reads it: the other thread is in the store */
 	assert_int_equal(mf_snapshotter_stop(f.snapshotter, -1, NULL), MF_OK);
 	mf_threads_replace(NULL);
@@ -154,18 +158,25 @@ static void the_end_waits_for_the_snapshot_at_work_and_for_no_other(void **unuse
 static void without_memory_nothing_is_taken_and_that_is_said(void **unused)
 {
 	(void)unused;
-	int n = 0;
+	int n = 0, refused = 0;
 	for (; f.stored == 0; n++) {
 		int before = f.failed;
+		struct mf_error error = {0};
 		mf_mem_fail_at((uint64_t)n + 1, false);
-		mf_snapshotter_add(f.snapshotter, "doc", f.state);
-		FAKE_WAIT(f.fake, f.failed > before || f.stored > 0);
+		enum mf_status status = mf_snapshotter_add(f.snapshotter, "doc", f.state, &error);
+		if (status == MF_OK)
+			FAKE_WAIT(f.fake, f.failed > before || f.stored > 0);
 		mf_mem_fail_at(0, false);
-		if (f.stored == 0)
+		refused += status != MF_OK;
+		assert_int_equal(status, status == MF_OK ? MF_OK : MF_ERR_NO_MEMORY);
+		assert_int_equal(strlen(error.message) > 0, status != MF_OK);
+		if (status == MF_OK && f.stored == 0)
 			assert_int_equal(f.last, MF_ERR_NO_MEMORY);
-		assert_int_equal(strlen(f.message) > 0, f.stored == 0);
+		if (status == MF_OK)
+			assert_int_equal(strlen(f.message) > 0, f.stored == 0);
 	}
 	assert_true(n > 3);
+	assert_int_equal(refused, 2); /* for the job, for the thread */
 	struct mf_snapshotter *none = NULL;
 	const struct mf_snapshotter_options options = {.store = &f.fake->base, .persist = &f.persist, .ended = ended};
 	for (uint64_t at = 1; !none; at++) {
@@ -202,7 +213,7 @@ static void a_snapshot_is_stored_whatever_becomes_of_older_ones(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(more_than_can_wait_is_left_out_and_said),
+		T(more_than_can_wait_is_refused),
 		T(a_snapshot_that_waits_is_dropped_at_the_end),
 		T(the_end_waits_for_the_snapshot_at_work_and_for_no_other),
 		T(without_memory_nothing_is_taken_and_that_is_said),

@@ -807,6 +807,82 @@ static void a_long_recovery_is_followed_by_a_snapshot(void **unused)
 	close_fake();
 }
 
+static void snapshots_that_cannot_wait_for_their_turn_are_due_again_at_the_next_event(void **unused)
+{
+	(void)unused;
+	enum { DOCUMENTS = 1 + 64 + 3 }; /* one at work, as many as can wait, and three more */
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 1;
+	open_on(fake_store_new(true));
+	FAKE_SET(subject.fake, hold_snapshots = true);
+	char name[16];
+	struct mf_state *state = NULL;
+	for (int i = 0; i < DOCUMENTS; i++) {
+		mf_state_unref(state);
+		state = small_state_new(10);
+		snprintf(name, sizeof(name), "d%d", i);
+		assert_int_equal(walk(name, &state, insert("a", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+		if (i == 0)
+			FAKE_WAIT(subject.fake, subject.fake->in_snapshot == 1);
+	}
+	FAKE_SET(subject.fake, hold_snapshots = false);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 65);
+	assert_int_equal(walk(name, &state, insert("b", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 66);
+	assert_int_equal(atomic_load(&subject.last_snapshot), mf_state_lsn(state));
+	assert_int_equal(atomic_load(&subject.failed_snapshots), 0); /* they were only late */
+	mf_state_unref(state);
+	close_fake();
+}
+
+static int64_t newest_base(void)
+{
+	struct mf_snapshot snapshot;
+	assert_int_equal(mf_store_latest_snapshot(&subject.fake->base, "doc", INT64_MAX, &snapshot, NULL), MF_OK);
+	int64_t base_lsn = snapshot.base_lsn;
+	mf_snapshot_deinit(&snapshot);
+	return base_lsn;
+}
+
+static void done_and_let_go(void *user, const struct mf_commit_result *result)
+{
+	done(user, result);
+	subject.committer->forget(subject.committer->user, "doc");
+}
+
+static void nothing_is_kept_of_a_document_that_was_let_go_as_its_snapshot_became_due(void **unused)
+{
+	(void)unused;
+	mf_persist_options_init(&options);
+	options.snapshot_every_n_events = 1;
+	options.keep_snapshots = 10;
+	open_on(fake_store_new(true));
+	struct mf_state *state = small_state_new(10);
+	struct mf_transaction *many = small_transaction_new();
+	for (int i = 0; i < 200; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "n%d", i);
+		ADD_INSERT(many, "root", 0, id);
+	}
+	struct mf_ticket *ticket;
+	struct mf_key_answer answer = reserve("doc", many);
+	struct mf_proposal proposal = propose("doc", state, many, answer.reservation, NULL);
+	proposal.done = done_and_let_go;
+	assert_int_equal(commit(&proposal, 1, MF_COMMIT_SYNC_DURABLE, &ticket, NULL), MF_OK);
+	assert_int_equal(wait_for(ticket, MF_LEVEL_COMMITTED, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 1);
+	assert_int_equal(walk("doc", &proposal.new_state, insert("x", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 2);
+	assert_int_equal(newest_base(), 0); /* as the first after it was let go is */
+	assert_int_equal(walk("doc", &proposal.new_state, insert("y", NULL), MF_COMMIT_SYNC_DURABLE, NULL), MF_OK);
+	FAKE_WAIT(subject.fake, atomic_load(&subject.snapshots) == 3);
+	assert_int_equal(newest_base(), 2); /* the next one need not be */
+	mf_transaction_free(many);
+	mf_state_unref(proposal.new_state);
+	mf_state_unref(state);
+	close_fake();
+}
+
 static void a_document_that_was_let_go_gets_a_whole_snapshot(void **unused)
 {
 	(void)unused;
@@ -1182,6 +1258,8 @@ int main(void)
 		cmocka_unit_test(a_due_snapshot_is_taken_beside_the_commits),
 		cmocka_unit_test(a_failed_snapshot_is_told_and_harms_nothing),
 		cmocka_unit_test(a_long_recovery_is_followed_by_a_snapshot),
+		cmocka_unit_test(snapshots_that_cannot_wait_for_their_turn_are_due_again_at_the_next_event),
+		cmocka_unit_test(nothing_is_kept_of_a_document_that_was_let_go_as_its_snapshot_became_due),
 		cmocka_unit_test(a_document_that_was_let_go_gets_a_whole_snapshot),
 		cmocka_unit_test(snapshots_and_compaction_by_hand),
 		cmocka_unit_test(the_recovery_target_measures_replays),

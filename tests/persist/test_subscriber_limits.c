@@ -293,6 +293,90 @@ static void a_snapshot_that_fails_without_a_word_gets_its_sentence(void **unused
 	turns_end();
 }
 
+/* A document with an event that no snapshot will cover, and the committer does not know it any more. */
+static struct mf_state *open_with_one_to_cover(void)
+{
+	turns_begin();
+	mf_persist_options_init(&options);
+	options.env = &turns.env.env;
+	options.snapshot_every_n_events = 1;
+	open_on(new_store());
+	struct mf_state *state = small_state_new(100);
+	says.finishes = MF_ERR_IO;
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
+	return state;
+}
+
+/* The attempt, if there is one, ends: it fails and is told. */
+static void let_it_fail(void)
+{
+	turn_of("snapshots");
+	atomic_store(&subject.failed_snapshots, 0);
+}
+
+static uint64_t snapshot_failures(void)
+{
+	struct mf_metrics metrics = {.size = sizeof(metrics)};
+	assert_int_equal(subject.committer->metrics(subject.committer->user, &metrics, NULL), MF_OK);
+	return metrics.snapshot_failures;
+}
+
+/* It may be read by a handler that the listener would call: the thread would wait for itself. */
+static void a_recovery_whose_snapshot_cannot_begin_counts_that_and_tells_nobody(void **unused)
+{
+	(void)unused;
+	struct mf_state *state = open_with_one_to_cover();
+	int without = 0;
+	for (uint64_t n = 1, failed = true; failed; n++) {
+		struct mf_state *recovered;
+		let_it_fail();
+		subject.committer->forget(subject.committer->user, "doc");
+		uint64_t before = snapshot_failures();
+		memory_fails_at(n);
+		enum mf_status status = subject.committer->recover(subject.committer->user, "doc", INT64_MAX, &recovered, NULL, NULL);
+		failed = memory_failed(n);
+		assert_int_equal(atomic_load(&subject.failed_snapshots), 0);
+		assert_true(status == MF_OK || failed);
+		if (status != MF_OK)
+			continue;
+		without += snapshot_failures() == before + 1;
+		mf_state_unref(recovered);
+	}
+	assert_int_equal(without, 1); /* of all that can fail */
+	let_it_fail();
+	mf_state_unref(state);
+	close_fake();
+	turns_end();
+}
+
+static void a_commit_whose_snapshot_cannot_begin_tells_that(void **unused)
+{
+	(void)unused;
+	struct mf_state *state = open_with_one_to_cover();
+	int without = 0;
+	for (uint64_t n = 1, failed = true; failed; n++) {
+		struct mf_ticket *ticket;
+		struct mf_transaction *transaction = insert("b", NULL);
+		let_it_fail();
+		struct mf_proposal proposal = propose("doc", state, transaction, reserve("doc", transaction).reservation, NULL);
+		assert_int_equal(commit(&proposal, 1, MF_COMMIT_ASYNC_DURABLE, &ticket, NULL), MF_OK);
+		memory_fails_at(n);
+		enum mf_status status = wait_for(ticket, MF_LEVEL_COMMITTED, NULL);
+		failed = memory_failed(n);
+		if (status == MF_OK && atomic_load(&subject.failed_snapshots) == 1) {
+			assert_int_equal(subject.snapshot_error.status, MF_ERR_NO_MEMORY);
+			without++;
+		}
+		mf_state_unref(proposal.new_state);
+		mf_transaction_free(transaction);
+	}
+	assert_int_equal(without, 1);
+	let_it_fail();
+	mf_state_unref(state);
+	close_fake();
+	turns_end();
+}
+
 /* ---- opening and closing ---- */
 
 static void a_store_that_cannot_tell_its_newest_event_is_not_opened(void **unused)
@@ -550,6 +634,8 @@ int main(void)
 		cmocka_unit_test(a_batch_of_two_generations_is_refused_whole),
 		cmocka_unit_test(a_state_that_has_its_lsn_keeps_it),
 		cmocka_unit_test(a_snapshot_that_fails_without_a_word_gets_its_sentence),
+		cmocka_unit_test(a_recovery_whose_snapshot_cannot_begin_counts_that_and_tells_nobody),
+		cmocka_unit_test(a_commit_whose_snapshot_cannot_begin_tells_that),
 		cmocka_unit_test(a_store_that_cannot_tell_its_newest_event_is_not_opened),
 		cmocka_unit_test(a_handler_may_not_close_and_nothing_is_closed_by_its_trying),
 		cmocka_unit_test(a_close_that_times_out_says_why),
