@@ -168,7 +168,11 @@ static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_iden
 	char marks[96];
 	int64_t done;
 	snprintf(marks, sizeof(marks), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
-	enum mf_status status = mf_sql_begin(store->writer, error);
+	/* The journal with which the database came into use is gone for good before the log has anything: found again beside it, it
+	 * would make the database empty, and a log beside an empty one looks like a store whose database was lost. */
+	enum mf_status status = identity == MF_SQLITE_EMPTY ? mf_sqlite_sync_dir(store, error) : MF_OK;
+	if (status == MF_OK)
+		status = mf_sql_begin(store->writer, error);
 	if (status != MF_OK)
 		return status;
 	status = identity == MF_SQLITE_EMPTY ? mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error) : MF_OK;

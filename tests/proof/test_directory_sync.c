@@ -103,10 +103,48 @@ static void a_log_that_another_process_makes_meanwhile_can_be_written(void **sta
 	remove_store_dir();
 }
 
+static enum { NOTHING, GONE, GONE_FOR_GOOD } journal; /* of the database; and then there may be something in the log */
+static int early, logged;
+
+static void watch_journal(void *user, const struct calls_call *call)
+{
+	(void)user;
+	size_t len = strlen(call->path);
+	if (call->kind == CALLS_UNLINK && len > 8 && strcmp(call->path + len - 8, "-journal") == 0)
+		journal = GONE;
+	if ((call->kind == CALLS_SYNC || call->kind == CALLS_DATASYNC) && call->is_dir && journal == GONE)
+		journal = GONE_FOR_GOOD;
+	if (call->kind == CALLS_WRITE && len > 4 && strcmp(call->path + len - 4, "-wal") == 0) {
+		logged++;
+		early += journal != GONE_FOR_GOOD;
+	}
+}
+
+/* Power lost twice: in the store's first moments, so that journal and log were both there, and again while the journal was played
+ * back, so that an empty database lay beside a log. (./dev powerloss, seed 1881832925) */
+static void the_journal_of_a_new_database_is_gone_for_good_before_there_is_a_log(void **state)
+{
+	(void)state;
+	struct mf_store *store;
+	struct mf_error error = {.message = ""};
+	journal = NOTHING;
+	early = logged = 0;
+	make_store_dir(NULL);
+	calls_unwatch();
+	assert_true(calls_watch(dir, &(struct calls_hooks){.after = watch_journal}));
+	if (mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = store_dir}, &store, &error) != MF_OK)
+		fail_msg("%s", error.message);
+	assert_int_equal(MF_OK, mf_store_close(store, &error));
+	assert_true(logged > 0);
+	assert_int_equal(early, 0);
+	remove_store_dir();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_failed_sync_of_a_directory_is_passed_over),
+		cmocka_unit_test(the_journal_of_a_new_database_is_gone_for_good_before_there_is_a_log),
 		cmocka_unit_test(a_log_that_another_process_makes_meanwhile_can_be_written),
 	};
 	return cmocka_run_group_tests_name("directory sync", tests, NULL, NULL);
