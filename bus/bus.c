@@ -23,7 +23,7 @@
 #include "model/mem.h"
 #include "model/probes.h"
 
-/* The call that this thread is inside of; NULL: none. Who waits in it for a ticket is told by model/callback.h. */
+/* The call that this thread is inside of; NULL: none. Layers that do not know the bus ask model/callback.h. */
 static _Thread_local struct {
 	struct mf_bus *bus;
 	struct mf_subscriber *subscriber;

@@ -20,8 +20,6 @@ struct mf_bus {
 void mf_bus_visit_followers(struct mf_bus *bus, bool (*visit)(void *user, const struct mf_subscriber_info *info), void *user);
 /* given over the defaults: an older caller's struct is shorter; NULL: the defaults. */
 enum mf_status mf_follow_options_take(const struct mf_follow_options *given, struct mf_follow_options *out, struct mf_error *error);
-/* Those that did not stop: the bus is to be kept for ever. True: a call under way of one of them uses the runtime. */
-bool mf_bus_abandon_followers(struct mf_bus *bus);
-void mf_bus_note_host(const struct mf_bus *bus); /* this thread uses the runtime: noted, if a handler of a follower at its own pace does so */
+void mf_bus_abandon_followers(struct mf_bus *bus); /* those that did not stop: the bus is to be kept for ever */
 bool mf_bus_inside_follower(const struct mf_bus *bus); /* is this thread in the handler of a follower at its own pace? */
 enum mf_status mf_bus_unfollow(struct mf_bus *bus, uint64_t id, int64_t timeout_ms, struct mf_error *error); /* MF_ERR_NOT_FOUND: no such subscriber */

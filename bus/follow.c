@@ -177,6 +177,18 @@ enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, st
 	return status;
 }
 
+/* Those that unsubscribed themselves are on no list, but may still be in the call in which they did so. Who is in such a call
+ * does not wait for himself. */
+static enum mf_status await_orphans(struct mf_feed *feed, int64_t deadline, struct mf_error *error)
+{
+	while (feed->orphans > 0 && !mf_follow_inside(feed)) {
+		if (deadline != INT64_MAX && mf_now_us() >= deadline)
+			return mf_error_set(error, MF_ERR_TIMEOUT, "a follower is still at work in the call in which it unsubscribed itself");
+		mf_feed_wait(feed, deadline);
+	}
+	return MF_OK;
+}
+
 enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, struct mf_error *error)
 {
 	struct mf_feed *feed = &bus->feed;
@@ -194,27 +206,19 @@ enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, str
 		mf_follow_unref(follow);
 		first = first == MF_OK ? status : first;
 	}
+	if (first == MF_OK)
+		first = await_orphans(feed, deadline, error);
 	pthread_mutex_unlock(&feed->mutex);
 	return first;
 }
 
-bool mf_bus_abandon_followers(struct mf_bus *bus)
+void mf_bus_abandon_followers(struct mf_bus *bus)
 {
-	bool in_host = false;
 	pthread_mutex_lock(&bus->feed.mutex);
-	for (struct mf_follow *follow = bus->feed.first; follow; follow = follow->next) {
-		if (!follow->driven)
-			continue;
-		mf_follow_become_orphan(follow);
-		in_host |= follow->in_host;
-	}
+	for (struct mf_follow *follow = bus->feed.first; follow; follow = follow->next)
+		if (follow->driven)
+			mf_follow_become_orphan(follow);
 	pthread_mutex_unlock(&bus->feed.mutex);
-	return in_host;
-}
-
-void mf_bus_note_host(const struct mf_bus *bus)
-{
-	mf_follow_note_host(&bus->feed);
 }
 
 bool mf_bus_inside_follower(const struct mf_bus *bus)

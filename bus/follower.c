@@ -64,10 +64,15 @@ void mf_follow_unref(struct mf_follow *follow)
 }
 
 /* ---- queries ---- */
+static bool owes_notice(const struct mf_follow *follow)
+{
+	return follow->notice && follow->lasting;
+}
+
 /* When its checkpoint is to be saved: INT64_MAX: not now. */
 static int64_t save_at(const struct mf_follow *follow)
 {
-	return follow->save_at_us > 0 && !follow->gathering && !follow->notice ? follow->save_at_us : INT64_MAX;
+	return follow->save_at_us > 0 && !follow->gathering && !owes_notice(follow) ? follow->save_at_us : INT64_MAX;
 }
 
 bool mf_follow_ready(const struct mf_follow *follow, int64_t now_us)
@@ -228,7 +233,7 @@ static void note_not_saved(struct mf_follow *follow, const struct mf_error *erro
 
 void mf_follow_save(struct mf_follow *follow)
 {
-	if (!follow->options.keep_checkpoint || follow->unsaved == 0 || follow->notice)
+	if (!follow->options.keep_checkpoint || follow->unsaved == 0 || owes_notice(follow))
 		return;
 	const struct mf_event_source *source = mf_feed_enter(follow->feed);
 	if (!source)
@@ -253,29 +258,29 @@ static _Thread_local struct mf_follow *inside;
 
 bool mf_follow_inside(const struct mf_feed *feed)
 {
-	return inside && inside->feed == feed;
+	const struct mf_follow *follow = inside;
+	while (follow && follow->feed != feed)
+		follow = follow->outer;
+	return follow;
 }
 
-void mf_follow_note_host(const struct mf_feed *feed)
+static void call_begin(struct mf_follow *follow)
 {
-	if (mf_follow_inside(feed))
-		atomic_store(&inside->in_host, true);
+	follow->outer = inside;
+	inside = follow;
 }
 
-/* ... and where it has come back to, the runtime is not used any more. */
-static void call_end(struct mf_follow *follow, struct mf_follow *outer)
+static void call_end(const struct mf_follow *follow)
 {
-	atomic_store_explicit(&follow->in_host, false, memory_order_release);
-	inside = outer;
+	inside = follow->outer;
 }
 
 enum mf_status mf_follow_ask_place(struct mf_follow *follow, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
 {
 	struct mf_error given = {0};
-	struct mf_follow *outer = inside;
-	inside = follow;
+	call_begin(follow);
 	enum mf_status status = follow->options.place(follow->user, out_epoch, out_lsn, &given);
-	call_end(follow, outer);
+	call_end(follow);
 	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its place");
 }
 
@@ -284,11 +289,10 @@ enum mf_status mf_follow_call(struct mf_follow *follow, const struct mf_publicat
 	struct mf_error given = {0};
 	if (follow->stop)
 		return mf_error_set(error, MF_ERR_STATE, "it was stopped");
-	struct mf_follow *outer = inside; /* a handler on the loop may run another loop */
-	inside = follow;
+	call_begin(follow);
 	enum mf_status status = follow->handler(follow->user, publication, &given);
 	MF_PROBE3(plugin_call, follow->name, "follower", (int)status);
-	call_end(follow, outer);
+	call_end(follow);
 	follow->delivered++;
 	follow->failures += status != MF_OK;
 	return status == MF_OK ? MF_OK : mf_foreign_failure(error, status, &given, "its handler");

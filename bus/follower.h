@@ -11,7 +11,7 @@
  * 2. What is at hand follows on lsn.
  * 3. The checkpoint that is saved is settled_lsn at that moment: lsn, but for a handler that gathers.
  * 4. After stop is set no call of the handler begins.
- * 5. While it is still to be told that it was set back, no checkpoint is saved: the one in the store says what it had seen.
+ * 5. While it is still to be told that it was set back, no checkpoint is saved if its present place will show that again.
  *
  * Fields: those of the driver belong to it alone, and others may look at them only while it is asleep. Those marked (m) are
  * under the feed's mutex, which a follower at work takes for a batch, not for an event: publishers take it too. */
@@ -43,6 +43,8 @@ struct mf_follow {
 	int64_t set_back_from;
 	int64_t epoch;      /* of the event at settled_lsn */
 	bool gathering;     /* the handler may have kept the last event for the next call */
+	bool lasting;       /* the epochs show again, after a restart, that it was set back */
+	struct mf_follow *outer; /* in whose call its own is: a handler on the loop may run another loop */
 	int64_t save_at_us; /* when a checkpoint is due; 0: nothing to save */
 	uint64_t unsaved;   /* events since the last one */
 	bool save_failed;   /* the last try to save one */
@@ -59,10 +61,9 @@ struct mf_follow {
 	enum mf_follower_state state;           /* (m) */
 	char last_error[MF_ERROR_MESSAGE_SIZE]; /* (m) */
 	int64_t newest;      /* (m) published when it was started */
-	int64_t stored;      /* (m) committed then, and so to be seen in states: it can have seen no more */
+	int64_t stored;      /* (m) committed then, and so to be seen in states */
 	bool asleep;         /* (m) wake it when there is something */
 	bool driven, ended;  /* (m) a driver is at work; it has left for ever */
-	atomic_bool in_host; /* the call under way has used the runtime, and may do so still */
 	pthread_t driver;    /* (m) while driven */
 
 	/* follower_thread.c */
@@ -103,4 +104,3 @@ void mf_follow_become_orphan(struct mf_follow *follow); /* nobody will wait for 
 /* For the loop: a step of a follower that is ready. */
 enum mf_follow_result mf_follow_drive(struct mf_follow *follow, size_t max_events, size_t *out_delivered);
 bool mf_follow_inside(const struct mf_feed *feed); /* is this thread in a handler of a follower of this feed? Without the mutex */
-void mf_follow_note_host(const struct mf_feed *feed); /* if it is: its call uses the runtime. Without the mutex */

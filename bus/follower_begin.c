@@ -12,6 +12,7 @@
 struct place {
 	int64_t epoch, lsn; /* epoch 0: not known */
 	bool saved;         /* it is a checkpoint that is in the store already */
+	bool lasting;       /* it is behind the end of its epoch: so it will be found after a restart too */
 };
 
 static void tell_damaged(struct mf_follow *follow, const struct mf_error *error)
@@ -55,8 +56,15 @@ static enum mf_status find_place(struct mf_follow *follow, const struct mf_event
 	return MF_OK;
 }
 
+/* What it can have seen: a state that it has just read may be of an event that is committed and not yet published. */
+static int64_t newest_seen(const struct mf_follow *follow, const struct mf_event_source *source)
+{
+	int64_t now = follow->options.place ? source->committed_lsn(source->user) : 0; /* place was asked just now */
+	return now > follow->stored ? now : follow->stored;
+}
+
 /* The LSN up to which what it has seen is still what the store has. */
-static enum mf_status still_true(const struct mf_follow *follow, const struct mf_event_source *source, const struct place *place, int64_t *out_lsn, struct mf_error *error)
+static enum mf_status still_true(const struct mf_follow *follow, const struct mf_event_source *source, struct place *place, int64_t *out_lsn, struct mf_error *error)
 {
 	int64_t now = source->epoch(source->user), end = INT64_MAX;
 	enum mf_status status = MF_OK;
@@ -64,7 +72,9 @@ static enum mf_status still_true(const struct mf_follow *follow, const struct mf
 		status = source->epoch_end(source->user, place->epoch > now ? now - 1 : place->epoch, &end, error);
 	if (status != MF_OK)
 		return status;
-	end = end < follow->stored ? end : follow->stored;
+	place->lasting = end < place->lsn;
+	int64_t newest = newest_seen(follow, source);
+	end = end < newest ? end : newest;
 	*out_lsn = place->lsn < end ? place->lsn : end;
 	return MF_OK;
 }
@@ -89,6 +99,7 @@ static void begin_at(struct mf_follow *follow, const struct place *place, int64_
 	follow->lsn = follow->settled_lsn = lsn;
 	follow->epoch = set_back || place->epoch == 0 ? epoch : place->epoch;
 	follow->notice = notice;
+	follow->lasting = place->lasting;
 	follow->set_back_from = lsn + 1;
 	if (follow->options.keep_checkpoint) {
 		follow->checkpoint_lsn = lsn;

@@ -211,12 +211,6 @@ void mf_documents_use(struct mf_documents *documents, struct mf_document *docume
 	pthread_mutex_unlock(&documents->lock);
 }
 
-static void let_go(struct mf_documents *documents, const char *doc_id)
-{
-	if (documents->committer->forget)
-		documents->committer->forget(documents->committer->user, doc_id);
-}
-
 void mf_documents_put(struct mf_documents *documents, struct mf_document *document)
 {
 	struct mf_document *victims = NULL;
@@ -233,16 +227,8 @@ void mf_documents_put(struct mf_documents *documents, struct mf_document *docume
 	pthread_mutex_unlock(&documents->lock);
 	for (struct mf_document *next; victims; victims = next) {
 		next = victims->next;
-		let_go(documents, victims->doc_id);
+		if (documents->committer->forget)
+			documents->committer->forget(documents->committer->user, victims->doc_id);
 		mf_document_free(victims);
 	}
-}
-
-void mf_documents_forget(struct mf_documents *documents, const char *doc_id)
-{
-	pthread_mutex_lock(&documents->lock);
-	bool loaded = *slot_of(documents, doc_id, hash_of(documents, doc_id));
-	pthread_mutex_unlock(&documents->lock);
-	if (!loaded)
-		let_go(documents, doc_id);
 }

@@ -67,8 +67,6 @@ void mf_documents_deinit(struct mf_documents *documents); /* nobody uses any of 
 enum mf_status mf_documents_get(struct mf_documents *documents, const char *doc_id, struct mf_document **out, struct mf_error *error);
 void mf_documents_use(struct mf_documents *documents, struct mf_document *document); /* one more user, by a user */
 void mf_documents_put(struct mf_documents *documents, struct mf_document *document);
-/* It was recovered past the table: what the committer keeps for it since then goes, unless it is loaded. */
-void mf_documents_forget(struct mf_documents *documents, const char *doc_id);
 
 /* ---- one document (document.c) ---- */
 struct mf_document *mf_document_new(const char *doc_id, uint64_t hash); /* loading, with one user; NULL: no memory */

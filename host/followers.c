@@ -48,6 +48,6 @@ enum mf_status mf_runtime_end_followers(struct mf_runtime *runtime, int64_t time
 	enum mf_status status = mf_bus_stop_followers(runtime->bus, left > STOP_MS ? left : STOP_MS, error);
 	runtime->followers_busy = status == MF_ERR_TIMEOUT;
 	if (runtime->followers_busy)
-		runtime->in_use = mf_bus_abandon_followers(runtime->bus);
+		mf_bus_abandon_followers(runtime->bus);
 	return status;
 }

@@ -1,7 +1,6 @@
 /* read.c - what is read through the one door; and snapshots and compaction, which change no document. */
 #include "host/runtime.h"
 
-#include "bus/bus_parts.h"
 #include "bus/plugin_set.h"
 
 #define KEEP_MAX 1000 /* as of the option keep_snapshots */
@@ -17,10 +16,9 @@ enum mf_status mf_runtime_state_at(struct mf_runtime *runtime, const char *doc_i
 	if (status != MF_OK)
 		return status;
 	const struct mf_committer *committer = runtime->committer;
-	doc_id = mf_runtime_doc_id(runtime, doc_id);
-	status = committer->recover(committer->user, doc_id, at_lsn, out, &report, error);
-	if (status == MF_OK && at_lsn == INT64_MAX && !runtime->read_only)
-		mf_documents_forget(&runtime->documents, doc_id);
+	if (at_lsn == INT64_MAX)
+		at_lsn = MF_LSN_NEWEST_TO_LOOK_AT; /* nobody holds the document for that */
+	status = committer->recover(committer->user, mf_runtime_doc_id(runtime, doc_id), at_lsn, out, &report, error);
 	if (status == MF_ERR_UNKNOWN_STEP && runtime->read_only)
 		(void)committer->preflight(committer->user, error); /* it lists every missing type */
 	if (status == MF_OK && out_report)
@@ -47,19 +45,20 @@ enum mf_status mf_runtime_state(struct mf_runtime *runtime, const char *doc_id, 
 /* ---- snapshots and compaction ---- */
 enum mf_status mf_runtime_snapshot(struct mf_runtime *runtime, const char *doc_id, int64_t *out_upto_lsn, struct mf_error *error)
 {
-	struct mf_state *state;
+	struct mf_document *document; /* held: the committer keeps the snapshot's state until it is let go */
 	int64_t upto_lsn = 0;
 	enum mf_status status = mf_runtime_check(runtime, true, error);
 	if (status == MF_OK)
-		status = mf_runtime_state(runtime, doc_id, &state, error);
+		status = mf_runtime_get_document(runtime, doc_id, &document, error);
 	if (status != MF_OK)
 		return status;
-	doc_id = mf_runtime_doc_id(runtime, doc_id);
+	struct mf_state *state = mf_document_committed(document);
 	if (mf_state_lsn(state) == 0)
-		status = mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events, so there is nothing to take a snapshot of", doc_id);
+		status = mf_error_set(error, MF_ERR_NOT_FOUND, "document '%s' has no events, so there is nothing to take a snapshot of", document->doc_id);
 	else
-		status = runtime->committer->snapshot(runtime->committer->user, doc_id, state, &upto_lsn, error);
+		status = runtime->committer->snapshot(runtime->committer->user, document->doc_id, state, &upto_lsn, error);
 	mf_state_unref(state);
+	mf_documents_put(&runtime->documents, document);
 	if (status == MF_OK && out_upto_lsn)
 		*out_upto_lsn = upto_lsn;
 	return status;
@@ -112,7 +111,6 @@ struct mf_bus *mf_runtime_bus(struct mf_runtime *runtime)
 
 struct mf_store *mf_runtime_store(struct mf_runtime *runtime)
 {
-	mf_bus_note_host(runtime->bus);
 	return runtime->committer->store(runtime->committer->user);
 }
 

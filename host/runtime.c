@@ -4,11 +4,21 @@
  * store's step types checked, the default document recovered. Closing is the reverse; a failed opening is a closing. */
 #include "host/runtime.h"
 
-#include "bus/bus_parts.h"
 #include "host/doc_list.h"
 #include "host/overrides.h"
 #include "model/mem.h"
+#include "model/thread.h"
 #include "persist/fork_guard.h"
+
+/* ---- the application's logger ---- */
+static void tell_application(void *user, enum mf_log_level level, const char *message)
+{
+	struct mf_runtime *runtime = user;
+	atomic_fetch_add(&runtime->logging, 1); /* before it looks: who falls silent does it the other way round */
+	if (!atomic_load(&runtime->silent))
+		runtime->application.write(runtime->application.user, level, message);
+	atomic_fetch_sub(&runtime->logging, 1);
+}
 
 /* ---- open ---- */
 static void publish_snapshot(void *user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error)
@@ -34,7 +44,7 @@ static enum mf_status load_plugins(struct mf_runtime *runtime, const struct mf_r
 			.overrides = overrides.list,
 			.override_count = overrides.count,
 			.read_only = options->read_only,
-			.logger = {options->log, options->log_user},
+			.logger = runtime->logger,
 		};
 		status = mf_plugin_set_load(&set_options, runtime->bus, runtime->registry, &runtime->plugins, error);
 	}
@@ -124,9 +134,20 @@ static void keep_runtime(struct mf_runtime *runtime)
 		;
 }
 
+/* The application may be gone when what still runs has something to tell it. */
+static void fall_silent(struct mf_runtime *runtime)
+{
+	pthread_mutex_lock(&runtime->publish_lock);
+	atomic_store(&runtime->silent, true);
+	pthread_mutex_unlock(&runtime->publish_lock);
+	while (atomic_load(&runtime->logging) > 0)
+		mf_thread_yield();
+}
+
 static void free_runtime(struct mf_runtime *runtime)
 {
 	if (runtime->followers_busy || (runtime->plugins && mf_plugin_set_busy(runtime->plugins))) {
+		fall_silent(runtime);
 		keep_runtime(runtime);
 		return;
 	}
@@ -149,7 +170,9 @@ enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct 
 	runtime->generation = mf_fork_generation();
 	runtime->read_only = options->read_only;
 	runtime->stop_at_failure = options->stop_at_failure;
-	runtime->logger = (struct mf_logger){options->log, options->log_user};
+	runtime->application = (struct mf_logger){options->log, options->log_user};
+	if (options->log)
+		runtime->logger = (struct mf_logger){tell_application, runtime};
 	struct mf_error why = {0};
 	enum mf_status status = open_runtime(runtime, options, &why);
 	if (status != MF_OK) {
@@ -209,8 +232,8 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 	note_end(status, &why, &first);
 	struct mf_publication publication = {.topic = MF_NOTICE_CLOSE};
 	mf_runtime_publish(runtime, &publication);
-	if (runtime->in_use) {
-		mf_logf(&runtime->logger, MF_LOG_WARNING, "closing: the store stays open until the process ends, because that handler may be using it");
+	if (runtime->followers_busy) {
+		mf_logf(&runtime->logger, MF_LOG_WARNING, "closing: plugins and store stay as they are until the process ends: %s", why.message);
 	} else {
 		status = mf_plugin_set_stop(runtime->plugins, &why);
 		note_end(status, &why, &first);
@@ -232,7 +255,6 @@ enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struc
 	enum mf_status status = mf_runtime_check_process(runtime, error);
 	if (status != MF_OK)
 		return status;
-	mf_bus_note_host(runtime->bus); /* before it looks: who closes does it the other way round */
 	if (atomic_load(&runtime->closed))
 		return mf_error_set(error, MF_ERR_STATE, "the runtime is closed");
 	if (!to_write)
@@ -247,7 +269,8 @@ enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struc
 void mf_runtime_publish(struct mf_runtime *runtime, const struct mf_publication *publication)
 {
 	pthread_mutex_lock(&runtime->publish_lock);
-	mf_bus_publish(runtime->bus, publication);
+	if (!atomic_load(&runtime->silent))
+		mf_bus_publish(runtime->bus, publication);
 	pthread_mutex_unlock(&runtime->publish_lock);
 }
 
@@ -258,7 +281,7 @@ static void announce(struct mf_runtime *runtime, struct mf_document *document)
 		return;
 	struct mf_publication publication = {.topic = MF_NOTICE_CREATE, .doc_id = document->doc_id};
 	pthread_mutex_lock(&runtime->publish_lock);
-	if (!atomic_load(&document->announced))
+	if (!atomic_load(&document->announced) && !atomic_load(&runtime->silent))
 		mf_bus_publish(runtime->bus, &publication);
 	atomic_store(&document->announced, true);
 	pthread_mutex_unlock(&runtime->publish_lock);

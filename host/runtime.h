@@ -23,9 +23,11 @@ struct mf_runtime {
 	uint64_t first_generation; /* the committer's, at the opening */
 	atomic_bool closed;
 	_Atomic uint64_t errors[MF_STATUS_COUNT]; /* transactions that ended so, by status */
-	struct mf_logger logger;
-	bool followers_busy; /* at the closing: a handler did not return, */
-	bool in_use;         /* and may be in a call that uses plugins and store */
+	struct mf_logger logger; /* what everybody is given: writes to the application's */
+	struct mf_logger application;
+	atomic_int logging;      /* calls of it under way */
+	atomic_bool silent;      /* closed, but something still runs in it: nothing is told any more; publications: under publish_lock */
+	bool followers_busy; /* at the closing: a handler did not return */
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };
 

@@ -55,7 +55,8 @@ struct counted {
 	uint64_t events, bytes;             /* since the last attempt that has ended */
 	uint64_t attempt_events, attempt_bytes;
 	bool attempt, forgotten;
-	int64_t lsn, snapshot_us, before_us; /* newest event; when the last attempt began, and the one before it */
+	bool owed;                          /* an attempt was withdrawn */
+	int64_t lsn, snapshot_us;           /* newest event; when the last attempt began */
 	int64_t window_us;                  /* when the present window of the rate began */
 	uint64_t window_events, window_rate; /* in this window; in the one before */
 	uint64_t all_events, all_bytes;     /* counted in this process */
@@ -163,7 +164,7 @@ static void begin(struct counted *counted, int64_t now)
 	counted->attempt = true;
 	counted->attempt_events = counted->events;
 	counted->attempt_bytes = counted->bytes;
-	counted->before_us = counted->snapshot_us;
+	counted->owed = false;
 	counted->snapshot_us = now;
 }
 
@@ -201,7 +202,7 @@ bool mf_snapshot_policy_committed(struct mf_snapshot_policy *policy, const char 
 	struct counted *counted = counted_of(policy, doc_id, &fresh);
 	if (counted) {
 		count(counted, lsn, bytes, now);
-		is_due = !counted->attempt && due(policy, counted, now);
+		is_due = !counted->attempt && (counted->owed || due(policy, counted, now));
 		if (is_due)
 			begin(counted, now);
 	}
@@ -271,7 +272,7 @@ void mf_snapshot_policy_withdraw(struct mf_snapshot_policy *policy, const char *
 	pthread_mutex_lock(&policy->mutex);
 	struct counted *counted = end_attempt(policy, doc_id, &forgotten);
 	if (counted)
-		counted->snapshot_us = counted->before_us;
+		counted->owed = true;
 	pthread_mutex_unlock(&policy->mutex);
 }
 

@@ -42,14 +42,29 @@ static void snapshot_ended(void *user, const char *doc_id, int64_t upto_lsn, con
 	tell_listener(user, doc_id, upto_lsn, error);
 }
 
+#define LATE_TOLD_EVERY_US 60000000
+
+/* More snapshots are due than are taken: recoveries get longer meanwhile. Told once a minute. */
+static void tell_late(struct mf_snapshot_subscriber *subscriber, const struct mf_error *error)
+{
+	int64_t now = subscriber->env->monotonic_us(subscriber->env->user), told = atomic_load(&subscriber->late_told_us);
+	if (told && now - told < LATE_TOLD_EVERY_US)
+		return;
+	atomic_store(&subscriber->late_told_us, now);
+	mf_logf(&subscriber->options.logger, MF_LOG_WARNING, "snapshots are taken more slowly than they become due: %s; one is due again at its next event", error->message);
+}
+
 static enum mf_status add_snapshot(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state, struct mf_error *error)
 {
 	enum mf_status status = mf_snapshotter_add(subscriber->snapshotter, doc_id, state, error);
-	if (status == MF_ERR_BUSY)
+	if (status == MF_ERR_BUSY) {
 		mf_snapshot_policy_withdraw(subscriber->policy, doc_id);
-	else if (status != MF_OK)
+		tell_late(subscriber, error);
+		return MF_OK;
+	}
+	if (status != MF_OK)
 		end_attempt(subscriber, doc_id, error);
-	return status == MF_ERR_BUSY ? MF_OK : status;
+	return status;
 }
 
 void mf_subscriber_snapshot_due(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state)
@@ -75,10 +90,11 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 {
 	struct mf_snapshot_subscriber *subscriber = user;
 	int64_t begun = subscriber->env->monotonic_us(subscriber->env->user);
+	bool held = at_lsn == INT64_MAX, newest = held || at_lsn == MF_LSN_NEWEST_TO_LOOK_AT;
 	struct mf_replay_options options = {
 		.batch = subscriber->options.recovery_batch,
 		.history_limit = subscriber->options.history_limit,
-		.at_lsn = at_lsn,
+		.at_lsn = newest ? INT64_MAX : at_lsn,
 		.committed = mf_commit_queue_committed(subscriber->queue),
 		.snapshot_at_most = INT64_MAX,
 		.fallback_max_events = subscriber->options.fallback_max_events,
@@ -95,9 +111,9 @@ static enum mf_status recover(void *user, const char *doc_id, int64_t at_lsn, st
 	mf_replay_fill_report(&report, *out, &told);
 	told.elapsed_us = elapsed;
 	mf_recovery_warn(&told, doc_id, &subscriber->options.logger);
-	if (at_lsn == INT64_MAX)
+	if (newest)
 		mf_recorder_recovery(subscriber->recorder, elapsed);
-	if (at_lsn == INT64_MAX && mf_state_lsn(*out) > 0)
+	if (held && mf_state_lsn(*out) > 0)
 		count_recovery(subscriber, doc_id, *out, &report, elapsed);
 	if (out_report)
 		*out_report = told;

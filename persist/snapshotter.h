@@ -26,7 +26,7 @@ enum mf_status mf_snapshotter_new(const struct mf_snapshotter_options *options, 
 MF_MUST_CHECK enum mf_status mf_snapshotter_add(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error);
 /* One snapshot, here and now; serialised with the thread's. */
 enum mf_status mf_snapshotter_take(struct mf_snapshotter *snapshotter, const char *doc_id, const struct mf_state *state, struct mf_error *error);
-/* The document was let go, and no job of it waits or is at work: its next snapshot is whole. */
+/* The document was let go: its next snapshot is whole, unless a job of it is stored after this; who ends that forgets once more. */
 void mf_snapshotter_forget(struct mf_snapshotter *snapshotter, const char *doc_id);
 /* Compaction and snapshots do not run at the same time. */
 void mf_snapshotter_lock(struct mf_snapshotter *snapshotter);

@@ -28,6 +28,7 @@ struct mf_snapshot_subscriber {
 	int64_t epoch, opening;
 	uint64_t random;              /* of this opening, for the keys that are made here */
 	atomic_uint_fast64_t counter; /* transactions so far */
+	_Atomic int64_t late_told_us; /* when it was told that the snapshots come late; 0: never */
 	mf_snapshot_listener *listener;
 	void *listener_user;
 	struct mf_event_source source; /* subscriber_source.c */
@@ -36,7 +37,7 @@ struct mf_snapshot_subscriber {
 };
 
 /* ---- snapshot_subscriber.c ---- */
-/* The policy found one due, and its attempt has begun: to the thread. What waits for its turn too long is due again at the next event. */
+/* The policy found one due, and its attempt has begun: to the thread. If as many wait as may, it is due again at the document's next event. */
 void mf_subscriber_snapshot_due(struct mf_snapshot_subscriber *subscriber, const char *doc_id, const struct mf_state *state);
 
 /* ---- subscriber_metrics.c ---- */

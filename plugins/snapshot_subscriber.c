@@ -197,7 +197,7 @@ static enum mf_status read_recover(void *user, const char *doc_id, int64_t at_ls
 	struct mf_recovery_options recovery = {
 		.batch = instance->options.recovery_batch,
 		.history_limit = instance->options.history_limit,
-		.at_lsn = at_lsn == INT64_MAX ? 0 : at_lsn,
+		.at_lsn = at_lsn >= MF_LSN_NEWEST_TO_LOOK_AT ? 0 : at_lsn,
 		.fallback_max_events = instance->options.fallback_max_events ? instance->options.fallback_max_events : UINT64_MAX,
 	};
 	struct mf_recovery_report report;

@@ -68,6 +68,8 @@ struct mf_recovery_report {
 	char passed_over[256];   /* why the newest damaged or stale snapshot could not be used as it is; "": there was none */
 };
 
+#define MF_LSN_NEWEST_TO_LOOK_AT (INT64_MAX - 1)
+
 struct mf_committer {
 	size_t size; /* sizeof(struct mf_committer) */
 	const char *name;
@@ -79,7 +81,8 @@ struct mf_committer {
 	 * On success *out_ticket is a reference. MF_ERR_BUSY: a proposal's generation is old: start again from the committed state. */
 	enum mf_status (*commit)(void *user, struct mf_proposal *proposals, size_t count, enum mf_commit_kind mode, struct mf_ticket **out_ticket, struct mf_error *error);
 	uint64_t (*generation)(void *user);
-	/* The document's state at at_lsn (INT64_MAX = the newest), from snapshot and events. Unknown document: a new state. */
+	/* The document's state at at_lsn, from snapshot and events. INT64_MAX: the newest, of a document that is held from now on, until forget.
+	 * MF_LSN_NEWEST_TO_LOOK_AT: the newest, and nothing is to be kept of it. Unknown document: a new state. */
 	enum mf_status (*recover)(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error);
 	/* Are all step types here that the store needs? MF_ERR_UNKNOWN_STEP lists every missing one with count and first LSN. */
 	enum mf_status (*preflight)(void *user, struct mf_error *error);
@@ -88,7 +91,8 @@ struct mf_committer {
 	struct mf_store *(*store)(void *user); /* borrowed, for reading */
 	/* Drain: everything accepted is stored (and synced if durable) or has failed with an error. */
 	enum mf_status (*drain)(void *user, int64_t timeout_ms, struct mf_error *error);
-	/* Called when a snapshot was stored or failed, from any thread; NULL = nobody listens. Set before the first commit. */
+	/* Called when a snapshot was stored or failed, from any thread, but never from inside recover, which a handler may call; NULL =
+	 * nobody listens. Set before the first commit. */
 	void (*on_snapshot)(void *user, void (*notify)(void *notify_user, const char *doc_id, int64_t upto_lsn, const struct mf_error *error), void *notify_user);
 	/* The document was let go from memory, and so may what is kept for it; it may have been recovered again meanwhile. NULL: nothing is kept. */
 	void (*forget)(void *user, const char *doc_id);

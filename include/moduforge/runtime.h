@@ -42,8 +42,9 @@ struct mf_runtime_options {
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
 /* Drains, gives followers with a thread up to 10 seconds (and no more than timeout_ms) to see what is committed, ends
  * them, stops the plugins in reverse order, frees; NULL is fine. After MF_ERR_TIMEOUT the runtime is still open, after any other
- * error it is not. MF_ERR_PLUGIN: a plugin or a follower's handler did not stop in time; what it may still use is kept for ever:
- * the store too stays open where that handler, in the call it is in, has used the runtime.
+ * error it is not. MF_ERR_PLUGIN: a plugin or a follower's handler did not stop in time; what it may still use is kept for ever.
+ * After such a handler no plugin is stopped, and the store stays open, locked by this process; everything committed is in it. Nothing of it
+ * calls the application any more, but for that handler's own calls.
  * No other call may be in flight, or come later, but those that followers make. */
 MF_API enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error);
 

@@ -26,8 +26,8 @@ enum mf_level {
 MF_API struct mf_ticket *mf_ticket_ref(struct mf_ticket *ticket);
 MF_API void mf_ticket_unref(struct mf_ticket *ticket); /* NULL is fine; the work goes on */
 /* Wait until the level is reached: MF_OK and the (last) LSN, or the outcome's own error, or MF_ERR_TIMEOUT
- * after timeout_ms (0 = only look): the transaction is still under way. MF_ERR_STATE, if it is: inside a guard or the handler of a
- * synchronous follower only a look is allowed. */
+ * after timeout_ms (0 = only look): the transaction is still under way. MF_ERR_STATE: it is under way, and this is inside a guard or the
+ * handler of a synchronous follower, where only a look is allowed. */
 MF_API MF_MUST_CHECK enum mf_status mf_ticket_wait(struct mf_ticket *ticket, enum mf_level level, int64_t timeout_ms, int64_t *out_lsn, struct mf_error *error);
 
 #ifdef __cplusplus

@@ -596,6 +596,33 @@ static void who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lo
 	seen_deinit(&seen);
 }
 
+/* Only the number of events shows it, which grows: if nothing were saved, the next beginning would believe the place. */
+static void a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is_told(void **state)
+{
+	(void)state;
+	struct seen seen, again;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	seen_init(&again);
+	options.keep_checkpoint = true;
+	options.topics = MF_TOPICS_FOLLOW;
+	options.from = MF_FOLLOW_FROM_PLACE;
+	options.start_lsn = 50; /* of an epoch that is not known */
+	fake_source_add_many(&kit.fake, kit.bus, 20);
+	seen.fail_times = -1;
+	follow(&seen, &options);
+	SEEN_WAIT(&seen, seen.entered >= 2);
+	unfollow(&seen);
+	assert_int_equal(kit.fake.saved_lsn, 20);
+	fake_source_add_many(&kit.fake, kit.bus, 40);
+	again.last = 20;
+	follow(&again, &options);
+	SEEN_WAIT(&again, again.count == 40); /* from 21 on */
+	unfollow(&again);
+	seen_deinit(&seen);
+	seen_deinit(&again);
+}
+
 static void numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones(void **state)
 {
 	(void)state;
@@ -798,6 +825,35 @@ static enum mf_status wrong_place(void *user, int64_t *out_epoch, int64_t *out_l
 	*out_epoch = 1;
 	*out_lsn = -5;
 	return MF_OK;
+}
+
+static enum mf_status place_at_what_was_just_committed(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user, (void)error;
+	fake_source_add_many(&kit.fake, NULL, 3); /* between the call that follows and this one */
+	*out_epoch = 1;
+	*out_lsn = 8;
+	return MF_OK;
+}
+
+static void a_place_may_be_of_a_state_that_is_younger_than_the_follower(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	seen_init(&seen);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	options.place = place_at_what_was_just_committed;
+	options.topics = MF_TOPICS_FOLLOW;
+	seen.last = 8;
+	follow(&seen, &options);
+	await_state(seen.id, MF_FOLLOWER_LIVE);
+	fake_source_add_many(&kit.fake, kit.bus, 2);
+	SEEN_WAIT(&seen, seen.count == 2);
+	unfollow(&seen);
+	assert_int_equal(seen.notices, 0);
+	assert_string_equal(kit.log, "");
+	seen_deinit(&seen);
 }
 
 static enum mf_status waits_inside;
@@ -1269,6 +1325,39 @@ static void a_bus_waits_for_one_that_ended_itself_and_is_still_at_work(void **st
 	seen_deinit(&seen);
 }
 
+static enum mf_status stopped_inside;
+
+static void leave_and_stop_all(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)publication;
+	OK(mf_bus_unsubscribe(kit.bus, SEEN_GET(seen, id), &kit.error));
+	stopped_inside = mf_bus_stop_followers(kit.bus, -1, NULL); /* it does not wait for itself */
+	SEEN_SET(seen, holding = 7);
+	SEEN_SET(seen, hold = true);
+	SEEN_WAIT(seen, !seen->hold);
+}
+
+static void stopping_all_waits_for_one_that_ended_itself_and_is_still_at_work(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	pthread_t thread;
+	seen_init(&seen);
+	seen.act = leave_and_stop_all;
+	stopped_inside = MF_ERR_STATE;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.hold);
+	assert_int_equal(stopped_inside, MF_OK);
+	assert_int_equal(mf_bus_stop_followers(kit.bus, 1, &kit.error), MF_ERR_TIMEOUT);
+	assert_non_null(strstr(kit.error.message, "unsubscribed itself"));
+	assert_int_equal(pthread_create(&thread, NULL, release_when_waited_for, &seen), 0);
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	pthread_join(thread, NULL);
+	seen_deinit(&seen);
+}
+
 static void stopping_all_tells_of_the_first_that_does_not_stop_in_time(void **state)
 {
 	(void)state;
@@ -1700,6 +1789,7 @@ int main(void)
 		T(a_checkpoint_that_cannot_be_saved_is_not_tried_at_each_event),
 		T(a_checkpoint_ahead_of_the_store_is_reported_and_set_back),
 		T(a_set_back_that_was_not_taken_is_told_again_after_a_restart),
+		T(a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is_told),
 		T(who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lost_nothing),
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
@@ -1708,6 +1798,7 @@ int main(void)
 		T(one_that_has_not_begun_is_behind_by_all_that_it_may_be_given),
 		T(p2_what_a_handler_has_gathered_only_is_not_counted),
 		T(a_publication_without_its_event_is_read_from_the_store),
+		T(a_place_may_be_of_a_state_that_is_younger_than_the_follower),
 		T(a_place_that_answers_nonsense_is_named),
 		T(places_that_cannot_be_are_refused_or_set_back),
 		T(a_follower_may_unsubscribe_itself),
@@ -1726,6 +1817,7 @@ int main(void)
 		T(a_store_is_not_taken_away_while_it_is_read),
 		T(two_may_end_the_same_one),
 		T(a_bus_waits_for_one_that_ended_itself_and_is_still_at_work),
+		T(stopping_all_waits_for_one_that_ended_itself_and_is_still_at_work),
 		T(stopping_all_tells_of_the_first_that_does_not_stop_in_time),
 		T(a_store_that_cannot_tell_where_to_begin_is_asked_again),
 		T(an_epoch_that_cannot_be_is_refused),

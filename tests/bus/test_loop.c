@@ -183,6 +183,55 @@ static void dispatching_is_not_done_twice_at_once(void **state)
 	seen_deinit(&seen);
 }
 
+static struct mf_bus *inner_bus;
+static enum mf_status waited;
+
+static void wait_for_the_outer(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen, (void)publication;
+	waited = mf_bus_await_followers(kit.bus, -1, NULL);
+}
+
+static void run_the_inner_loop(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)seen, (void)publication;
+	while (readable(mf_bus_fd(inner_bus), 0))
+		OK(mf_bus_dispatch(inner_bus, 0, &kit.error));
+	assert_true(mf_bus_inside_follower(kit.bus));
+	assert_false(mf_bus_inside_follower(inner_bus));
+}
+
+/* A handler that runs another bus's loop is still a handler of its own. */
+static void a_handler_inside_a_handlers_loop_is_inside_both(void **state)
+{
+	(void)state;
+	struct fake_source source;
+	struct seen outer, inner;
+	struct mf_follow_options options = on_loop("f");
+	uint64_t id;
+	seen_init(&outer);
+	seen_init(&inner);
+	fake_source_init(&source);
+	OK(mf_bus_new(&inner_bus));
+	OK(mf_bus_set_committer(inner_bus, &source.committer, &kit.error));
+	inner.act = wait_for_the_outer;
+	OK(mf_bus_follow(inner_bus, &options, seen_handle, &inner, &id, &kit.error));
+	fake_source_add(&source, inner_bus, MF_ACTION_APPLY);
+	outer.act = run_the_inner_loop;
+	follow(&outer, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	waited = MF_OK;
+	run_loop();
+	assert_int_equal(inner.count, 1);
+	assert_int_equal(waited, MF_ERR_STATE);
+	assert_false(mf_bus_inside_follower(kit.bus));
+	mf_bus_free(inner_bus);
+	fake_source_deinit(&source);
+	OK(mf_bus_unsubscribe(kit.bus, outer.id, &kit.error));
+	seen_deinit(&outer);
+	seen_deinit(&inner);
+}
+
 static void one_that_gives_up_leaves_the_loop_quiet(void **state)
 {
 	(void)state;
@@ -362,6 +411,7 @@ int main(void)
 		T(a_checkpoint_that_is_due_makes_it_readable),
 		T(a_handler_may_unsubscribe_itself_in_the_middle),
 		T(dispatching_is_not_done_twice_at_once),
+		T(a_handler_inside_a_handlers_loop_is_inside_both),
 		T(one_that_gives_up_leaves_the_loop_quiet),
 		T(no_wake_up_is_lost),
 		T(one_with_a_thread_of_its_own_is_not_the_loops_business),

@@ -336,53 +336,109 @@ static void f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_close
 	atomic_store(&blocked.hold, false); /* what it uses is still there */
 	while (atomic_load(&blocked.count) < 1)
 		sched_yield();
-	open_runtime("async"); /* the store was closed all the same */
-	commit_many("d", 1);
+	struct mf_runtime_options again = {.config_path = scratch_config};
+	assert_int_equal(mf_runtime_open(&again, &runtime, &why), MF_ERR_LOCKED); /* and the store, until the process ends */
+	runtime = NULL;
 }
 
-static atomic_bool at_it, stop_reading;
-static enum mf_status read_again, asked_again;
+static atomic_bool at_it, go_on;
+static atomic_int told;
+static enum mf_status late_commit, late_read, asked_again;
+static uint64_t late_id;
 
-static enum mf_status read_while_it_is_closed(void *user, const struct mf_publication *publication, struct mf_error *why)
+static enum mf_status count_told(void *user, const struct mf_publication *publication)
+{
+	(void)user, (void)publication;
+	atomic_fetch_add(&told, 1);
+	return MF_OK;
+}
+
+static void stay(void)
+{
+	atomic_store(&at_it, true);
+	while (!atomic_load(&go_on))
+		sched_yield();
+}
+
+static enum mf_status hold_the_late_one(void *user, const struct mf_proposal *proposal, struct mf_error *why)
+{
+	(void)user, (void)why;
+	if (strcmp(proposal->doc_id, "late") == 0)
+		stay();
+	return MF_OK;
+}
+
+/* In a call of the runtime when it is closed. */
+static enum mf_status commit_late(void *user, const struct mf_publication *publication, struct mf_error *why)
 {
 	(void)user;
+	int64_t lsn;
 	struct mf_state *state;
-	int64_t last;
-	struct mf_store *store = mf_runtime_store(runtime);
-	atomic_store(&at_it, true);
-	while (!atomic_load(&stop_reading))
-		sched_yield();
-	read_again = store->ops->last_lsn(store, publication->doc_id, &last, why); /* as a long replay in one call would */
+	late_commit = commit_n("late", 1, &lsn, why);
+	late_read = mf_runtime_store(runtime)->ops->last_lsn(mf_runtime_store(runtime), "late", &lsn, why);
 	asked_again = mf_runtime_state(runtime, publication->doc_id, &state, why);
 	atomic_store(&at_it, false);
 	return MF_OK;
 }
 
-static void f8_a_store_that_a_handler_is_reading_stays_open(void **unused)
+static enum mf_status leave_and_read_late(void *user, const struct mf_publication *publication, struct mf_error *why)
 {
-	(void)unused;
+	(void)user;
+	int64_t lsn;
+	enum mf_status status = mf_runtime_unfollow(runtime, late_id, MF_WAIT_FOREVER, why);
+	stay();
+	late_read = status == MF_OK ? mf_runtime_store(runtime)->ops->last_lsn(mf_runtime_store(runtime), publication->doc_id, &lsn, why) : status;
+	atomic_store(&at_it, false);
+	return MF_OK;
+}
+
+/* The runtime is lost, with its store, until the process ends. */
+static void close_beside(mf_event_handler *handler, const char *named)
+{
 	struct mf_follow_options options;
+	struct mf_runtime_options again = {.config_path = scratch_config};
+	struct mf_runtime *other;
 	struct mf_error why;
+	enum mf_status status;
 	uint64_t id;
+	atomic_store(&at_it, false);
+	atomic_store(&go_on, false);
 	open_runtime("async");
+	OK(mf_bus_add_guard(mf_runtime_bus(runtime), "hold", hold_the_late_one, NULL, &id, &error));
+	OK(mf_bus_subscribe(mf_runtime_bus(runtime), "told", MF_TOPICS_ALL, count_told, NULL, &id, &error));
 	mf_follow_options_init(&options);
-	options.name = "reader";
-	OK(mf_runtime_follow(runtime, &options, read_while_it_is_closed, NULL, &id, &error));
+	options.name = "late";
+	OK(mf_runtime_follow(runtime, &options, handler, NULL, &late_id, &error));
 	commit_many("d", 1);
 	while (!atomic_load(&at_it))
 		sched_yield();
-	enum mf_status status;
 	while ((status = mf_runtime_close(runtime, 100, &why)) == MF_ERR_TIMEOUT)
 		;
 	assert_int_equal(status, MF_ERR_PLUGIN);
-	assert_non_null(strstr(why.message, "'reader' is still at work"));
-	assert_non_null(strstr(logged, "the store stays open"));
-	atomic_store(&stop_reading, true);
+	assert_non_null(strstr(why.message, named));
+	assert_non_null(strstr(logged, "plugins and store stay as they are"));
+	int before = atomic_load(&told);
+	atomic_store(&go_on, true);
 	while (atomic_load(&at_it))
 		sched_yield();
-	assert_int_equal(read_again, MF_OK);
+	assert_int_equal(late_read, MF_OK);
+	assert_int_equal(atomic_load(&told), before); /* who closed may be gone */
+	assert_int_equal(mf_runtime_open(&again, &other, &why), MF_ERR_LOCKED);
+	runtime = NULL;
+}
+
+static void f8_what_a_handler_uses_that_does_not_return_stays_and_nobody_else_is_called(void **unused)
+{
+	(void)unused;
+	close_beside(commit_late, "'late' is still at work");
+	assert_int_equal(late_commit, MF_OK); /* it had begun */
 	assert_int_equal(asked_again, MF_ERR_STATE); /* no new call */
-	runtime = NULL; /* lost, with its store, until the process ends */
+}
+
+static void f8_one_that_has_unsubscribed_itself_is_waited_for_too(void **unused)
+{
+	(void)unused;
+	close_beside(leave_and_read_late, "unsubscribed itself");
 }
 
 /* ---- the follower of a plugin: dawdler.so calls these ---- */
@@ -750,7 +806,8 @@ int main(void)
 		T(one_on_the_loop_is_woken_by_the_descriptor),
 		T(a_follower_has_one_thread_and_one_on_the_loop_has_none),
 		T(one_that_wants_synced_events_gets_them_when_the_window_ends),
-		T(f8_a_store_that_a_handler_is_reading_stays_open),
+		T(f8_what_a_handler_uses_that_does_not_return_stays_and_nobody_else_is_called),
+		T(f8_one_that_has_unsubscribed_itself_is_waited_for_too),
 		T(f8_a_handler_that_does_not_return_is_named_when_the_runtime_is_closed),
 		T(a_plugin_has_a_follower_that_begins_with_the_runtime_and_ends_before_it),
 		T(p14_a_plugin_whose_follower_does_not_return_is_named_and_kept),

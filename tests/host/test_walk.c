@@ -22,10 +22,12 @@ static struct mf_store *store;
 static struct mf_snapshot_subscriber *subscriber;
 static struct mf_committer counting; /* the subscriber's, with recoveries counted */
 static atomic_int recoveries, forgotten, keys_pending;
+static _Atomic int64_t recovered_at;
 
 static enum mf_status count_recover(void *user, const char *doc_id, int64_t at_lsn, struct mf_state **out, struct mf_recovery_report *out_report, struct mf_error *error)
 {
 	atomic_fetch_add(&recoveries, 1);
+	atomic_store(&recovered_at, at_lsn);
 	return mf_snapshot_subscriber_committer(subscriber)->recover(user, doc_id, at_lsn, out, out_report, error);
 }
 
@@ -598,25 +600,42 @@ static void documents_beyond_the_limit_are_let_go_and_come_back(void **unused)
 	assert_int_equal(207, atomic_load(&forgotten)); /* three are still there */
 }
 
-/* The committer counts whom it recovers the newest state of, until they are let go. */
-static void a_document_whose_newest_state_is_only_read_is_let_go_at_once(void **unused)
+/* The committer keeps something of whom it recovers for good. */
+static void a_document_whose_newest_state_is_only_read_is_not_held(void **unused)
 {
 	(void)unused;
 	struct mf_state *state;
-	OK(commit_n("loaded", NULL, 1, NULL));
-	OK(mf_runtime_state_at(&runtime, "other", INT64_MAX, &state, NULL, NULL));
+	OK(commit_n("d", NULL, 1, NULL));
+	OK(mf_runtime_state_at(&runtime, "d", INT64_MAX, &state, NULL, NULL));
 	mf_state_unref(state);
-	assert_int_equal(atomic_load(&forgotten), 1);
-	OK(mf_runtime_state_at(&runtime, "loaded", INT64_MAX, &state, NULL, NULL)); /* somebody else's too */
+	assert_int_equal(atomic_load(&recovered_at), MF_LSN_NEWEST_TO_LOOK_AT);
+	OK(mf_runtime_state(&runtime, "other", &state, NULL));
 	mf_state_unref(state);
-	OK(mf_runtime_state_at(&runtime, "other", 1, &state, NULL, NULL)); /* one of the past is not counted */
-	mf_state_unref(state);
-	assert_int_equal(atomic_load(&forgotten), 1);
-	runtime.read_only = true; /* its documents are not counted */
-	OK(mf_runtime_state_at(&runtime, "other", INT64_MAX, &state, NULL, NULL));
-	mf_state_unref(state);
-	runtime.read_only = false;
-	assert_int_equal(atomic_load(&forgotten), 1);
+	assert_int_equal(atomic_load(&recovered_at), INT64_MAX);
+}
+
+static int forgotten_in_time;
+
+static enum mf_status load_others(void *user, const char *doc_id, const struct mf_state *state, int64_t *out_upto_lsn, struct mf_error *error)
+{
+	assert_int_equal(n_of("other"), -1);
+	forgotten_in_time = atomic_load(&forgotten);
+	return mf_snapshot_subscriber_committer(subscriber)->snapshot(user, doc_id, state, out_upto_lsn, error);
+}
+
+/* The committer keeps the state of its last snapshot, until it hears that the document was let go. */
+static void a_document_is_held_while_a_snapshot_of_it_is_taken(void **unused)
+{
+	(void)unused;
+	int64_t lsn;
+	OK(teardown(NULL));
+	open_with(1);
+	counting.snapshot = load_others;
+	OK(commit_n("d", NULL, 1, NULL));
+	OK(mf_runtime_snapshot(&runtime, "d", &lsn, NULL));
+	assert_int_equal(forgotten_in_time, 1); /* the other one */
+	assert_int_equal(n_of("other"), -1);
+	assert_int_equal(atomic_load(&forgotten), 2); /* and now this one */
 }
 
 static void a_document_with_something_pending_stays(void **unused)
@@ -805,7 +824,8 @@ int main(void)
 		TEST(in_a_batch_each_transaction_builds_on_the_one_before),
 		TEST(a_document_is_recovered_once_however_many_ask),
 		TEST(documents_beyond_the_limit_are_let_go_and_come_back),
-		TEST(a_document_whose_newest_state_is_only_read_is_let_go_at_once),
+		TEST(a_document_whose_newest_state_is_only_read_is_not_held),
+		TEST(a_document_is_held_while_a_snapshot_of_it_is_taken),
 		TEST(a_document_with_something_pending_stays),
 		TEST(a_document_that_cannot_be_read_is_an_error_now_and_not_later),
 		TEST(a_document_id_that_breaks_the_rules_is_refused),

@@ -213,6 +213,12 @@ static void an_attempt_that_did_not_take_place_is_due_again_at_the_next_event(vo
 	mf_snapshot_policy_withdraw(policy, "a"); /* nobody has it any more */
 	assert_int_equal(commits_until_due(policy, "a", 1, 100), 10);
 	mf_snapshot_policy_free(policy);
+	options.recovery_target_ms = 50;
+	policy = new_policy(&options);
+	assert_true(loaded(policy, "slow", 1, 1, 1, 51000)); /* for what it took, not for what it was */
+	mf_snapshot_policy_withdraw(policy, "slow");
+	assert_int_equal(commits_until_due(policy, "slow", 1, 100), 1);
+	mf_snapshot_policy_free(policy);
 }
 
 static void a_snapshot_by_hand_resets_the_counters_of_a_current_state(void **unused)

@@ -377,6 +377,69 @@ static void a_commit_whose_snapshot_cannot_begin_tells_that(void **unused)
 	turns_end();
 }
 
+static int warnings;
+
+static void count_warnings(void *user, enum mf_log_level level, const char *message)
+{
+	(void)user;
+	warnings += level == MF_LOG_WARNING && strstr(message, "64 snapshots are waiting already");
+}
+
+static void commit_to(const char *doc_id)
+{
+	struct mf_state *state = small_state_new(10);
+	assert_int_equal(walk(doc_id, &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
+	mf_state_unref(state);
+}
+
+static void that_snapshots_come_late_is_told_once_a_minute(void **unused)
+{
+	(void)unused;
+	turns_begin();
+	mf_persist_options_init(&options);
+	options.env = &turns.env.env;
+	options.snapshot_every_n_events = 1;
+	options.logger = (struct mf_logger){count_warnings, NULL};
+	open_on(new_store());
+	char name[16];
+	warnings = 0;
+	atomic_fetch_add(&turns.env.now_us, 1);
+	for (int i = 0; i < 64 + 2; i++) { /* nobody takes any */
+		snprintf(name, sizeof(name), "d%d", i);
+		commit_to(name);
+	}
+	assert_int_equal(warnings, 1);
+	atomic_fetch_add(&turns.env.now_us, 59999999);
+	commit_to("late");
+	assert_int_equal(warnings, 1);
+	atomic_fetch_add(&turns.env.now_us, 1);
+	commit_to("later");
+	assert_int_equal(warnings, 2);
+	assert_int_equal(snapshot_failures(), 0);
+	close_fake();
+	turns_end();
+}
+
+static void a_state_that_is_only_looked_at_makes_no_snapshot_due(void **unused)
+{
+	(void)unused;
+	struct mf_state *state = open_with_one_to_cover(), *seen;
+	let_it_fail();
+	subject.committer->forget(subject.committer->user, "doc");
+	assert_int_equal(subject.committer->recover(subject.committer->user, "doc", MF_LSN_NEWEST_TO_LOOK_AT, &seen, NULL, NULL), MF_OK);
+	assert_int_equal(mf_state_lsn(seen), 1);
+	mf_state_unref(seen);
+	turn_of("snapshots");
+	assert_int_equal(atomic_load(&subject.failed_snapshots), 0);
+	assert_int_equal(subject.committer->recover(subject.committer->user, "doc", INT64_MAX, &seen, NULL, NULL), MF_OK);
+	mf_state_unref(seen);
+	turn_of("snapshots");
+	assert_int_equal(atomic_load(&subject.failed_snapshots), 1); /* as one that is held does */
+	mf_state_unref(state);
+	close_fake();
+	turns_end();
+}
+
 /* ---- opening and closing ---- */
 
 static void a_store_that_cannot_tell_its_newest_event_is_not_opened(void **unused)
@@ -636,6 +699,8 @@ int main(void)
 		cmocka_unit_test(a_snapshot_that_fails_without_a_word_gets_its_sentence),
 		cmocka_unit_test(a_recovery_whose_snapshot_cannot_begin_counts_that_and_tells_nobody),
 		cmocka_unit_test(a_commit_whose_snapshot_cannot_begin_tells_that),
+		cmocka_unit_test(that_snapshots_come_late_is_told_once_a_minute),
+		cmocka_unit_test(a_state_that_is_only_looked_at_makes_no_snapshot_due),
 		cmocka_unit_test(a_store_that_cannot_tell_its_newest_event_is_not_opened),
 		cmocka_unit_test(a_handler_may_not_close_and_nothing_is_closed_by_its_trying),
 		cmocka_unit_test(a_close_that_times_out_says_why),
