@@ -177,6 +177,31 @@ enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, st
 	return status;
 }
 
+static enum mf_status stop_listed(struct mf_feed *feed, int64_t deadline, struct mf_error *error)
+{
+	enum mf_status first = MF_OK;
+	struct mf_follow *follow;
+	uint64_t id = 0;
+	for (follow = feed->first; follow; follow = follow->next) /* all at once, then one after the other */
+		mf_follow_ask_to_stop(follow);
+	while ((follow = next_after(feed, id))) {
+		id = follow->id;
+		follow->refs++;
+		enum mf_status status = mf_follow_end(follow, deadline, first == MF_OK ? error : NULL);
+		mf_follow_unref(follow);
+		first = first == MF_OK ? status : first;
+	}
+	return first;
+}
+
+static bool has_running(const struct mf_feed *feed)
+{
+	const struct mf_follow *follow = feed->first;
+	while (follow && follow->stop)
+		follow = follow->next;
+	return follow;
+}
+
 /* Those that unsubscribed themselves are on no list, but may still be in the call in which they did so. Who is in such a call
  * does not wait for himself. */
 static enum mf_status await_orphans(struct mf_feed *feed, int64_t deadline, struct mf_error *error)
@@ -193,23 +218,15 @@ enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, str
 {
 	struct mf_feed *feed = &bus->feed;
 	int64_t deadline = mf_deadline_in_ms(timeout_ms);
-	enum mf_status first = MF_OK;
-	struct mf_follow *follow;
-	uint64_t id = 0;
+	enum mf_status status;
 	pthread_mutex_lock(&feed->mutex);
-	for (follow = feed->first; follow; follow = follow->next) /* all at once, then one after the other */
-		mf_follow_ask_to_stop(follow);
-	while ((follow = next_after(feed, id))) {
-		id = follow->id;
-		follow->refs++;
-		enum mf_status status = mf_follow_end(follow, deadline, first == MF_OK ? error : NULL);
-		mf_follow_unref(follow);
-		first = first == MF_OK ? status : first;
-	}
-	if (first == MF_OK)
-		first = await_orphans(feed, deadline, error);
+	do {
+		status = stop_listed(feed, deadline, error);
+		if (status == MF_OK)
+			status = await_orphans(feed, deadline, error);
+	} while (status == MF_OK && has_running(feed)); /* one that an orphan has begun */
 	pthread_mutex_unlock(&feed->mutex);
-	return first;
+	return status;
 }
 
 void mf_bus_abandon_followers(struct mf_bus *bus)

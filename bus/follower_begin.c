@@ -12,7 +12,7 @@
 struct place {
 	int64_t epoch, lsn; /* epoch 0: not known */
 	bool saved;         /* it is a checkpoint that is in the store already */
-	bool lasting;       /* it is behind the end of its epoch: so it will be found after a restart too */
+	bool lasting;       /* it is behind the end of an epoch that is over: so it will be found after a restart too */
 };
 
 static void tell_damaged(struct mf_follow *follow, const struct mf_error *error)
@@ -72,10 +72,12 @@ static enum mf_status still_true(const struct mf_follow *follow, const struct mf
 		status = source->epoch_end(source->user, place->epoch > now ? now - 1 : place->epoch, &end, error);
 	if (status != MF_OK)
 		return status;
-	place->lasting = end < place->lsn;
 	int64_t newest = newest_seen(follow, source);
-	end = end < newest ? end : newest;
-	*out_lsn = place->lsn < end ? place->lsn : end;
+	place->lasting = place->epoch <= now && end < place->lsn;
+	if (place->lsn <= end && place->lsn <= newest)
+		*out_lsn = place->lsn;
+	else /* what it has not seen begins with what was not published yet when it came */
+		*out_lsn = end < follow->newest ? end : follow->newest;
 	return MF_OK;
 }
 

@@ -56,7 +56,7 @@ static bool put_follower(void *user, const struct mf_subscriber_info *info)
 	put_text(writing, "\"name\":", info->name);
 	put_text(writing, ",\"state\":", mf_follower_state_name(info->state));
 	put_number(writing, ",\"lsn\":", checkpoint.lsn, known);
-	put_number(writing, ",\"lag\":", last - checkpoint.lsn, known);
+	put_number(writing, ",\"lag\":", last > checkpoint.lsn ? last - checkpoint.lsn : 0, known); /* ahead: it was set back, and has not taken that */
 	put_number(writing, ",\"failures\":", (int64_t)info->failures, true);
 	put_text(writing, ",\"last_error\":", info->last_error);
 	put(writing, "}");

@@ -134,12 +134,10 @@ static void keep_runtime(struct mf_runtime *runtime)
 		;
 }
 
-/* The application may be gone when what still runs has something to tell it. */
+/* The application may be gone when what still runs has something to log. */
 static void fall_silent(struct mf_runtime *runtime)
 {
-	pthread_mutex_lock(&runtime->publish_lock);
 	atomic_store(&runtime->silent, true);
-	pthread_mutex_unlock(&runtime->publish_lock);
 	while (atomic_load(&runtime->logging) > 0)
 		mf_thread_yield();
 }
@@ -213,6 +211,16 @@ static enum mf_status drain(struct mf_runtime *runtime, int64_t timeout_ms, stru
 	return runtime->read_only ? MF_OK : runtime->committer->drain(runtime->committer->user, timeout_ms, error);
 }
 
+/* The last that synchronous followers hear. */
+static void publish_end(struct mf_runtime *runtime)
+{
+	struct mf_publication publication = {.topic = MF_NOTICE_CLOSE};
+	pthread_mutex_lock(&runtime->publish_lock);
+	mf_bus_publish(runtime->bus, &publication);
+	runtime->published_end = true;
+	pthread_mutex_unlock(&runtime->publish_lock);
+}
+
 enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, struct mf_error *error)
 {
 	enum mf_status status = runtime ? may_close(runtime, error) : MF_OK;
@@ -230,8 +238,7 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 	note_end(status, &why, &first);
 	status = mf_runtime_end_followers(runtime, timeout_ms, &why);
 	note_end(status, &why, &first);
-	struct mf_publication publication = {.topic = MF_NOTICE_CLOSE};
-	mf_runtime_publish(runtime, &publication);
+	publish_end(runtime);
 	if (runtime->followers_busy) {
 		mf_logf(&runtime->logger, MF_LOG_WARNING, "closing: plugins and store stay as they are until the process ends: %s", why.message);
 	} else {
@@ -269,7 +276,7 @@ enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struc
 void mf_runtime_publish(struct mf_runtime *runtime, const struct mf_publication *publication)
 {
 	pthread_mutex_lock(&runtime->publish_lock);
-	if (!atomic_load(&runtime->silent))
+	if (!runtime->published_end)
 		mf_bus_publish(runtime->bus, publication);
 	pthread_mutex_unlock(&runtime->publish_lock);
 }
@@ -281,7 +288,7 @@ static void announce(struct mf_runtime *runtime, struct mf_document *document)
 		return;
 	struct mf_publication publication = {.topic = MF_NOTICE_CREATE, .doc_id = document->doc_id};
 	pthread_mutex_lock(&runtime->publish_lock);
-	if (!atomic_load(&document->announced) && !atomic_load(&runtime->silent))
+	if (!atomic_load(&document->announced) && !runtime->published_end)
 		mf_bus_publish(runtime->bus, &publication);
 	atomic_store(&document->announced, true);
 	pthread_mutex_unlock(&runtime->publish_lock);

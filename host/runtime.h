@@ -16,7 +16,8 @@ struct mf_runtime {
 	struct mf_plugin_set *plugins;
 	const struct mf_committer *committer; /* borrowed from its plugin */
 	struct mf_documents documents;
-	pthread_mutex_t publish_lock; /* events in LSN order, notices between them */
+	pthread_mutex_t publish_lock; /* events in LSN order, notices between them; guards published_end */
+	bool published_end;           /* MF_NOTICE_CLOSE: nothing comes after it */
 	unsigned generation;          /* of forks: a child is not the writer */
 	bool read_only, started;
 	bool stop_at_failure;
@@ -26,7 +27,7 @@ struct mf_runtime {
 	struct mf_logger logger; /* what everybody is given: writes to the application's */
 	struct mf_logger application;
 	atomic_int logging;      /* calls of it under way */
-	atomic_bool silent;      /* closed, but something still runs in it: nothing is told any more; publications: under publish_lock */
+	atomic_bool silent;      /* closed, but something still runs in it: nothing is logged any more */
 	bool followers_busy; /* at the closing: a handler did not return */
 	struct mf_runtime *next_kept; /* closed, but a plugin is still at work in it */
 };

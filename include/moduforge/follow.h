@@ -85,7 +85,7 @@ MF_API MF_MUST_CHECK enum mf_status mf_bus_unsubscribe_within(struct mf_bus *bus
  * names one that has not. */
 MF_API MF_MUST_CHECK enum mf_status mf_bus_await_followers(struct mf_bus *bus, int64_t timeout_ms, struct mf_error *error);
 /* No further event to any of these followers; checkpoints are saved. They stay to be seen in mf_bus_subscribers until they are
- * unsubscribed. MF_ERR_TIMEOUT names one whose handler is still in its call. */
+ * unsubscribed. MF_ERR_TIMEOUT names one whose handler is still in its call, or tells of one that unsubscribed itself in it. */
 MF_API MF_MUST_CHECK enum mf_status mf_bus_stop_followers(struct mf_bus *bus, int64_t timeout_ms, struct mf_error *error);
 
 /* ---- the application's loop ---- */

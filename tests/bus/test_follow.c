@@ -597,9 +597,8 @@ static void who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lo
 }
 
 /* Only the number of events shows it, which grows: if nothing were saved, the next beginning would believe the place. */
-static void a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is_told(void **state)
+static void a_set_back_in_an_epoch_is_saved_before_it_is_told(int64_t epoch)
 {
-	(void)state;
 	struct seen seen, again;
 	struct mf_follow_options options = named("f");
 	seen_init(&seen);
@@ -607,7 +606,10 @@ static void a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is
 	options.keep_checkpoint = true;
 	options.topics = MF_TOPICS_FOLLOW;
 	options.from = MF_FOLLOW_FROM_PLACE;
-	options.start_lsn = 50; /* of an epoch that is not known */
+	options.start_lsn = 50;
+	options.start_epoch = epoch;
+	kit.fake.epoch = 2;
+	kit.fake.epoch_ends = 20;
 	fake_source_add_many(&kit.fake, kit.bus, 20);
 	seen.fail_times = -1;
 	follow(&seen, &options);
@@ -615,12 +617,26 @@ static void a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is
 	unfollow(&seen);
 	assert_int_equal(kit.fake.saved_lsn, 20);
 	fake_source_add_many(&kit.fake, kit.bus, 40);
+	kit.fake.epoch = 3;
+	kit.fake.epoch_ends = 60;
 	again.last = 20;
 	follow(&again, &options);
 	SEEN_WAIT(&again, again.count == 40); /* from 21 on */
 	unfollow(&again);
 	seen_deinit(&seen);
 	seen_deinit(&again);
+}
+
+static void a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is_told(void **state)
+{
+	(void)state;
+	a_set_back_in_an_epoch_is_saved_before_it_is_told(0); /* not known */
+}
+
+static void a_set_back_from_an_epoch_that_the_store_has_not_had_is_saved_before_it_is_told(void **state)
+{
+	(void)state;
+	a_set_back_in_an_epoch_is_saved_before_it_is_told(7); /* a copy of an older store was put in its place */
 }
 
 static void numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones(void **state)
@@ -1358,6 +1374,39 @@ static void stopping_all_waits_for_one_that_ended_itself_and_is_still_at_work(vo
 	seen_deinit(&seen);
 }
 
+static struct seen successor;
+
+static void leave_and_follow_anew(struct seen *seen, const struct mf_publication *publication)
+{
+	(void)publication;
+	struct mf_follow_options options = named("anew");
+	OK(mf_bus_unsubscribe(kit.bus, SEEN_GET(seen, id), &kit.error));
+	SEEN_SET(seen, hold = true);
+	SEEN_WAIT(seen, !seen->hold); /* until somebody waits for this call to end */
+	follow(&successor, &options);
+}
+
+static void stopping_all_stops_one_that_was_begun_meanwhile(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	pthread_t thread;
+	seen_init(&seen);
+	seen_init(&successor);
+	seen.act = leave_and_follow_anew;
+	follow(&seen, &options);
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.hold);
+	assert_int_equal(pthread_create(&thread, NULL, release_when_waited_for, &seen), 0);
+	OK(mf_bus_stop_followers(kit.bus, -1, &kit.error));
+	pthread_join(thread, NULL);
+	assert_int_equal(info_of(SEEN_GET(&successor, id), NULL).state, MF_FOLLOWER_STOPPED);
+	OK(mf_bus_unsubscribe(kit.bus, successor.id, &kit.error));
+	seen_deinit(&seen);
+	seen_deinit(&successor);
+}
+
 static void stopping_all_tells_of_the_first_that_does_not_stop_in_time(void **state)
 {
 	(void)state;
@@ -1790,6 +1839,7 @@ int main(void)
 		T(a_checkpoint_ahead_of_the_store_is_reported_and_set_back),
 		T(a_set_back_that_was_not_taken_is_told_again_after_a_restart),
 		T(a_set_back_that_a_restart_would_not_find_again_is_saved_before_it_is_told),
+		T(a_set_back_from_an_epoch_that_the_store_has_not_had_is_saved_before_it_is_told),
 		T(who_begins_at_a_state_that_is_committed_and_not_yet_published_has_lost_nothing),
 		T(numbers_given_again_in_a_newer_epoch_are_not_taken_for_seen_ones),
 		T(a_checkpoint_that_cannot_be_believed_means_everything_again),
@@ -1818,6 +1868,7 @@ int main(void)
 		T(two_may_end_the_same_one),
 		T(a_bus_waits_for_one_that_ended_itself_and_is_still_at_work),
 		T(stopping_all_waits_for_one_that_ended_itself_and_is_still_at_work),
+		T(stopping_all_stops_one_that_was_begun_meanwhile),
 		T(stopping_all_tells_of_the_first_that_does_not_stop_in_time),
 		T(a_store_that_cannot_tell_where_to_begin_is_asked_again),
 		T(an_epoch_that_cannot_be_is_refused),

@@ -183,6 +183,33 @@ static void dispatching_is_not_done_twice_at_once(void **state)
 	seen_deinit(&seen);
 }
 
+static enum mf_status place_of_another_store(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
+{
+	(void)user, (void)error;
+	*out_epoch = 1;
+	*out_lsn = 99;
+	return MF_OK;
+}
+
+/* Though it begins at the first dispatch only, and it cannot be told whether its place was true then. */
+static void who_is_set_back_is_given_all_that_came_since_it_follows(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = on_loop("f");
+	seen_init(&seen);
+	options.place = place_of_another_store;
+	options.topics = MF_TOPICS_FOLLOW;
+	follow(&seen, &options);
+	fake_source_add_many(&kit.fake, kit.bus, 5);
+	run_loop();
+	assert_int_equal(seen.notices, 1);
+	assert_int_equal(seen.notice_from, 1);
+	assert_int_equal(seen.count, 5);
+	OK(mf_bus_unsubscribe(kit.bus, seen.id, &kit.error));
+	seen_deinit(&seen);
+}
+
 static struct mf_bus *inner_bus;
 static enum mf_status waited;
 
@@ -412,6 +439,7 @@ int main(void)
 		T(a_handler_may_unsubscribe_itself_in_the_middle),
 		T(dispatching_is_not_done_twice_at_once),
 		T(a_handler_inside_a_handlers_loop_is_inside_both),
+		T(who_is_set_back_is_given_all_that_came_since_it_follows),
 		T(one_that_gives_up_leaves_the_loop_quiet),
 		T(no_wake_up_is_lost),
 		T(one_with_a_thread_of_its_own_is_not_the_loops_business),
