@@ -8,6 +8,7 @@
 
 #include "bus/bus_parts.h"
 #include "bus/follower.h"
+#include "bus/plugin_entry.h"
 #include "model/mem.h"
 
 static void unfollow(struct seen *seen)
@@ -1433,6 +1434,34 @@ static void stopping_all_tells_of_the_first_that_does_not_stop_in_time(void **st
 		seen_deinit(&seen[i]);
 }
 
+static void a_plugin_whose_follower_does_not_return_is_not_stopped(void **state)
+{
+	(void)state;
+	struct seen seen;
+	struct mf_follow_options options = named("f");
+	struct mf_registrar_host host = {.bus = kit.bus};
+	struct mf_plugins_entry configured = {.name = (char[]){"dawdler"}};
+	struct mf_entry entry = {.configured = &configured, .state = MF_ENTRY_STARTED};
+	seen_init(&seen);
+	mf_registrar_init(&entry.registrar, &host, configured.name);
+	entry.registrar.open = true;
+	OK(mf_register_event_follower(&entry.registrar, &options, seen_handle, &seen, &kit.error));
+	entry.registrar.open = false;
+	seen.hold = true;
+	fake_source_add(&kit.fake, kit.bus, MF_ACTION_APPLY);
+	SEEN_WAIT(&seen, seen.holding == 1);
+	assert_int_equal(mf_entry_stop(&entry, &kit.error), MF_ERR_TIMEOUT);
+	assert_int_equal(strncmp(kit.error.message, "plugin dawdler: ", 16), 0);
+	assert_int_equal(entry.state, MF_ENTRY_STARTED);
+	SEEN_SET(&seen, hold = false);
+	SEEN_WAIT(&seen, seen.count == 1);
+	OK(mf_entry_stop(&entry, &kit.error));
+	assert_int_equal(entry.state, MF_ENTRY_STOPPED);
+	mf_registrar_take_back(&entry.registrar);
+	mf_registrar_deinit(&entry.registrar);
+	seen_deinit(&seen);
+}
+
 static enum mf_status place_in_no_epoch(void *user, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
 {
 	(void)user, (void)error;
@@ -1870,6 +1899,7 @@ int main(void)
 		T(stopping_all_waits_for_one_that_ended_itself_and_is_still_at_work),
 		T(stopping_all_stops_one_that_was_begun_meanwhile),
 		T(stopping_all_tells_of_the_first_that_does_not_stop_in_time),
+		T(a_plugin_whose_follower_does_not_return_is_not_stopped),
 		T(a_store_that_cannot_tell_where_to_begin_is_asked_again),
 		T(an_epoch_that_cannot_be_is_refused),
 		T(two_of_other_names_may_both_keep_checkpoints),
