@@ -265,14 +265,21 @@ static void a_state_that_has_its_lsn_keeps_it(void **unused)
 
 /* ---- snapshots ---- */
 
-static void a_snapshot_that_fails_without_a_word_gets_its_sentence(void **unused)
+/* The snapshots' thread takes one when a test gives it a turn. */
+static void open_due_every(uint64_t events, struct mf_logger logger)
 {
-	(void)unused;
 	turns_begin();
 	mf_persist_options_init(&options);
 	options.env = &turns.env.env;
-	options.snapshot_every_n_events = 2;
+	options.snapshot_every_n_events = events;
+	options.logger = logger;
 	open_on(new_store());
+}
+
+static void a_snapshot_that_fails_without_a_word_gets_its_sentence(void **unused)
+{
+	(void)unused;
+	open_due_every(2, (struct mf_logger){0});
 	struct mf_state *state = small_state_new(100);
 	struct mf_error error = {0};
 	int64_t upto;
@@ -293,14 +300,10 @@ static void a_snapshot_that_fails_without_a_word_gets_its_sentence(void **unused
 	turns_end();
 }
 
-/* A document with an event that no snapshot will cover, and the committer does not know it any more. */
+/* A document with an event that no snapshot will cover: each attempt fails. */
 static struct mf_state *open_with_one_to_cover(void)
 {
-	turns_begin();
-	mf_persist_options_init(&options);
-	options.env = &turns.env.env;
-	options.snapshot_every_n_events = 1;
-	open_on(new_store());
+	open_due_every(1, (struct mf_logger){0});
 	struct mf_state *state = small_state_new(100);
 	says.finishes = MF_ERR_IO;
 	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
@@ -395,12 +398,7 @@ static void commit_to(const char *doc_id)
 static void that_snapshots_come_late_is_told_once_a_minute(void **unused)
 {
 	(void)unused;
-	turns_begin();
-	mf_persist_options_init(&options);
-	options.env = &turns.env.env;
-	options.snapshot_every_n_events = 1;
-	options.logger = (struct mf_logger){count_warnings, NULL};
-	open_on(new_store());
+	open_due_every(1, (struct mf_logger){count_warnings, NULL});
 	char name[16];
 	warnings = 0;
 	atomic_fetch_add(&turns.env.now_us, 1);
