@@ -38,7 +38,7 @@ struct mf_commit_queue_options {
 	int64_t committed, synced; /* newest LSN that the store has; and has on the device */
 	struct mf_recorder *recorder; /* borrowed; NULL: nothing is measured */
 	struct mf_logger logger;
-	/* Called by the background thread after there was something to measure, once a second at most; NULL: never. */
+	/* Called by the background thread, and by no other: after there was something to measure, once a second at most, and when it ends; NULL: never. */
 	void (*save)(void *user);
 	void *save_user;
 };

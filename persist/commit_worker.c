@@ -171,6 +171,8 @@ void *mf_commit_worker(void *argument)
 			rest(queue, &watch);
 	}
 	assert(!queue->leading); /* drained and refusing: nobody can lead any more */
+	if (queue->save)
+		save(queue); /* with all that was counted; by this thread as ever: the store may take one at a time */
 	pthread_mutex_unlock(&queue->source.mutex);
 	return NULL;
 }

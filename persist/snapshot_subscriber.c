@@ -363,8 +363,7 @@ enum mf_status mf_snapshot_subscriber_close(struct mf_snapshot_subscriber *subsc
 		return status;
 	}
 	struct mf_store *store = subscriber->store;
-	mf_subscriber_save_metrics(subscriber);
-	free_subscriber(subscriber);
+	free_subscriber(subscriber); /* which saves the counters */
 	struct mf_error close_error = {0};
 	enum mf_status closed = mf_store_close(store, &close_error);
 	if (drained == MF_OK && closed == MF_OK)

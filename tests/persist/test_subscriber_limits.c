@@ -19,7 +19,8 @@ static struct {
 	enum mf_status finds, lists, counts, finishes, closes; /* what it answers; MF_OK: the truth */
 	const char *reason;                                     /* NULL: it does not tell */
 	int64_t openings, epoch;                                /* -2: the truth */
-	int saves;
+	int saves, saves_here; /* of the counters; on the thread of the test */
+	pthread_t here;
 } says;
 
 static enum mf_status answer(enum mf_status status, struct mf_error *error)
@@ -61,6 +62,7 @@ static enum mf_status save_metrics(struct mf_store *store, const void *bytes, si
 {
 	(void)store, (void)bytes, (void)len, (void)error;
 	says.saves++;
+	says.saves_here += pthread_equal(says.here, pthread_self()) != 0;
 	return MF_OK;
 }
 
@@ -76,6 +78,7 @@ static struct fake_store *new_store(void)
 	memset(&says, 0, sizeof(says));
 	says.truth = fake->ops;
 	says.openings = -2;
+	says.here = pthread_self();
 	fake->ops.find_key = find_key;
 	fake->ops.last_lsn = last_lsn;
 	fake->ops.stats = stats;
@@ -612,6 +615,19 @@ static void counters_that_cannot_be_written_are_only_lost(void **unused)
 	turns_end();
 }
 
+/* The store takes them from one thread at a time: closing may not save while the background thread does. */
+static void closing_leaves_it_to_the_background_thread_to_save_the_counters(void **unused)
+{
+	(void)unused;
+	open_saying();
+	struct mf_state *state = small_state_new(100);
+	assert_int_equal(walk("doc", &state, insert("a", NULL), MF_COMMIT_ASYNC_DURABLE, NULL), MF_OK);
+	close_fake();
+	assert_true(says.saves > 0);
+	assert_int_equal(says.saves_here, 0);
+	mf_state_unref(state);
+}
+
 /* ---- memory ---- */
 
 static struct mf_state *open_with_one(uint64_t recovery_target_ms)
@@ -705,6 +721,7 @@ int main(void)
 		cmocka_unit_test(a_close_that_drained_in_more_than_its_time_still_closes),
 		cmocka_unit_test(what_closing_the_store_says_is_said),
 		cmocka_unit_test(what_was_not_synced_goes_before_what_closing_says),
+		cmocka_unit_test(closing_leaves_it_to_the_background_thread_to_save_the_counters),
 		cmocka_unit_test(metrics_of_a_store_that_cannot_be_counted_fail),
 		cmocka_unit_test(counters_that_cannot_be_written_are_only_lost),
 		cmocka_unit_test(every_failed_allocation_of_a_measurement_costs_only_that),
