@@ -14,13 +14,55 @@ uint32_t mf_sqlite_checkpoint_checksum(const struct mf_checkpoint *checkpoint)
 	return mf_row_checksum(numbers, 2, checkpoint->name, NULL, 0);
 }
 
+/* ---- how many there are ---- */
+
+/* Nobody is called '': this row has their number in lsn. */
+#define COUNT_ROW "SELECT lsn, epoch, checksum, (SELECT count(*) - 1 FROM followers) FROM followers WHERE name = ''"
+
+struct follower_count {
+	bool whole; /* it is there and fits its checksum */
+	int64_t saved, rows;
+};
+
+static enum mf_status read_count(struct mf_sql *sql, struct follower_count *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, COUNT_ROW, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool there = false;
+	*out = (struct follower_count){0};
+	status = mf_stmt_step(stmt, &there, error);
+	if (status == MF_OK && there) {
+		const struct mf_checkpoint row = {"", mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 0)};
+		out->saved = row.lsn;
+		out->rows = mf_stmt_int(stmt, 3);
+		out->whole = row.lsn >= 0 && row.lsn < INT64_MAX && mf_stmt_int(stmt, 2) == mf_sqlite_checkpoint_checksum(&row);
+	}
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sqlite_check_follower_count(struct mf_sql *sql, struct mf_error *error)
+{
+	int64_t version = 0;
+	struct follower_count count;
+	enum mf_status status = mf_sql_number(sql, "PRAGMA user_version", &version, error);
+	if (status != MF_OK || version < MF_SQLITE_COUNTS_FOLLOWERS) /* a writer that begins now may add it */
+		return status;
+	status = read_count(sql, &count, error);
+	if (status != MF_OK || (count.whole && count.saved == count.rows))
+		return status;
+	return mf_error_set(error, MF_ERR_CORRUPTED, "checkpoints of followers are missing: who is not found may be one of them, and is told everything again;"
+						     " restore a backup, or drop the table followers with sqlite3");
+}
+
 /* ---- saving ---- */
 
-static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_error *error)
+static enum mf_status put_row(struct mf_sql *sql, const struct mf_checkpoint *checkpoint, struct mf_error *error)
 {
-	const struct mf_checkpoint *checkpoint = user;
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "INSERT OR REPLACE INTO followers (name, epoch, lsn, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
+	enum mf_status status = mf_sql_prepare(sql, "INSERT OR REPLACE INTO followers (name, epoch, lsn, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_text(stmt, 1, checkpoint->name, strlen(checkpoint->name));
@@ -30,6 +72,45 @@ static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_e
 	status = mf_stmt_run(stmt, error);
 	mf_stmt_free(stmt);
 	return status;
+}
+
+enum mf_status mf_sqlite_count_followers(struct mf_sql *sql, struct mf_error *error)
+{
+	struct mf_checkpoint row = {.name = ""};
+	enum mf_status status = mf_sql_number(sql, "SELECT count(*) FROM followers WHERE name <> ''", &row.lsn, error);
+	return status == MF_OK ? put_row(sql, &row, error) : status;
+}
+
+static enum mf_status is_there(struct mf_sql *sql, const char *name, bool *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, "SELECT 1 FROM followers WHERE name = ?1", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, name, strlen(name));
+	status = mf_stmt_step(stmt, out, error);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+/* A count that is wrong stays so: who was lost stays unknown as long as nobody drops the table. */
+static enum mf_status count_one_more(struct mf_sql *sql, struct mf_error *error)
+{
+	struct follower_count count;
+	enum mf_status status = read_count(sql, &count, error);
+	if (status != MF_OK || !count.whole)
+		return status;
+	return put_row(sql, &(struct mf_checkpoint){.name = "", .lsn = count.saved + 1}, error);
+}
+
+static enum mf_status write_row(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	const struct mf_checkpoint *checkpoint = user;
+	bool there = false;
+	enum mf_status status = is_there(store->writer, checkpoint->name, &there, error);
+	if (status == MF_OK && !there)
+		status = count_one_more(store->writer, error);
+	return status == MF_OK ? put_row(store->writer, checkpoint, error) : status;
 }
 
 enum mf_status mf_sqlite_save_checkpoint(struct mf_store *base, const struct mf_checkpoint *checkpoint, struct mf_error *error)
@@ -50,7 +131,7 @@ static enum mf_status read_row(struct mf_stmt *stmt, struct mf_checkpoint *out, 
 	return mf_error_set(error, MF_ERR_CORRUPTED, "the checkpoint of follower '%.200s' does not fit its checksum; run 'mf verify'", out->name ? out->name : "");
 }
 
-/* Rows of the table from a name on, on a connection of its own: the visitor may call the store. */
+/* Rows of the table, on a connection of its own: the visitor may call the store. At their end none may be missing. */
 static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
@@ -58,8 +139,8 @@ static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const cha
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_text(stmt, 1, name, strlen(name));
+	bool row = true;
 	for (bool go_on = true; go_on;) {
-		bool row;
 		struct mf_checkpoint checkpoint;
 		status = mf_stmt_step(stmt, &row, error);
 		if (status != MF_OK || !row)
@@ -68,7 +149,7 @@ static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const cha
 		go_on = status == MF_OK && visit(user, &checkpoint);
 	}
 	mf_stmt_free(stmt);
-	return status;
+	return status == MF_OK && !row ? mf_sqlite_check_follower_count(sql, error) : status;
 }
 
 enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_error *error)
@@ -82,7 +163,7 @@ enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_
 static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
 {
 	struct mf_sql *sql;
-	bool there;
+	bool there = false;
 	enum mf_status status = mf_sqlite_check_owner(store, error);
 	if (status == MF_OK)
 		status = mf_sqlite_open_reader(store, &sql, error);
@@ -123,7 +204,7 @@ enum mf_status mf_sqlite_load_checkpoint(struct mf_store *base, const char *name
 
 enum mf_status mf_sqlite_checkpoints(struct mf_store *base, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
 {
-	return read_rows(mf_sqlite_of(base), "SELECT name, epoch, lsn, checksum FROM followers WHERE name >= ?1 ORDER BY name", "", visit, user, error);
+	return read_rows(mf_sqlite_of(base), "SELECT name, epoch, lsn, checksum FROM followers WHERE name > ?1 ORDER BY name", "", visit, user, error);
 }
 
 /* ---- epochs ---- */

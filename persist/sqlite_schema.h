@@ -10,11 +10,14 @@
  * 2. A document's events are a chain: prev_lsn of each is the lsn of the one before, or, for the first one that
  *    is left after compaction, the document's chain_lsn.
  * 3. A key is in events or in compacted_keys, once.
- * 4. A snapshot's row is written last; its chunks are those with the same take. */
+ * 4. A snapshot's row is written last; its chunks are those with the same take.
+ * 5. There are as many followers as the row of the follower without a name says in lsn. No other structure has their names, so
+ *    a page of them that is without rows would else be as good as any. */
 #pragma once
 
 #define MF_SQLITE_APPLICATION_ID 0x4d465045 /* "MFPE" */
-#define MF_SQLITE_VERSION 2
+#define MF_SQLITE_VERSION 3
+#define MF_SQLITE_COUNTS_FOLLOWERS 3 /* from this format on a row of followers has their number */
 
 #define MF_SQLITE_SCHEMA \
 	"CREATE TABLE events (" \

@@ -146,18 +146,23 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 #define ADDED \
 	"SELECT (SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers')" \
 	" + 2 * (SELECT count(*) FROM pragma_table_info('snapshots') WHERE name = 'base_lsn')"
+#define ADDED_FOLLOWERS 1
 #define ADDED_BASE_LSN 2
 #define ADDED_ALL 3
 
-/* What came with version 2, as far as it is not there. */
+/* What came with versions 2 and 3, as far as it is not there. */
 static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *error)
 {
-	int64_t added = 0;
-	enum mf_status status = mf_sql_number(store->writer, ADDED, &added, error);
+	int64_t version = 0, added = 0;
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA user_version", &version, error);
+	if (status == MF_OK)
+		status = mf_sql_number(store->writer, ADDED, &added, error);
 	if (status == MF_OK)
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
 	if (status == MF_OK && !(added & ADDED_BASE_LSN))
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADD_BASE_LSN, error);
+	if (status == MF_OK && (!(added & ADDED_FOLLOWERS) || version < MF_SQLITE_COUNTS_FOLLOWERS))
+		status = mf_sqlite_count_followers(store->writer, error);
 	return status;
 }
 

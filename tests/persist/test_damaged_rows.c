@@ -184,7 +184,7 @@ static void a_follower_whose_name_became_a_blob_is_damage(void **state)
 	(void)state;
 	make_store();
 	char text[120];
-	snprintf(text, sizeof(text), "UPDATE followers SET name = CAST(name AS BLOB), checksum = %u", mf_sqlite_checkpoint_checksum(&(struct mf_checkpoint){NULL, 1, 5}));
+	snprintf(text, sizeof(text), "UPDATE followers SET name = CAST(name AS BLOB), checksum = %u WHERE name = 'f'", mf_sqlite_checkpoint_checksum(&(struct mf_checkpoint){NULL, 1, 5}));
 	kit_sql(kit_dir, text);
 	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_checkpoints(store, never, NULL, &error), MF_ERR_CORRUPTED);
@@ -201,11 +201,29 @@ static void a_checkpoint_at_an_event_that_cannot_be_is_damage(void **state)
 	struct mf_checkpoint out;
 	char text[160];
 	make_store();
-	snprintf(text, sizeof(text), "UPDATE followers SET lsn = -3, checksum = %u", mf_sqlite_checkpoint_checksum(&checkpoint));
+	snprintf(text, sizeof(text), "UPDATE followers SET lsn = -3, checksum = %u WHERE name = 'f'", mf_sqlite_checkpoint_checksum(&checkpoint));
 	kit_sql(kit_dir, text);
 	struct mf_store *store = kit_open_damaged();
 	assert_int_equal(mf_store_load_checkpoint(store, "f", &out, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
+}
+
+/* The number of followers, with a checksum that fits: one more of it would not be a number. */
+static void a_number_of_followers_that_cannot_be_is_damage(void **state)
+{
+	(void)state;
+	const int64_t numbers[] = {INT64_MAX, -1};
+	make_store();
+	for (size_t i = 0; i < 2; i++) {
+		struct mf_checkpoint row = {"", 0, numbers[i]}, out;
+		char text[160];
+		snprintf(text, sizeof(text), "UPDATE followers SET lsn = %lld, checksum = %u WHERE name = ''", (long long)row.lsn, mf_sqlite_checkpoint_checksum(&row));
+		kit_sql(kit_dir, text);
+		struct mf_store *store = kit_open(kit_dir);
+		KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){i ? "g" : "h", 1, 1}, &error), &error);
+		assert_int_equal(mf_store_load_checkpoint(store, "nobody", &out, &error), MF_ERR_CORRUPTED);
+		kit_close(store);
+	}
 }
 
 /* ---- what the database says of itself ---- */
@@ -283,6 +301,7 @@ int main(void)
 		T(a_piece_of_a_snapshot_that_is_longer_than_what_is_left_is_damage),
 		T(a_follower_whose_name_became_a_blob_is_damage),
 		T(a_checkpoint_at_an_event_that_cannot_be_is_damage),
+		T(a_number_of_followers_that_cannot_be_is_damage),
 		T(a_format_number_below_the_first_is_damage),
 		T(a_lost_table_of_followers_is_made_anew),
 		T(counters_whose_line_has_no_end_are_not_whole),

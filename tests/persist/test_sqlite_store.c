@@ -90,7 +90,7 @@ static void the_database_is_marked_as_ours(void **state)
 	free(path);
 	assert_memory_equal(head, "SQLite format 3", 16);
 	assert_memory_equal(head + 68, "MFPE", 4);     /* application id */
-	assert_memory_equal(head + 60, "\0\0\0\2", 4); /* user version */
+	assert_memory_equal(head + 60, "\0\0\0\3", 4); /* user version */
 	assert_memory_equal(head + 18, "\2\2", 2);     /* write-ahead log */
 	kit_sql(kit_dir, "INSERT INTO events VALUES (1, 1, 'd', 0, NULL, 'k', '{}', x'', 0, 1, 0, 0, 0); SELECT doc_id, upto_lsn, created_at, state_blob, version FROM snapshots");
 }
@@ -196,7 +196,7 @@ static void a_foreign_or_newer_database_is_refused_and_left_alone(void **state)
 	assert_non_null(strstr(error.message, "store.db"));
 	char *inner = kit_path(kit_dir, "newer");
 	kit_close(kit_open(inner));
-	kit_sql(inner, "PRAGMA user_version = 3");
+	kit_sql(inner, "PRAGMA user_version = 4");
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner}, &error), MF_ERR_INVALID);
 	assert_non_null(strstr(error.message, "newer version"));
 	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = inner, .read_only = true}, &error), MF_ERR_INVALID);
@@ -249,7 +249,7 @@ static void a_store_of_version_1_is_read_as_it_is_and_upgraded_when_it_is_writte
 	assert_non_null(file);
 	assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
 	fclose(file);
-	assert_memory_equal(head + 60, "\0\0\0\2", 4);
+	assert_memory_equal(head + 60, "\0\0\0\3", 4);
 	store = kit_open(kit_dir);
 	KIT_OK(mf_store_load_checkpoint(store, "f", &checkpoint, &error), &error);
 	assert_int_equal(checkpoint.lsn, 1);
@@ -310,13 +310,88 @@ static void a_damaged_checkpoint_is_found(void **state)
 	struct mf_store *store = kit_open(kit_dir);
 	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 1, 5}, &error), &error);
 	kit_close(store);
-	kit_sql(kit_dir, "UPDATE followers SET lsn = 6");
+	kit_sql(kit_dir, "UPDATE followers SET lsn = 6 WHERE name = 'f'");
 	store = kit_open(kit_dir);
 	assert_int_equal(mf_store_load_checkpoint(store, "f", &checkpoint, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, "'f'"));
 	assert_int_equal(kit_verify(store, "follower", &findings), MF_ERR_CORRUPTED);
 	assert_int_equal(findings.of_kind, 1);
 	kit_close(store);
+}
+
+static bool count_checkpoint(void *user, const struct mf_checkpoint *checkpoint)
+{
+	assert_true(checkpoint->name[0] != '\0');
+	++*(int *)user;
+	return true;
+}
+
+static void expect_missing(struct mf_store *store, const char *name)
+{
+	struct mf_error error;
+	struct mf_checkpoint checkpoint;
+	struct kit_findings findings;
+	int count = 0;
+	assert_int_equal(mf_store_load_checkpoint(store, name, &checkpoint, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "missing"));
+	assert_int_equal(mf_store_checkpoints(store, count_checkpoint, &count, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(kit_verify(store, "follower", &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.of_kind, 1);
+	kit_close(store);
+}
+
+/* Another page in the place of theirs may be one without rows, and sound as a page: nothing else has their names. */
+static void a_follower_that_is_missing_is_damage_and_not_one_that_is_new(void **state)
+{
+	(void)state;
+	static const char *const losses[] = {"DELETE FROM followers", "DELETE FROM followers WHERE name = 'a'", "DELETE FROM followers WHERE name = ''",
+					     "UPDATE followers SET lsn = 1, epoch = 0 WHERE name = ''"};
+	struct mf_error error;
+	struct mf_checkpoint checkpoint;
+	for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "%zu", i);
+		char *dir = kit_path(kit_dir, name);
+		struct mf_store *store = kit_open(dir);
+		KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"a", 1, 5}, &error), &error);
+		KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"b", 1, 6}, &error), &error);
+		KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"b", 1, 7}, &error), &error);
+		assert_int_equal(mf_store_load_checkpoint(store, "z", &checkpoint, &error), MF_ERR_NOT_FOUND);
+		kit_close(store);
+		kit_sql(dir, losses[i]);
+		expect_missing(kit_open_reader(dir), "z");
+		store = kit_open(dir);
+		KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"c", 2, 8}, &error), &error); /* who is not missing goes on */
+		KIT_OK(mf_store_load_checkpoint(store, "c", &checkpoint, &error), &error);
+		assert_int_equal(checkpoint.lsn, 8);
+		expect_missing(store, "z");
+		free(dir);
+	}
+}
+
+static void a_store_of_version_2_counts_its_followers_when_it_is_written(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	struct mf_checkpoint checkpoint;
+	struct kit_findings findings;
+	struct mf_store *store = kit_open(kit_dir);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"a", 1, 5}, &error), &error);
+	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"b", 1, 6}, &error), &error);
+	kit_close(store);
+	kit_sql(kit_dir, "DELETE FROM followers WHERE name = ''; PRAGMA user_version = 2");
+	store = kit_open_reader(kit_dir);
+	assert_int_equal(mf_store_load_checkpoint(store, "z", &checkpoint, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_OK);
+	kit_close(store);
+	store = kit_open(kit_dir);
+	int count = 0;
+	KIT_OK(mf_store_checkpoints(store, count_checkpoint, &count, &error), &error);
+	assert_int_equal(count, 2);
+	assert_int_equal(mf_store_load_checkpoint(store, "z", &checkpoint, &error), MF_ERR_NOT_FOUND);
+	kit_close(store);
+	kit_sql(kit_dir, "DELETE FROM followers WHERE name = 'b'");
+	expect_missing(kit_open(kit_dir), "z");
 }
 
 static void reading_where_there_is_no_store_finds_none_and_makes_none(void **state)
@@ -1119,6 +1194,8 @@ int main(void)
 		T(an_epoch_ends_where_the_next_one_begins),
 		T(a_number_below_all_numbers_is_damage),
 		T(a_damaged_checkpoint_is_found),
+		T(a_follower_that_is_missing_is_damage_and_not_one_that_is_new),
+		T(a_store_of_version_2_counts_its_followers_when_it_is_written),
 		T(a_row_that_promises_more_than_its_chunks_costs_no_memory),
 		T(a_row_with_less_than_no_chunks_is_not_read),
 		T(reading_where_there_is_no_store_finds_none_and_makes_none),
