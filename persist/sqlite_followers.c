@@ -16,6 +16,14 @@ uint32_t mf_sqlite_checkpoint_checksum(const struct mf_checkpoint *checkpoint)
 
 /* ---- how many there are ---- */
 
+enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_error *error)
+{
+	int64_t there = 0; /* not in a store of version 1, before it is upgraded */
+	enum mf_status status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
+	*out = there > 0;
+	return status;
+}
+
 /* Nobody is called '': this row has their number in lsn. */
 #define COUNT_ROW "SELECT lsn, epoch, checksum, (SELECT count(*) - 1 FROM followers) FROM followers WHERE name = ''"
 
@@ -46,15 +54,18 @@ static enum mf_status read_count(struct mf_sql *sql, struct follower_count *out,
 enum mf_status mf_sqlite_check_follower_count(struct mf_sql *sql, struct mf_error *error)
 {
 	int64_t version = 0;
-	struct follower_count count;
+	bool there = false;
+	struct follower_count count = {0};
 	enum mf_status status = mf_sql_number(sql, "PRAGMA user_version", &version, error);
 	if (status != MF_OK || version < MF_SQLITE_COUNTS_FOLLOWERS) /* a writer that begins now may add it */
 		return status;
-	status = read_count(sql, &count, error);
+	status = mf_sqlite_has_followers(sql, &there, error);
+	if (status == MF_OK && there)
+		status = read_count(sql, &count, error);
 	if (status != MF_OK || (count.whole && count.saved == count.rows))
 		return status;
 	return mf_error_set(error, MF_ERR_CORRUPTED, "checkpoints of followers are missing: who is not found may be one of them, and is told everything again;"
-						     " restore a backup, or drop the table followers with sqlite3");
+						     " restore a backup, or accept that with sqlite3: PRAGMA user_version = %d has them counted anew", MF_SQLITE_COUNTS_FOLLOWERS - 1);
 }
 
 /* ---- saving ---- */
@@ -152,14 +163,6 @@ static enum mf_status visit_rows(struct mf_sql *sql, const char *text, const cha
 	return status == MF_OK && !row ? mf_sqlite_check_follower_count(sql, error) : status;
 }
 
-enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_error *error)
-{
-	int64_t there = 0; /* not in a store of version 1, before it is upgraded */
-	enum mf_status status = mf_sql_number(sql, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers'", &there, error);
-	*out = there > 0;
-	return status;
-}
-
 static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const char *name, mf_checkpoint_visit *visit, void *user, struct mf_error *error)
 {
 	struct mf_sql *sql;
@@ -170,8 +173,8 @@ static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const
 	if (status != MF_OK)
 		return status;
 	status = mf_sqlite_has_followers(sql, &there, error);
-	if (status == MF_OK && there)
-		status = visit_rows(sql, text, name, visit, user, error);
+	if (status == MF_OK)
+		status = there ? visit_rows(sql, text, name, visit, user, error) : mf_sqlite_check_follower_count(sql, error);
 	mf_sql_close(sql, NULL);
 	return status;
 }

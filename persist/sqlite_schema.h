@@ -17,7 +17,7 @@
 
 #define MF_SQLITE_APPLICATION_ID 0x4d465045 /* "MFPE" */
 #define MF_SQLITE_VERSION 3
-#define MF_SQLITE_COUNTS_FOLLOWERS 3 /* from this format on a row of followers has their number */
+#define MF_SQLITE_COUNTS_FOLLOWERS 3 /* from this format on a row of followers has their number: an older store is counted when it is written */
 
 #define MF_SQLITE_SCHEMA \
 	"CREATE TABLE events (" \

@@ -146,7 +146,6 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 #define ADDED \
 	"SELECT (SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'followers')" \
 	" + 2 * (SELECT count(*) FROM pragma_table_info('snapshots') WHERE name = 'base_lsn')"
-#define ADDED_FOLLOWERS 1
 #define ADDED_BASE_LSN 2
 #define ADDED_ALL 3
 
@@ -161,7 +160,7 @@ static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *er
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
 	if (status == MF_OK && !(added & ADDED_BASE_LSN))
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADD_BASE_LSN, error);
-	if (status == MF_OK && (!(added & ADDED_FOLLOWERS) || version < MF_SQLITE_COUNTS_FOLLOWERS))
+	if (status == MF_OK && version < MF_SQLITE_COUNTS_FOLLOWERS) /* else the table was lost, and its rows stay missing */
 		status = mf_sqlite_count_followers(store->writer, error);
 	return status;
 }

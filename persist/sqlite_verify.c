@@ -453,8 +453,9 @@ static enum mf_status check_followers(struct walk *walk)
 	enum mf_status status = mf_sqlite_has_followers(walk->sql, &there, &walk->error);
 	if (status != MF_OK)
 		return failed(walk, status, "database", NULL, 0);
-	status = there ? check_rows(walk, "SELECT name, epoch, lsn, checksum FROM followers WHERE name <> ''", check_follower) : MF_OK;
-	if (status != MF_OK || !there)
+	if (there)
+		status = check_rows(walk, "SELECT name, epoch, lsn, checksum FROM followers WHERE name <> ''", check_follower);
+	if (status != MF_OK)
 		return status;
 	status = mf_sqlite_check_follower_count(walk->sql, &walk->error);
 	return status == MF_OK ? MF_OK : failed(walk, status, "follower", NULL, 0);

@@ -252,14 +252,24 @@ static void a_lost_table_of_followers_is_made_anew(void **state)
 	struct mf_checkpoint out = {.name = "f"};
 	make_store();
 	kit_sql(kit_dir, "DROP TABLE followers");
-	struct mf_store *store = kit_open(kit_dir);
-	assert_int_equal(mf_store_load_checkpoint(store, "f", &out, &error), MF_ERR_NOT_FOUND);
+	struct mf_store *store = kit_open_damaged();
+	assert_int_equal(mf_store_load_checkpoint(store, "f", &out, &error), MF_ERR_CORRUPTED);
+	kit_close(store);
+	kit_expect_finding("follower", "", 0);
+	store = kit_open(kit_dir);
+	assert_int_equal(mf_store_load_checkpoint(store, "f", &out, &error), MF_ERR_CORRUPTED);
 	KIT_OK(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"f", 2, 6}, &error), &error);
 	kit_append(store, "d", "next");
 	kit_close(store);
 	store = kit_open(kit_dir);
 	KIT_OK(mf_store_load_checkpoint(store, "f", &out, &error), &error);
 	assert_int_equal(out.lsn, 6);
+	assert_int_equal(mf_store_load_checkpoint(store, "g", &out, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "PRAGMA user_version = 2"));
+	kit_close(store);
+	kit_sql(kit_dir, "PRAGMA user_version = 2");
+	store = kit_open(kit_dir);
+	assert_int_equal(mf_store_load_checkpoint(store, "g", &out, &error), MF_ERR_NOT_FOUND);
 	struct mf_snapshot snapshot;
 	KIT_OK(mf_store_latest_snapshot(store, "d", INT64_MAX, &snapshot, &error), &error);
 	assert_int_equal(snapshot.base_lsn, 3); /* which came with the same version */
