@@ -12,8 +12,7 @@
  *             another kind, files changed by an opening that was refused, a key taken twice, a write that made worse what
  *             could be read before, a crash, a case that does not end
  *
- * usage: bitflip [--tap]     environment: MF_COUNT cases (500), MF_SEED, MF_CASE one of them only, MF_SCENE one scene only,
- *                            MF_EXHAUSTIVE=1 each bit of the small things instead, MF_JOBS (number of processors) */
+ * Its usage (bitflip --help) says how to run it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -38,6 +37,16 @@
 #define ALL_KEYS 32
 #define ATTEMPTS 100
 
+static const char usage[] = "usage: bitflip [--tap | --help]\n"
+			    "  MF_COUNT=500      so many cases\n"
+			    "  MF_SEED=1         what they damage; the clock's, if it is not set, and printed\n"
+			    "  MF_CASE=17        only this one of them, and all that is seen of it\n"
+			    "  MF_SCENE=hot      only this store: closed, hot, beside, large or backup\n"
+			    "  MF_EXHAUSTIVE=1   each bit of the small things instead, up to MF_COUNT (200000)\n"
+			    "  MF_JOBS=2         so many at once\n"
+			    "  MF_KEEP=1         leaves the stores\n"
+			    "The last line is \"N passed, M failed\", in cases that damaged something.\n";
+
 enum outcome { HARMLESS, DETECTED, DETECTED_LATE, UNCHANGED, SILENT, OUTCOMES };
 static const char *const outcome_names[OUTCOMES] = {"harmless", "detected", "found by verify only", "without effect", "silent"};
 
@@ -51,7 +60,7 @@ struct worker {
 
 static struct scene scenes[SCENES];
 static struct damage_map *maps[SCENES];
-static uint64_t run_seed, run_count = 500;
+static uint64_t run_seed, run_count, only_scene;
 static bool exhaustive, verbose;
 static char base[64], config[128];
 
@@ -68,11 +77,20 @@ struct bitflip {
 	int problems;
 };
 
+static void tell_case(const struct bitflip *one)
+{
+	char damage[200];
+	fprintf(stderr, "case %llu, scene %s: %s\n  again: %s", (unsigned long long)one->number, scene_names[one->scene->number], damage_tell(&one->damage, damage, sizeof(damage)), exhaustive ? "MF_EXHAUSTIVE=1 " : "");
+	if (only_scene < SCENES)
+		fprintf(stderr, "MF_SCENE=%s ", scene_names[only_scene]);
+	fprintf(stderr, "MF_SEED=%llu MF_CASE=%llu ./dev bitflip\n", (unsigned long long)run_seed, (unsigned long long)one->number);
+}
+
 static void problem(struct bitflip *one, enum outcome outcome, const char *format, ...) MF_PRINTF(3, 4);
 
 static void problem(struct bitflip *one, enum outcome outcome, const char *format, ...)
 {
-	char text[600], damage[200];
+	char text[600];
 	va_list args;
 	if (outcome > one->outcome)
 		one->outcome = outcome;
@@ -82,8 +100,7 @@ static void problem(struct bitflip *one, enum outcome outcome, const char *forma
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (one->problems++ == 0)
-		fprintf(stderr, "case %llu, scene %s: %s\n  again: %sMF_SEED=%llu MF_CASE=%llu ./dev bitflip\n", (unsigned long long)one->number, scene_names[one->scene->number],
-			damage_tell(&one->damage, damage, sizeof(damage)), exhaustive ? "MF_EXHAUSTIVE=1 " : "", (unsigned long long)run_seed, (unsigned long long)one->number);
+		tell_case(one);
 	fprintf(stderr, "  %s: %s\n", outcome_names[outcome], text);
 }
 
@@ -346,7 +363,7 @@ static void judge_writing(struct bitflip *one, const char *dir)
 
 static void judge_backup(struct bitflip *one, const char *dir)
 {
-	char file[200], restored[200], command[256];
+	char file[200], restored[200];
 	struct mf_error error = {0};
 	snprintf(file, sizeof(file), "%s/backup", dir);
 	snprintf(restored, sizeof(restored), "%s-restored", dir);
@@ -362,8 +379,7 @@ static void judge_backup(struct bitflip *one, const char *dir)
 		problem(one, SILENT, "a damaged backup was restored to a damaged store: %s%s", one->read->told, one->read->finding[0]);
 	else
 		problem(one, SILENT, "a damaged backup was restored");
-	snprintf(command, sizeof(command), "rm -rf '%s'", restored);
-	if (system(command) != 0)
+	if (!harness_remove_place(restored))
 		problem(one, SILENT, "cannot remove %s", restored);
 }
 
@@ -381,19 +397,15 @@ static enum scene_number scene_of(uint64_t number)
 {
 	static const enum scene_number turns[] = {SCENE_CLOSED, SCENE_HOT, SCENE_CLOSED, SCENE_BESIDE, SCENE_CLOSED, SCENE_HOT, SCENE_CLOSED, SCENE_BACKUP,
 						  SCENE_CLOSED, SCENE_HOT, SCENE_CLOSED, SCENE_BESIDE, SCENE_CLOSED, SCENE_HOT, SCENE_LARGE, SCENE_BACKUP};
-	const char *only = getenv("MF_SCENE");
-	for (int i = 0; only && i < SCENES; i++)
-		if (strcmp(only, scene_names[i]) == 0)
-			return (enum scene_number)i;
-	return turns[number % (sizeof(turns) / sizeof(turns[0]))];
+	return only_scene < SCENES ? (enum scene_number)only_scene : turns[number % (sizeof(turns) / sizeof(turns[0]))];
 }
 
 static bool choose(struct bitflip *one)
 {
 	if (exhaustive) {
-		enum scene_number scene = (enum scene_number)(one->number % SCENES);
+		uint64_t scene = only_scene < SCENES ? only_scene : one->number % SCENES;
 		one->scene = &scenes[scene];
-		return damage_enumerate(maps[scene], one->number / SCENES, &one->damage);
+		return damage_enumerate(maps[scene], only_scene < SCENES ? one->number : one->number / SCENES, &one->damage);
 	}
 	enum scene_number scene = scene_of(one->number);
 	one->scene = &scenes[scene];
@@ -455,6 +467,8 @@ static void work(struct worker *shared, int job, uint64_t from, uint64_t step)
 			continue;
 		enum outcome outcome = run_case(&one, shared);
 		shared->outcomes[one.scene->number][outcome]++;
+		if (outcome != UNCHANGED)
+			harness_count(outcome != SILENT);
 	}
 	shared->began_ms = 0;
 	leave(0);
@@ -472,10 +486,9 @@ static uint64_t step, first_case;
 
 static void start(struct job *job, int index, uint64_t from)
 {
-	fflush(NULL);
 	job->killed = false;
 	workers[index].began_ms = 0;
-	job->pid = from < run_count ? fork() : 0;
+	job->pid = from < run_count ? harness_fork() : 0;
 	if (job->pid == 0 && from < run_count)
 		work(&workers[index], index, from, step);
 }
@@ -489,13 +502,12 @@ static void ended(struct job *job, int index, int status)
 		return;
 	}
 	struct bitflip one = {0};
-	char damage[200];
 	uint64_t number = worker->at;
 	(void)prepare(&one, number, worker->attempt);
-	fprintf(stderr, "case %llu, scene %s: %s\n  again: %sMF_SEED=%llu MF_CASE=%llu ./dev bitflip\n  %s %d\n", (unsigned long long)number, scene_names[one.scene->number],
-		damage_tell(&one.damage, damage, sizeof(damage)), exhaustive ? "MF_EXHAUSTIVE=1 " : "", (unsigned long long)run_seed, (unsigned long long)number,
-		job->killed ? "did not end in time, signal" : "crashed, wait status", status);
+	tell_case(&one);
+	fprintf(stderr, "  %s %d\n", job->killed ? "did not end in time, signal" : "crashed, wait status", status);
 	worker->outcomes[one.scene->number][SILENT]++;
+	harness_count(false);
 	start(job, index, number + step);
 }
 
@@ -569,17 +581,15 @@ static int tell(bool tap)
 	uint64_t passed = all[HARMLESS] + all[DETECTED] + all[DETECTED_LATE], failed = all[SILENT];
 	if (!tap) {
 		tell_row("all", all);
-		printf("seed %llu\n%llu passed, %llu failed\n", (unsigned long long)run_seed, (unsigned long long)passed, (unsigned long long)failed);
+		printf("%llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);
 	}
 	return failed > 0 || passed == 0;
 }
 
 /* ---- the program ---- */
 
-static bool make_base(void)
+static bool write_config(void)
 {
-	if (!harness_make_place(base, sizeof(base), "bitflip"))
-		return false;
 	snprintf(config, sizeof(config), "%s/plugins.json", base);
 	FILE *file = fopen(config, "w");
 	if (!file)
@@ -614,35 +624,40 @@ static bool make_scenes(void)
 
 static void read_environment(void)
 {
-	run_seed = harness_number("MF_SEED", (uint64_t)time(NULL));
-	exhaustive = harness_number("MF_EXHAUSTIVE", 0) != 0;
-	verbose = harness_number("MF_VERBOSE", 0) != 0 || getenv("MF_CASE");
-	run_count = harness_number("MF_COUNT", exhaustive ? 200000 : 500);
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	step = harness_number("MF_JOBS", processors < 1 ? 1 : (uint64_t)processors);
-	if (step > JOBS_MAX)
-		step = JOBS_MAX;
-	if (getenv("MF_CASE")) {
-		first_case = harness_number("MF_CASE", 0);
-		run_count = first_case + 1;
+	run_seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX);
+	exhaustive = harness_number("MF_EXHAUSTIVE", 0, 0, 1) != 0;
+	only_scene = harness_choice("MF_SCENE", scene_names, SCENES);
+	run_count = harness_number("MF_COUNT", exhaustive ? 200000 : 500, 1, HARNESS_MANY);
+	step = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors, 1, JOBS_MAX);
+	uint64_t one = harness_number("MF_CASE", UINT64_MAX, 0, HARNESS_MANY);
+	verbose = harness_number("MF_VERBOSE", 0, 0, 1) != 0 || one != UINT64_MAX;
+	if (one != UINT64_MAX) {
+		first_case = one;
+		run_count = one + 1;
 		step = 1;
 	}
 }
 
 int main(int argc, char **argv)
 {
-	int result = 1;
+	bool tap = harness_only_tap(argc, argv, usage);
+	struct bitflip one = {0};
 	read_environment();
 	workers = mmap(NULL, sizeof(*workers) * JOBS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (workers == MAP_FAILED || !make_base()) {
+	if (workers == MAP_FAILED) {
 		perror("bitflip");
 		return 1;
 	}
-	if (make_scenes()) {
-		run_all();
-		result = tell(argc > 1 && strcmp(argv[1], "--tap") == 0);
+	harness_make_place(base, sizeof(base), "bitflip");
+	harness_begin(run_count - first_case, NULL);
+	if (!write_config() || !make_scenes())
+		return 1;
+	if (run_count == first_case + 1 && !prepare(&one, first_case, 0)) {
+		fprintf(stderr, "there is no case %llu\n", (unsigned long long)first_case);
+		return 1;
 	}
-	if (!getenv("MF_KEEP"))
-		harness_remove_place(base);
-	return result;
+	printf("# seed %llu\n", (unsigned long long)run_seed);
+	run_all();
+	return tell(tap);
 }

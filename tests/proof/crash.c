@@ -1,7 +1,6 @@
 /* crash.c - kill -9 at random moments, in every mode, with everything going on; the oracle after each.
  *
- *   MF_COUNT=1000 MF_SEED=1 crash          so many cycles, two at once
- *   MF_SEED=1 MF_CYCLE=17 crash            one of them
+ * Its usage (crash --help) says how to run it.
  *
  * A cycle is a store with one to five lives. In each a child commits (workload.h) and says what it is told into a pipe,
  * snapshots are taken, documents compacted, followers keep checkpoints, a thread or another process backs up; then it is
@@ -14,15 +13,13 @@
  * as ever.
  *
  * What a seed decides is what is submitted and what a kill waits for; to the microsecond the moment is the machine's.
- * Told to stop (SIGTERM, SIGINT) it says what it has seen by then. MF_KEEP=1 leaves the files of a cycle that failed. Ends with "N passed, M failed". */
+ * Told to stop it says what it has seen by then. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,32 +38,29 @@ struct worker {
 	struct crash_figures figures;
 };
 
-static volatile sig_atomic_t stopped;
+static const char usage[] = "usage: crash [--help]\n"
+			    "  MF_COUNT=1000   so many cycles, two at once\n"
+			    "  MF_SEED=1       what they do; the clock's, if it is not set, and printed\n"
+			    "  MF_CYCLE=17     only this one of them\n"
+			    "  MF_KEEP=1       leaves the files of a cycle that failed\n"
+			    "The last line is \"N passed, M failed\", in cycles.\n";
+static struct worker *workers;
+static uint64_t worker_count;
 
-static void stop(int signal_number)
+static void work(struct worker *worker, uint64_t seed, uint64_t end)
 {
-	(void)signal_number;
-	stopped = 1;
-}
-
-static void work(struct worker *worker, const char *program, uint64_t seed, uint64_t end, uint64_t step)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	for (; worker->next < end; worker->next += step) {
+	for (; worker->next < end; worker->next += worker_count) {
 		alarm(CYCLE_SECONDS);
-		crash_cycle(program, seed, worker->next, &worker->figures);
+		harness_count(crash_cycle(seed, worker->next, &worker->figures));
 	}
 	alarm(0);
 }
 
-static void start(struct worker *worker, const char *program, uint64_t seed, uint64_t end, uint64_t step)
+static void start(struct worker *worker, uint64_t seed, uint64_t end)
 {
-	fflush(NULL);
-	pid_t pid = fork();
+	pid_t pid = harness_fork();
 	if (pid == 0) {
-		work(worker, program, seed, end, step);
+		work(worker, seed, end);
 		leave(0);
 	}
 	worker->pid = pid; /* shared: the child must not set it */
@@ -80,43 +74,44 @@ static void add(struct crash_figures *sum, const struct crash_figures *more)
 		to[i] += from[i];
 }
 
-static struct crash_figures sum_of(const struct worker *workers, uint64_t count)
+static struct crash_figures sum_of_all(void)
 {
 	struct crash_figures sum = {0};
-	for (uint64_t i = 0; i < count; i++)
+	for (uint64_t i = 0; i < worker_count; i++)
 		add(&sum, &workers[i].figures);
 	return sum;
 }
 
 /* Waits for all; a worker that a cycle has taken with it goes on with the one after it. */
-static void supervise(struct worker *workers, uint64_t count, const char *program, uint64_t seed, uint64_t end)
+static void supervise(uint64_t seed, uint64_t end)
 {
 	bool terminal = isatty(STDERR_FILENO);
-	for (uint64_t running = count; running > 0 && !stopped;) {
+	for (uint64_t running = worker_count; running > 0;) {
 		int status;
 		pid_t pid = waitpid(-1, &status, terminal ? WNOHANG : 0);
 		if (pid == 0) {
 			nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-			fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " cycles ", sum_of(workers, count).cycles, end);
+			fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " cycles ", sum_of_all().cycles, end);
 			continue;
 		}
 		if (pid < 0 && errno != EINTR) {
 			perror("waitpid");
 			return;
 		}
-		for (uint64_t i = 0; i < count; i++) {
+		for (uint64_t i = 0; i < worker_count; i++) {
 			if (workers[i].pid != pid)
 				continue;
 			running--;
 			if (status == 0)
 				continue;
-			printf("# cycle %" PRIu64 ": the oracle's process ended with status %d (%s)\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n", workers[i].next, status,
-			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit", seed, workers[i].next, program);
+			printf("# cycle %" PRIu64 ": the oracle's process ended with status %d (%s)\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n", workers[i].next, status,
+			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit", seed, workers[i].next);
 			workers[i].figures.cycles++;
 			workers[i].figures.failed++;
-			workers[i].next += count;
+			harness_count(false);
+			workers[i].next += worker_count;
 			running++;
-			start(&workers[i], program, seed, end, count);
+			start(&workers[i], seed, end);
 		}
 	}
 	if (terminal)
@@ -135,24 +130,31 @@ static void print_figures(const struct crash_figures *f)
 	       f->copies, f->copies_refused, f->oracle_ms, f->life_ms);
 }
 
+static void print_all_figures(void)
+{
+	struct crash_figures sum = sum_of_all();
+	print_figures(&sum);
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t seed = harness_number("MF_SEED", (uint64_t)time(NULL)), first = harness_number("MF_CYCLE", UINT64_MAX);
-	uint64_t end = first == UINT64_MAX ? harness_number("MF_COUNT", 1000) : first + 1, count = first == UINT64_MAX ? WORKERS : 1;
-	const char *program = argc > 1 ? argv[1] : argv[0];
-	struct worker *workers = mmap(NULL, WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (argc > 1)
+		harness_usage(usage, argv[1]);
+	uint64_t seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX), one = harness_number("MF_CYCLE", UINT64_MAX, 0, HARNESS_MANY);
+	uint64_t first = one == UINT64_MAX ? 0 : one, end = one == UINT64_MAX ? harness_number("MF_COUNT", 1000, 1, HARNESS_MANY) : one + 1;
+	worker_count = end - first < WORKERS ? 1 : WORKERS;
+	workers = mmap(NULL, WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == MAP_FAILED)
 		return 1;
 	printf("# seed %" PRIu64 "\n", seed);
-	const struct sigaction on_stop = {.sa_handler = stop}; /* without SA_RESTART: it ends the waiting */
-	sigaction(SIGTERM, &on_stop, NULL);
-	sigaction(SIGINT, &on_stop, NULL);
-	for (uint64_t i = 0; i < count; i++) {
-		workers[i].next = first == UINT64_MAX ? i : first;
-		start(&workers[i], program, seed, end, count);
+	crash_make_places();
+	harness_begin(end - first, print_all_figures);
+	for (uint64_t i = 0; i < worker_count; i++) {
+		workers[i].next = first + i;
+		start(&workers[i], seed, end);
 	}
-	supervise(workers, count, program, seed, end);
-	struct crash_figures sum = sum_of(workers, count);
+	supervise(seed, end);
+	struct crash_figures sum = sum_of_all();
 	print_figures(&sum);
 	if (getenv("MF_TAP"))
 		printf("1..1\n%s 1 - %" PRIu64 " cycles\n", sum.failed == 0 && sum.kills > 0 ? "ok" : "not ok", sum.cycles);

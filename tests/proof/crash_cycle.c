@@ -1,14 +1,12 @@
 /* crash_cycle.c - the seed's plan of a cycle, its children, the kills, and what the oracle says. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +15,7 @@
 #include <moduforge/backup.h>
 
 #include "crash_cycle.h"
+#include "harness.h"
 #include "oracle.h"
 #include "tests/leave.h"
 #include "workload.h"
@@ -41,7 +40,6 @@ struct life {
 };
 
 struct cycle {
-	const char *program;
 	uint64_t seed, number, random;
 	char dir[96], data[128], copy[128], backups[128], config[128];
 	struct ledger *ledger;
@@ -56,13 +54,23 @@ static uint32_t below(struct cycle *cycle, uint32_t limit)
 
 /* ---- the plan ---- */
 
+static char places[2][72];
+
+/* Where nobody says where, most are where a sync is nothing: more kills; and one in four where it is something. */
+void crash_make_places(void)
+{
+	const char *said = getenv("TMPDIR");
+	harness_make_place(places[0], sizeof(places[0]), "crash");
+	if (said && said[0])
+		memcpy(places[1], places[0], sizeof(places[1]));
+	else
+		harness_make_place_in(places[1], sizeof(places[1]), "crash", "/tmp");
+}
+
 static bool make_place(struct cycle *cycle)
 {
-	const char *base = getenv("TMPDIR");
-	if (cycle->number % 4 != 0 && access("/dev/shm", W_OK) == 0)
-		base = "/dev/shm"; /* most where a sync is nothing: more kills; one in four where it is something */
-	snprintf(cycle->dir, sizeof(cycle->dir), "%.60s/mf-crash-XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(cycle->dir))
+	snprintf(cycle->dir, sizeof(cycle->dir), "%s/%" PRIu64, places[cycle->number % 4 == 0], cycle->number);
+	if (mkdir(cycle->dir, 0700) != 0)
 		return false;
 	snprintf(cycle->data, sizeof(cycle->data), "%s/store", cycle->dir);
 	snprintf(cycle->copy, sizeof(cycle->copy), "%s/copy", cycle->dir);
@@ -198,10 +206,8 @@ static bool start(struct cycle *cycle, struct life *life, int (*work)(struct cyc
 	*child = (struct child){.pid = -1, .fd = -1};
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return false;
-	fflush(NULL);
-	child->pid = fork();
+	child->pid = harness_fork();
 	if (child->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ends[0]);
 		leave(work(cycle, life, ends[1]));
 	}
@@ -273,14 +279,6 @@ static bool copy_store(struct cycle *cycle)
 	return to >= 0;
 }
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *walk)
-{
-	(void)about;
-	(void)kind;
-	(void)walk;
-	return remove(path);
-}
-
 /* ---- a life ---- */
 
 static int64_t now_us(void)
@@ -342,9 +340,9 @@ static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, str
 static void tell(struct cycle *cycle, const struct life *life, const char *text)
 {
 	char out[6144];
-	int len = snprintf(out, sizeof(out), "# cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " %s\n",
+	int len = snprintf(out, sizeof(out), "# cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n",
 			   cycle->number, life->workload.life, life->mode, life->kill.delay_us, life->kill.count, life->kill.word ? life->kill.word : '-', text, cycle->seed,
-			   cycle->number, cycle->program);
+			   cycle->number);
 	if (write(STDOUT_FILENO, out, len < (int)sizeof(out) ? (size_t)len : sizeof(out) - 1) < 0)
 		perror("stdout");
 }
@@ -385,7 +383,7 @@ static bool ask_about_copy(struct cycle *cycle, const struct life *life)
 	}
 	ledger_free(ledger);
 	if (fine || !getenv("MF_KEEP"))
-		nftw(cycle->copy, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		harness_remove_place(cycle->copy);
 	return fine;
 }
 
@@ -422,9 +420,9 @@ static bool live(struct cycle *cycle, uint32_t number)
 	return !life.ask || ask_oracle(cycle, &life);
 }
 
-bool crash_cycle(const char *program, uint64_t seed, uint64_t number, struct crash_figures *figures)
+bool crash_cycle(uint64_t seed, uint64_t number, struct crash_figures *figures)
 {
-	struct cycle cycle = {.program = program, .seed = seed, .number = number, .random = seed ^ number << 32, .figures = figures};
+	struct cycle cycle = {.seed = seed, .number = number, .random = seed ^ number << 32, .figures = figures};
 	bool passed = true;
 	cycle.lives = 1 + (below(&cycle, 2) ? below(&cycle, LIVES_MAX) : 0);
 	cycle.ledger = ledger_new();
@@ -436,7 +434,7 @@ bool crash_cycle(const char *program, uint64_t seed, uint64_t number, struct cra
 		passed = live(&cycle, i);
 	ledger_free(cycle.ledger);
 	if (passed || !getenv("MF_KEEP"))
-		nftw(cycle.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		harness_remove_place(cycle.dir);
 	figures->cycles++;
 	figures->failed += !passed;
 	return passed;

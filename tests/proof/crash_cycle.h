@@ -13,5 +13,7 @@ struct crash_figures {
 	uint64_t oracle_ms, life_ms;
 };
 
+/* Where the stores will be, once for all cycles. */
+void crash_make_places(void);
 /* Prints what is wrong, if anything. The figures are added to. */
-bool crash_cycle(const char *program, uint64_t seed, uint64_t cycle, struct crash_figures *figures);
+bool crash_cycle(uint64_t seed, uint64_t cycle, struct crash_figures *figures);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness.h"
 #include "oracle.h"
 #include "tests/leave.h"
 
@@ -162,8 +163,7 @@ static void in_child(struct fault_bench *bench, void (*part)(struct fault_bench 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
-	fflush(stdout);
-	pid_t pid = fork();
+	pid_t pid = harness_fork();
 	if (pid == 0) {
 		sigprocmask(SIG_UNBLOCK, &child, NULL);
 		part(bench, user);

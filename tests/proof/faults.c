@@ -125,6 +125,8 @@ static void run_one(struct fault_bench *bench, const struct scene_kind *kind, co
 	tally->passed += outcome == FAULT_PASSED;
 	tally->missed += outcome == FAULT_NOT_REACHED;
 	tally->failed += outcome == FAULT_FAILED;
+	if (outcome != FAULT_NOT_REACHED)
+		harness_count(outcome == FAULT_PASSED);
 	if (outcome == FAULT_FAILED && (tally->told++ < MOST_TOLD || alone))
 		tell(kind, plan, why);
 	if (outcome == FAULT_NOT_REACHED && alone)
@@ -151,9 +153,8 @@ static void run_all(const struct scene_kind *kind, const char *template_dir, con
 {
 	pid_t workers[MOST_JOBS];
 	const struct timespec moment = {.tv_nsec = 100000000};
-	fflush(stdout);
 	for (unsigned job = 0; job < jobs; job++) {
-		workers[job] = fork();
+		workers[job] = harness_fork();
 		if (workers[job] == 0)
 			work(job, kind, template_dir, plans);
 		if (workers[job] < 0)
@@ -236,29 +237,30 @@ static const struct scene_kind *find_scene(const char *text, struct fault_plan *
 	return NULL;
 }
 
-static unsigned number(const char *text, unsigned otherwise, unsigned most)
-{
-	unsigned long value = text ? strtoul(text, NULL, 10) : otherwise;
-	return value < 1 || value > most ? otherwise : (unsigned)value;
-}
-
 static bool make_base(void)
 {
 	char *real;
-	if (!harness_make_place(base, sizeof(base), "faults") || !(real = realpath(base, NULL)))
+	harness_make_place(base, sizeof(base), "faults");
+	if (!(real = realpath(base, NULL)))
 		return false;
 	snprintf(base, sizeof(base), "%.120s", real);
 	free(real);
 	return true;
 }
 
-static int usage(void)
+static _Noreturn void tell_usage(const char *argument)
 {
-	fprintf(stderr, "usage: faults [--tap] [--every N] [SCENE | SCENE:KIND:FILE:NUMBER:FAULT:once|ever]\nscenes:");
+	char usage[2000];
+	int len = snprintf(usage, sizeof(usage),
+			   "usage: faults [--tap] [--every N] [SCENE | SCENE:KIND:FILE:NUMBER:FAULT:once|ever]\n"
+			   "  MF_WORKLOADS=3   two more sets of workloads, drawn from MF_SEED\n"
+			   "  MF_SEED=0        of what is drawn, and which one of so many\n"
+			   "  MF_JOBS=2        so many at once\n"
+			   "The last line is \"N passed, M failed\", in plans.\nscenes:");
 	for (size_t i = 0; i < scene_kind_count; i++)
-		fprintf(stderr, " %s", scene_kinds[i].name);
-	fprintf(stderr, "\n");
-	return 2;
+		len += snprintf(usage + len, sizeof(usage) - (size_t)len, " %s", scene_kinds[i].name);
+	snprintf(usage + len, sizeof(usage) - (size_t)len, "\n");
+	harness_usage(usage, argument);
 }
 
 int main(int argc, char **argv)
@@ -268,17 +270,18 @@ int main(int argc, char **argv)
 	unsigned passed = 0, failed = 0;
 	bool one = false;
 	program = getenv("MF_REPLAY") ? getenv("MF_REPLAY") : argv[0];
-	jobs = number(getenv("MF_JOBS"), 2, MOST_JOBS);
-	seed = getenv("MF_SEED") ? strtoull(getenv("MF_SEED"), NULL, 10) : 0;
+	jobs = (unsigned)harness_number("MF_JOBS", 2, 1, MOST_JOBS);
+	seed = harness_number("MF_SEED", 0, 0, UINT64_MAX);
+	size_t sets = harness_number("MF_WORKLOADS", 1, 1, 1000) - 1;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--tap") == 0)
 			tap = true;
 		else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
 			test_name = argv[++i];
 		else if (strcmp(argv[i], "--every") == 0 && i + 1 < argc)
-			every = number(argv[++i], 1, 1000000);
+			every = (unsigned)harness_parse("--every", argv[++i], 1, 1000000);
 		else if (wanted || !(wanted = find_scene(argv[i], &plan, &one)))
-			return usage();
+			tell_usage(argv[i]);
 	}
 	alone = one;
 	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -289,7 +292,7 @@ int main(int argc, char **argv)
 	}
 	if (one)
 		jobs = 1;
-	size_t sets = number(getenv("MF_WORKLOADS"), 1, 1000) - 1;
+	harness_begin(one ? 1 : HARNESS_OPEN, NULL);
 	size_t count = wanted ? scene_kind_count : scene_fixed_count + sets * (scene_kind_count - scene_fixed_count);
 	if (tap)
 		printf("1..%zu\n", wanted ? (size_t)1 : count);
@@ -306,7 +309,6 @@ int main(int argc, char **argv)
 		else if (tap)
 			printf("%s %zu - %s\n", fine ? "ok" : "not ok", ++n, test_name ? test_name : kind->name);
 	}
-	harness_remove_place(base);
 	if (!tap)
 		printf("%u passed, %u failed\n", passed, failed);
 	return failed == 0 && passed > 0 ? 0 : 1;

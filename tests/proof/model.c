@@ -1,9 +1,6 @@
 /* model.c - many seeds of model_run.h, each in a process of its own; what fails is made as short as it can be.
  *
- *   model                        MF_COUNT seeds (2000) from MF_FIRST (1) on, MF_CALLS calls each (60), MF_JOBS at once
- *   MF_SEED=N model              one, with its trace; MF_WITHOUT=3,7-9: without these calls; MF_TRACE_IO=1: with its files
- *   model --self-test COUNT      as TAP: COUNT seeds, is it exact, has it teeth? (meson test)
- * MF_LIES=PERCENT, MF_FAULTS=BITS: of the device's syncs, of the reference's rules (reference.h), to see that it is found. */
+ * Its usage (model --help) says how to run it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness.h"
 #include "model_run.h"
 #include "reference.h"
 #include "tests/leave.h"
@@ -19,21 +17,25 @@
 #define JOBS_MAX 32
 #define SHRINK_TRIES 300
 
+static const char usage[] = "usage: model [--self-test COUNT | --help]\n"
+			    "  MF_COUNT=2000      so many seeds, from MF_SEED or MF_FIRST (1) on\n"
+			    "  MF_SEED=17         without MF_COUNT: only this one, with its trace\n"
+			    "  MF_CALLS=60        calls of each\n"
+			    "  MF_WITHOUT=3,7-9   without these calls\n"
+			    "  MF_TRACE_IO=1      a trace with the calls on files\n"
+			    "  MF_JOBS=2          so many at once\n"
+			    "  MF_LIES=PERCENT, MF_FAULTS=BITS   of the device's syncs, of the reference's rules (reference.h), to see that it is found\n"
+			    "--self-test, as TAP: COUNT seeds, is it exact, has it teeth? The last line is \"N passed, M failed\", in seeds.\n";
 static char config[256];
 static unsigned seconds_a_seed = SECONDS_A_SEED;
 
 /* ---- a configuration with everything small ---- */
-static void remove_config(void)
-{
-	unlink(config);
-}
-
 static void write_config(void)
 {
-	const char *base = getenv("TMPDIR");
-	snprintf(config, sizeof(config), "%.100s/mf-model-XXXXXX", base ? base : "/tmp");
-	int fd = mkstemp(config);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	char dir[200];
+	harness_make_place(dir, sizeof(dir), "model");
+	snprintf(config, sizeof(config), "%s/plugins.json", dir);
+	FILE *file = fopen(config, "w");
 	if (!file) {
 		fprintf(stderr, "%s: %s\n", config, strerror(errno));
 		exit(2);
@@ -45,7 +47,6 @@ static void write_config(void)
 		MF_TEST_BUILD, MF_TEST_BUILD, REF_LIMIT);
 	if (fclose(file) != 0)
 		exit(2);
-	atexit(remove_config);
 }
 
 /* ---- one seed in a child ---- */
@@ -69,8 +70,7 @@ static void be_child(const struct model_plan *plan, int to)
 static struct child begin(const struct model_plan *plan)
 {
 	int ends[2];
-	fflush(NULL);
-	pid_t pid = pipe(ends) == 0 ? fork() : -1;
+	pid_t pid = pipe(ends) == 0 ? harness_fork() : -1;
 	if (pid < 0) {
 		perror("fork");
 		exit(2);
@@ -188,6 +188,7 @@ static void add(struct sums *sums, const struct model_plan *plan, const struct m
 	sums->switches += result->switches;
 	sums->simulated_us += result->simulated_us;
 	*(result->failed ? &sums->failed : &sums->passed) += 1;
+	harness_count(!result->failed);
 	if (!result->failed)
 		return;
 	printf("failed: seed %llu, call %u: %s\nreplay: MF_SEED=%llu MF_CALLS=%u ./dev model\n", (unsigned long long)plan->seed, result->failed_call, result->why, (unsigned long long)plan->seed, plan->calls);
@@ -270,28 +271,22 @@ static int self_test(struct model_plan plan, uint64_t count)
 }
 
 /* ---- what is asked for ---- */
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	char *end;
-	if (!text || !*text)
-		return otherwise;
-	uint64_t value = strtoull(text, &end, 10);
-	if (*end) {
-		fprintf(stderr, "%s is '%s', it must be a number\n", name, text);
-		exit(2);
-	}
-	return value;
-}
-
+/* "3,7-9" */
 static void read_left_out(const char *text, bool *left_out)
 {
-	while (text && *text) {
-		char *end;
-		unsigned long from = strtoul(text, &end, 10), to = *end == '-' ? strtoul(end + 1, &end, 10) : from;
-		for (; from <= to && from <= MODEL_CALLS_MAX; from++)
+	for (const char *at = text; at && *at;) {
+		unsigned from = 0, to = 0;
+		int len = 0;
+		bool range = sscanf(at, "%4u-%4u%n", &from, &to, &len) == 2 && len > 0;
+		if (!range && sscanf(at, "%4u%n", &from, &len) == 1)
+			to = from;
+		if (from < 1 || to < from || to > MODEL_CALLS_MAX || (at[len] && (at[len] != ',' || !at[len + 1]))) {
+			fprintf(stderr, "MF_WITHOUT is '%s', it must be numbers of calls like 3,7-9\n", text);
+			exit(2);
+		}
+		for (; from <= to; from++)
 			left_out[from] = true;
-		text = *end == ',' ? end + 1 : "";
+		at += len + (at[len] == ',');
 	}
 }
 
@@ -312,20 +307,32 @@ int main(int argc, char **argv)
 {
 	static bool left_out[MODEL_CALLS_MAX + 1];
 	struct model_plan plan = {.config = config, .left_out = left_out};
-	uint64_t calls = from_environment("MF_CALLS", 60), jobs = from_environment("MF_JOBS", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
-	plan.calls = calls < MODEL_CALLS_MAX ? (unsigned)calls : MODEL_CALLS_MAX;
-	plan.lies = (unsigned)from_environment("MF_LIES", 0);
-	ref_faults = (unsigned)from_environment("MF_FAULTS", 0);
-	write_config();
-	if (argc > 2 && strcmp(argv[1], "--self-test") == 0) {
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	bool self_tests = argc == 3 && strcmp(argv[1], "--self-test") == 0;
+	if (argc > 1 && !self_tests)
+		harness_usage(usage, argv[1]);
+	plan.calls = (unsigned)harness_number("MF_CALLS", 60, 1, MODEL_CALLS_MAX);
+	plan.lies = (unsigned)harness_number("MF_LIES", 0, 0, 100);
+	ref_faults = (unsigned)harness_number("MF_FAULTS", 0, 0, 7);
+	uint64_t seed = harness_number("MF_SEED", 0, 1, UINT64_MAX - HARNESS_MANY), count = harness_number("MF_COUNT", 0, 1, HARNESS_MANY);
+	uint64_t jobs = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors, 1, JOBS_MAX);
+	bool one = seed > 0 && count == 0;
+	plan.seed = seed > 0 ? seed : harness_number("MF_FIRST", 1, 1, UINT64_MAX - HARNESS_MANY);
+	if (self_tests) {
+		count = harness_parse("COUNT", argv[2], 1, HARNESS_MANY);
 		plan.seed = 1;
-		return self_test(plan, strtoull(argv[2], NULL, 10));
+	} else {
+		read_left_out(getenv("MF_WITHOUT"), left_out);
 	}
-	read_left_out(getenv("MF_WITHOUT"), left_out);
-	plan.seed = from_environment("MF_SEED", 0);
-	if (plan.seed)
+	if (count == 0)
+		count = one ? 1 : 2000;
+	write_config();
+	harness_begin(self_tests ? HARNESS_OPEN : count, NULL);
+	if (self_tests)
+		return self_test(plan, count);
+	if (one)
 		return show_one(plan);
-	plan.seed = from_environment("MF_FIRST", 1);
-	struct sums sums = run_many(&plan, from_environment("MF_COUNT", 2000), jobs < 1 ? 1 : jobs < JOBS_MAX ? (unsigned)jobs : JOBS_MAX, isatty(2));
+	printf("seeds %llu to %llu\n", (unsigned long long)plan.seed, (unsigned long long)(plan.seed + count - 1));
+	struct sums sums = run_many(&plan, count, (unsigned)jobs, isatty(2));
 	return report(&sums);
 }

@@ -7,9 +7,7 @@
  * Of all allocations those are taken that differ in the call stack that asks (oom_plan.h). With threads in the background the
  * n-th allocation is not always the same one; what was being done when it failed is told.
  *
- * usage: oom [--tap] [SCENE WORLD:N:once|ever[:STACK]]
- * environment: MF_EACH: so many allocations of each call stack (1), 0 is all; MF_STRIDE: instead each so many-th allocation, 1 is
- *              all; MF_SCENE one scene only; MF_SEED of what is done and where it begins; MF_JOBS */
+ * Its usage (oom --help) says how to run it. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -46,7 +44,16 @@
 #define TRIES 5  /* see looker_died */
 #define MISSES 3 /* that many indices in a row that no allocation reached end a series: threads allocate now more, now less */
 
-static const char *const world_names[] = {"all", "own", "others"};
+static const char usage[] = "usage: oom [--tap | --help | SCENE WORLD:N:once|ever[:STACK]]\n"
+			    "  MF_EACH=1         so many allocations of each call stack, 0 is all\n"
+			    "  MF_STRIDE=97      instead each so many-th allocation, 1 is all\n"
+			    "  MF_SCENE=commits  only this: create, commits, snapshots, followers, memory, recovery or reading\n"
+			    "  MF_SEED=1         of what is done, and where it begins\n"
+			    "  MF_JOBS=4         so many at once\n"
+			    "SCENE and the rest, as a failure prints them: that run again.\n"
+			    "The last line is \"N passed, M failed, K skipped\", in runs.\n";
+#define WORLDS 3
+static const char *const world_names[WORLDS] = {"all", "own", "others"};
 
 /* What a child leaves to its parent. */
 struct left {
@@ -309,7 +316,7 @@ static bool make_template(void)
 	if (!make_place(&attempt, "template"))
 		return false;
 	snprintf(template_dir, sizeof(template_dir), "%s", attempt.store);
-	pid_t pid = fork();
+	pid_t pid = harness_fork();
 	if (pid == 0) {
 		struct mf_error error;
 		struct workload workload = {.config = attempt.config, .mode = "sync", .kind = MF_COMMIT_SYNC_DURABLE, .seed = seed, .batches = 20, .batch_max = 4, .docs = 2,
@@ -358,8 +365,7 @@ static void begin(struct job *job, const struct series *series, uint64_t n, uint
 	job->tries = 1;
 	job->attempt = (struct attempt){.scene = series->scene, .world = series->world, .n = n, .stack = stack, .forever = series->forever, .left = left};
 	snprintf(job->name, sizeof(job->name), "run-%llu", (unsigned long long)runs++);
-	fflush(NULL);
-	job->pid = fork();
+	job->pid = harness_fork();
 	if (job->pid == 0)
 		child(&job->attempt, job->name);
 }
@@ -403,9 +409,11 @@ static void end(struct job *job, struct series *series, int status)
 	} else if (status != 0) {
 		tell_death(job, status);
 		series->failed++;
+		harness_count(false);
 	} else if (job->attempt.stack ? job->left->asked.frames > 0 : job->attempt.n <= job->left->count) {
 		series->passed++;
 		series->misses = 0;
+		harness_count(true);
 	} else if (++series->misses >= MISSES) {
 		series->ended = !series->plan;
 	}
@@ -510,65 +518,70 @@ static bool prepare(void)
 {
 	size_t size = sizeof(struct left) * (JOBS_MAX + 1) + sizeof(struct profile);
 	struct left *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!harness_make_place(base, sizeof(base), "oom") || shared == MAP_FAILED)
+	if (shared == MAP_FAILED)
 		return false;
 	template_lines = &shared[JOBS_MAX];
 	profile = (struct profile *)&shared[JOBS_MAX + 1];
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	job_count = harness_number("MF_JOBS", processors < 1 ? 1 : 2 * (uint64_t)processors); /* half of them wait for threads of their own */
-	job_count = job_count < 1 ? 1 : job_count > JOBS_MAX ? JOBS_MAX : job_count;
+	uint64_t wanted = processors < 1 ? 1 : 2 * (uint64_t)processors; /* half of them wait for threads of their own */
+	job_count = harness_number("MF_JOBS", wanted < JOBS_MAX ? wanted : JOBS_MAX, 1, JOBS_MAX);
 	for (size_t i = 0; i < job_count; i++)
 		jobs[i].left = &shared[i];
-	seed = harness_number("MF_SEED", 1);
-	stride = harness_number("MF_STRIDE", 0);
-	each = harness_number("MF_EACH", EACH);
-	return make_template();
+	seed = harness_number("MF_SEED", 1, 0, UINT64_MAX);
+	stride = harness_number("MF_STRIDE", 0, 0, HARNESS_MANY);
+	each = harness_number("MF_EACH", EACH, 0, HARNESS_MANY);
+	return true;
 }
 
 /* "own:12:ever", and ":" and the stack, if it is one's */
 static bool parse(const char *scene, const char *text, struct series *out, uint64_t *out_n, uint64_t *out_stack)
 {
-	char world[16], how[8];
+	char world[16], how[8], again[80];
 	unsigned long long n, stack = 0;
-	if (sscanf(text, "%15[a-z]:%llu:%7[a-z]:%llx", world, &n, how, &stack) < 3)
+	if (sscanf(text, "%15[a-z]:%20llu:%7[a-z]:%16llx", world, &n, how, &stack) < 3)
+		return false;
+	int len = snprintf(again, sizeof(again), "%s:%llu:%s", world, n, how);
+	if (stack)
+		snprintf(again + len, sizeof(again) - (size_t)len, ":%llx", stack);
+	if (strcmp(again, text) != 0 || n == 0 || (strcmp(how, "ever") != 0 && strcmp(how, "once") != 0))
 		return false;
 	memset(out, 0, sizeof(*out));
+	out->world = WORLDS;
 	for (size_t i = 0; i < SCENES_OOM; i++)
 		if (strcmp(scenes[i].name, scene) == 0)
 			out->scene = &scenes[i];
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < WORLDS; i++)
 		if (strcmp(world_names[i], world) == 0)
 			out->world = (enum starve_world)i;
 	out->forever = strcmp(how, "ever") == 0;
 	*out_n = n;
 	*out_stack = stack;
-	return out->scene && starve_has(out->world);
+	return out->scene && out->world < WORLDS && starve_has(out->world);
 }
 
-static int replay(const char *scene, const char *text)
+static int replay(struct series series, uint64_t n, uint64_t stack)
 {
-	uint64_t n, stack;
-	struct series series;
-	if (!parse(scene, text, &series, &n, &stack)) {
-		fprintf(stderr, "oom: no such run: %s %s\n", scene, text);
-		return 2;
-	}
 	begin(&jobs[0], &series, n, stack);
 	while (reap(&series))
 		;
 	printf("%llu allocations\n", (unsigned long long)jobs[0].left->count);
+	if (series.misses > 0) {
+		printf("this one was not asked for\n0 passed, 1 failed\n");
+		return 1;
+	}
 	printf("%d passed, %d failed, %d skipped\n", (int)(series.failed + series.unlooked == 0), (int)(series.failed > 0), (int)(series.unlooked > 0));
 	return series.failed > 0;
 }
 
-static int run_all(bool tap)
+static int run_all(size_t only, bool tap)
 {
 	uint64_t passed = 0, failed = 0, unlooked = 0;
-	const char *only = getenv("MF_SCENE");
 	int number = 0;
 	for (size_t i = 0; i < SCENES_OOM; i++) {
-		if (only && strcmp(only, scenes[i].name) != 0)
+		if (only < SCENES_OOM && only != i)
 			continue;
+		if (!tap)
+			printf("%s:\n", scenes[i].name);
 		uint64_t before = failed, counted = passed;
 		for (int j = 0; j < 6; j++) {
 			struct series series = {.scene = &scenes[i], .world = (enum starve_world)(j / 2), .forever = j % 2};
@@ -596,14 +609,27 @@ static int run_all(bool tap)
 
 int main(int argc, char **argv)
 {
-	bool tap = argc == 2 && strcmp(argv[1], "--tap") == 0;
+	const char *names[SCENES_OOM];
+	struct series series;
+	uint64_t n = 0, stack = 0;
+	bool one = argc == 3, tap = !one && harness_only_tap(argc, argv, usage);
+	for (size_t i = 0; i < SCENES_OOM; i++)
+		names[i] = scenes[i].name;
+	size_t only = harness_choice("MF_SCENE", names, SCENES_OOM);
 	starve_prepare();
-	int result = 1;
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (prepare())
-		result = argc == 3 ? replay(argv[1], argv[2]) : run_all(tap);
-	else
+	if (one && !parse(argv[1], argv[2], &series, &n, &stack)) {
+		fprintf(stderr, "there is no run '%s %s'\n", argv[1], argv[2]);
+		harness_usage(usage, NULL);
+	}
+	harness_make_place(base, sizeof(base), "oom");
+	if (!prepare()) {
 		perror("oom: cannot begin");
-	harness_remove_place(base);
-	return result;
+		return 1;
+	}
+	harness_begin(one ? 1 : HARNESS_OPEN, NULL);
+	if (!make_template()) {
+		perror("oom: cannot begin");
+		return 1;
+	}
+	return one ? replay(series, n, stack) : run_all(only, tap);
 }

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness.h"
 #include "recorder.h"
 #include "tests/leave.h"
 #include "workload.h"
@@ -154,7 +155,7 @@ static struct oplog *live(const struct session *session, const struct oplog *bef
 static bool record(struct session *session, const struct oplog *before, struct oplog *out)
 {
 	int status;
-	pid_t child = fork();
+	pid_t child = harness_fork();
 	if (child == 0) {
 		enum mf_status ended;
 		alarm(SECONDS);
@@ -182,7 +183,7 @@ static void tell_failure(struct session *session, const struct power_walk *walk,
 		if (!session->saved && atomic_fetch_add(&session->tally->saved, 1) < SAVED)
 			session->saved = oplog_save(walk->log, saved);
 	}
-	snprintf(text, sizeof(text), "failed: seed %" PRIu64 ", life %" PRIu32 " (%s), cut %zu of %zu (before: %.400s), choice %" PRIu32 ": %s\n  the power loss: %s\n%s  again: ./dev powerloss --replay %s %zu %" PRIu32 " [KEEP_DIR]\n",
+	snprintf(text, sizeof(text), "failed: seed %" PRIu64 ", life %" PRIu32 " (%s), cut %zu of %zu (before: %.400s), choice %" PRIu32 ": %s\n  the power loss: %s\n%s  again: ./dev powerloss --replay %s %zu %" PRIu32 "\n",
 		 session->plan->seed, session->life, session->load->name, cut, walk->log->count, op, choice, what, session->answer->story, session->answer->report.text, saved, cut, choice);
 	if (session->plan->tell)
 		session->plan->tell(text);
@@ -220,6 +221,7 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 		return false;
 	atomic_fetch_add(&session->tally->states, 1);
 	atomic_fetch_add(&session->tally->later, session->life > 0);
+	harness_count(outcome == POWER_SOUND);
 	if (outcome == POWER_SOUND) {
 		count_report(session);
 		return true;

@@ -17,6 +17,7 @@
 #include <moduforge/runtime.h>
 
 #include "recorder.h"
+#include "harness.h"
 #include "tests/leave.h"
 
 #define SECONDS 60 /* that a recovery may take: the files are small */
@@ -180,7 +181,7 @@ enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, c
 	int status;
 	memset(answer, 0, sizeof(*answer));
 	*out_signal = 0;
-	pid_t child = fork();
+	pid_t child = harness_fork();
 	if (child < 0)
 		return POWER_BROKEN;
 	if (child == 0) {

@@ -1,11 +1,6 @@
 /* powerloss.c - the row `./dev powerloss`: sessions (power.h) on several processes until enough states were tried.
  *
- *   powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] [--lies N]   (lies: recorder.h)
- *   powerloss --replay RECORDING CUT CHOICE [KEEP_DIR]
- *   powerloss --show RECORDING
- *   powerloss --live DIR: one life on an empty directory, and how many calls of each kind were seen; MF_RECORDING: its recording
- *
- * Scratch is $TMPDIR, or /dev/shm where that is. */
+ * Its usage (powerloss --help) says how to run it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +20,14 @@
 #define PER_SESSION 2500 /* states, at most */
 #define JOBS 16
 
+static const char usage[] = "usage: powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] [--lies N]\n"
+			    "       powerloss --replay RECORDING CUT CHOICE [KEEP_DIR]   one state again, as a failure prints it; KEEP_DIR: it is left there\n"
+			    "       powerloss --show RECORDING                           what is in it\n"
+			    "       powerloss --live DIR                                 one life on an empty directory; MF_RECORDING: its recording\n"
+			    "  MF_COUNT=50000   so many states\n"
+			    "  MF_SEED=1        what is done; the clock's, if it is not set, and printed\n"
+			    "  MF_JOBS=2        so many at once\n"
+			    "--kind: one load only (power.c); --lies: what the device does not do (recorder.h). The last line is \"N passed, M failed\", in states.\n";
 static char scratch[128];
 static struct power_tally *tally;
 static atomic_size_t *next_session;
@@ -78,8 +81,9 @@ static int run(const struct job *job)
 {
 	int running = 0, failed = 0;
 	time_t begun = time(NULL);
+	printf("powerloss: seed %" PRIu64 "\n", job->seed);
 	for (; running < (int)job->jobs; running++) {
-		pid_t child = fork();
+		pid_t child = harness_fork();
 		if (child == 0)
 			leave(work(job, running));
 		if (child < 0)
@@ -99,7 +103,7 @@ static int run(const struct job *job)
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
 	size_t states = atomic_load(&tally->states), failures = atomic_load(&tally->failures) + (size_t)failed;
-	printf("powerloss: seed %" PRIu64 ": %zu states of %zu recordings (%zu operations) in %zu sessions, %lld s; in %zu the recovery from a power loss was cut\n", job->seed, states,
+	printf("powerloss: %zu states of %zu recordings (%zu operations) in %zu sessions, %lld s; in %zu the recovery from a power loss was cut\n", states,
 	       atomic_load(&tally->recordings), atomic_load(&tally->ops), atomic_load(&tally->sessions), (long long)(time(NULL) - begun), atomic_load(&tally->later));
 	printf("  %zu acknowledged events looked for; %zu states rightly lost some that were only written, %zu at most; %zu events there whose acknowledgement was never heard\n",
 	       atomic_load(&tally->acknowledged), atomic_load(&tally->lossy), atomic_load(&tally->most_lost), atomic_load(&tally->unheard));
@@ -109,14 +113,9 @@ static int run(const struct job *job)
 	return failures == 0 && states > 0 ? 0 : 1;
 }
 
-static uint64_t number(const char *text, uint64_t otherwise)
-{
-	return text && text[0] ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static int live(const char *dir)
 {
-	struct power_plan plan = {.scratch = scratch, .save = getenv("MF_RECORDING"), .seed = harness_number("MF_SEED", 1), .kind = POWER_EVERYTHING, .batches = 400};
+	struct power_plan plan = {.scratch = scratch, .save = getenv("MF_RECORDING"), .seed = harness_number("MF_SEED", 1, 0, UINT64_MAX), .kind = POWER_EVERYTHING, .batches = 400};
 	if (!power_live(&plan, dir))
 		return 1;
 	for (int kind = 0; kind < CALLS_KINDS; kind++)
@@ -139,61 +138,55 @@ static int show(const char *recording)
 	return 0;
 }
 
-static int usage(void)
+static void read_option(struct job *job, const char *name, const char *value)
 {
-	fputs("usage: powerloss [--seed N] [--states N] [--jobs N] [--save DIR] [--kind N] [--lies N] | --replay RECORDING CUT CHOICE [KEEP_DIR] | --show RECORDING | --live DIR\n", stderr);
-	return 2;
+	if (!value)
+		harness_usage(usage, name);
+	if (strcmp(name, "--seed") == 0)
+		job->seed = harness_parse(name, value, 0, UINT64_MAX);
+	else if (strcmp(name, "--states") == 0)
+		job->states = harness_parse(name, value, 1, HARNESS_MANY);
+	else if (strcmp(name, "--jobs") == 0)
+		job->jobs = harness_parse(name, value, 1, JOBS);
+	else if (strcmp(name, "--save") == 0)
+		job->save = value;
+	else if (strcmp(name, "--kind") == 0)
+		job->kind = (uint32_t)harness_parse(name, value, 0, power_kinds() - 1);
+	else if (strcmp(name, "--lies") == 0)
+		job->lies = (unsigned)harness_parse(name, value, 0, UINT32_MAX);
+	else
+		harness_usage(usage, name);
 }
 
 int main(int argc, char **argv)
 {
-	struct job job = {.seed = harness_number("MF_SEED", (uint64_t)time(NULL)), .states = harness_number("MF_COUNT", 50000), .kind = POWER_ANY};
-	int result;
-	job.jobs = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-	const char *replay = NULL, *live_in = NULL;
-	int first = 1;
-	if (argc == 3 && strcmp(argv[1], "--show") == 0)
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	const char *what = argc > 1 ? argv[1] : "";
+	bool replays = strcmp(what, "--replay") == 0 && (argc == 5 || argc == 6), lives = strcmp(what, "--live") == 0 && argc == 3;
+	struct job job = {.seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX), .states = harness_number("MF_COUNT", 50000, 1, HARNESS_MANY), .kind = POWER_ANY};
+	job.jobs = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS ? JOBS : (uint64_t)processors, 1, JOBS);
+	size_t cut = 0;
+	uint32_t choice = 0;
+	if (strcmp(what, "--show") == 0 && argc == 3)
 		return show(argv[2]);
-	if (argc == 3 && strcmp(argv[1], "--live") == 0) {
-		live_in = argv[2];
-		first = argc;
+	if (replays) {
+		cut = harness_parse("CUT", argv[3], 0, SIZE_MAX);
+		choice = (uint32_t)harness_parse("CHOICE", argv[4], 0, UINT32_MAX);
+	} else if (!lives) {
+		for (int i = 1; i < argc; i += 2)
+			read_option(&job, argv[i], argv[i + 1]);
 	}
-	if (argc >= 5 && argc <= 6 && strcmp(argv[1], "--replay") == 0) {
-		replay = argv[2];
-		first = argc;
-	}
-	for (; first < argc; first += 2) {
-		const char *value = first + 1 < argc ? argv[first + 1] : NULL;
-		if (!value)
-			return usage();
-		if (strcmp(argv[first], "--seed") == 0)
-			job.seed = number(value, 0);
-		else if (strcmp(argv[first], "--states") == 0)
-			job.states = number(value, 0);
-		else if (strcmp(argv[first], "--jobs") == 0)
-			job.jobs = number(value, 1);
-		else if (strcmp(argv[first], "--save") == 0)
-			job.save = value;
-		else if (strcmp(argv[first], "--kind") == 0)
-			job.kind = (uint32_t)number(value, 0);
-		else if (strcmp(argv[first], "--lies") == 0)
-			job.lies = (unsigned)number(value, 0);
-		else
-			return usage();
-	}
-	job.jobs = job.jobs < 1 ? 1 : job.jobs > JOBS ? JOBS : job.jobs;
 	tally = mmap(NULL, sizeof(*tally) + sizeof(*next_session), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tally == MAP_FAILED) {
+		perror("powerloss");
+		return 1;
+	}
 	next_session = (atomic_size_t *)(tally + 1);
-	if (tally == MAP_FAILED || !harness_make_place(scratch, sizeof(scratch), "powerloss"))
-		return usage();
+	harness_make_place(scratch, sizeof(scratch), "powerloss");
+	harness_begin(replays ? 1 : lives ? 0 : job.states, NULL);
 	if (!power_load_plugins(scratch))
-		result = 1;
-	else if (live_in)
-		result = live(live_in);
-	else if (replay)
-		result = power_replay(replay, number(argv[3], 0), (uint32_t)number(argv[4], 0), scratch, argc > 5 ? argv[5] : NULL) ? 0 : 1;
-	else
-		result = run(&job);
-	harness_remove_place(scratch);
-	return result;
+		return 1;
+	if (lives)
+		return live(argv[2]);
+	return replays ? !power_replay(argv[2], cut, choice, scratch, argc > 5 ? argv[5] : NULL) : run(&job);
 }

@@ -19,12 +19,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "harness.h"
 #include "race_vfs.h"
 
 #include <moduforge/backup.h>
 
 #define WRITERS 3
 #define CHECKPOINT_PAGES 8 /* so that one is always due */
+
+static int load_seconds;
 
 static bool mended(void)
 {
@@ -173,7 +176,6 @@ static void run_load(struct load *load, int seconds)
 static void one_connection_writes_and_checkpoints_and_nothing_is_lost(void **state)
 {
 	(void)state;
-	const char *seconds = getenv("MF_SECONDS");
 	struct load load = {.store = NULL};
 	struct mf_store_stats stats;
 	struct kit_findings found;
@@ -181,7 +183,7 @@ static void one_connection_writes_and_checkpoints_and_nothing_is_lost(void **sta
 	char *path = kit_path(kit_dir, "store.db");
 	load.store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .checkpoint_pages = CHECKPOINT_PAGES});
 	race_vfs_watch(path);
-	run_load(&load, seconds && *seconds ? atoi(seconds) : 8);
+	run_load(&load, load_seconds);
 	assert_int_equal(load.failure, MF_OK);
 	KIT_OK(mf_store_stats(load.store, &stats, &error), &error);
 	kit_close(load.store);
@@ -322,6 +324,11 @@ int main(void)
 		TEST(two_connections_that_checkpoint_lose_pages_of_a_plain_database),
 		TEST(a_second_connection_that_checkpoints_our_store_damages_it_and_that_is_found),
 	};
+	char place[200];
+	load_seconds = (int)harness_number("MF_SECONDS", 8, 1, 86400);
+	harness_make_place_in(place, sizeof(place), "race", getenv("TMPDIR") && *getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	setenv("TMPDIR", place, 1);
+	harness_begin(0, NULL);
 	race_vfs_register();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

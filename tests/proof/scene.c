@@ -12,6 +12,7 @@
 
 #include <moduforge/backup.h>
 
+#include "harness.h"
 #include "tests/leave.h"
 
 const char *const scene_names[SCENES] = {"closed", "hot", "beside", "large", "backup"};
@@ -276,7 +277,7 @@ bool scene_make(enum scene_number number, const char *base, const char *config, 
 	bool large = number == SCENE_LARGE;
 	out->plan = (struct picture_plan){config, large ? large_docs : docs, large ? large_keys : keys, followers, large ? large_moments : moments, 0};
 	snprintf(out->dir, sizeof(out->dir), "%.90s/%s", base, scene_names[number]);
-	pid_t child = fork();
+	pid_t child = harness_fork();
 	if (child == 0)
 		leave(make_in_child(out) ? 0 : 1);
 	int ended;

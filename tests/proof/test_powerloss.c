@@ -23,7 +23,8 @@ static int setup(void **unused)
 {
 	(void)unused;
 	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return tally != MAP_FAILED && harness_make_place(scratch, sizeof(scratch), "power") && power_load_plugins(scratch) ? 0 : -1;
+	harness_make_place(scratch, sizeof(scratch), "power");
+	return tally != MAP_FAILED && power_load_plugins(scratch) ? 0 : -1;
 }
 
 static int teardown(void **unused)
@@ -40,8 +41,7 @@ static void tell(const char *text)
 
 static void run(uint32_t kind, unsigned lies, size_t states)
 {
-	const char *seed = getenv("MF_SEED");
-	struct power_plan plan = {.scratch = scratch, .save = lies ? NULL : ".", .seed = (seed ? strtoull(seed, NULL, 10) : 1) + kind, .states = states, .lies = lies, .stop_at_failure = lies != 0, .kind = kind, .tell = lies ? NULL : tell};
+	struct power_plan plan = {.scratch = scratch, .save = lies ? NULL : ".", .seed = harness_number("MF_SEED", 1, 0, UINT32_MAX) + kind, .states = states, .lies = lies, .stop_at_failure = lies != 0, .kind = kind, .tell = lies ? NULL : tell};
 	memset(tally, 0, sizeof(*tally));
 	if (!power_session(&plan, tally))
 		fail_msg("the session of %s with seed %" PRIu64 " could not be carried out", power_kind_name(kind), plan.seed);

@@ -6,7 +6,7 @@
  * followers, submitted tickets and snapshots are still under way, with time-outs and without. Then it is opened again, and what
  * was published, acknowledged and stored must be one and the same (witness.h).
  *
- *   threads [SEED]    one round, else MF_COUNT rounds (4) from MF_SEED (1), or as many as fit into MF_SECONDS
+ * Its usage (threads --help) says how to run it.
  *
  * Threads interleave as they will: a seed decides what each of them does, not when. Built with a sanitizer it is what
  * `./dev threads` runs. */
@@ -14,11 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "crew.h"
 #include "dice.h"
+#include "harness.h"
 
 #define LIVES 3
 #define ROUND_SECONDS 240 /* then it hangs */
@@ -35,6 +37,13 @@ struct round {
 	struct crew_figures figures;
 };
 
+static const char usage[] = "usage: threads [SEED | --help]\n"
+			    "  MF_COUNT=4     so many rounds\n"
+			    "  MF_SEED=1      from this seed on\n"
+			    "  MF_SECONDS=60  instead as many rounds as fit\n"
+			    "  MF_KEEP=1      leaves the stores\n"
+			    "SEED: only its round. As TAP, a line a round.\n";
+static char base[72];
 static uint64_t hanging_seed;
 
 static void give_up(int signal_number)
@@ -158,16 +167,14 @@ static void live(struct round *round, unsigned life)
 static bool run_round(uint64_t seed)
 {
 	static const char *const modes[] = {"async:5", "sync", "memory", "async:0", "async:50", "sync"};
-	const char *base = getenv("TMPDIR");
-	char command[140];
 	struct round round = {.seed = seed, .dice = seed};
 	long before = atomic_load(&complaints);
 	hanging_seed = seed;
 	alarm(ROUND_SECONDS);
 	round.mode = modes[roll(&round.dice, sizeof(modes) / sizeof(*modes))];
 	round.durable = strcmp(round.mode, "memory") != 0;
-	snprintf(round.dir, sizeof(round.dir), "%.60s/mf-threads-XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(round.dir))
+	snprintf(round.dir, sizeof(round.dir), "%s/%llu", base, (unsigned long long)seed);
+	if (mkdir(round.dir, 0700) != 0)
 		return false;
 	snprintf(round.config, sizeof(round.config), "%s/plugins.json", round.dir);
 	snprintf(round.data, sizeof(round.data), "%s/store", round.dir);
@@ -181,28 +188,26 @@ static bool run_round(uint64_t seed)
 	       (unsigned long long)round.figures.snapshots, (unsigned long long)round.figures.compactions, (unsigned long long)round.figures.backups,
 	       passed ? "" : "; again: tests/proof/threads SEED, in the build directory");
 	witness_free(round.witness);
-	snprintf(command, sizeof(command), "rm -rf '%s'", round.dir);
 	alarm(0);
-	return (passed && getenv("MF_KEEP") == NULL ? system(command) == 0 : true) && passed;
-}
-
-static long number(const char *name, long otherwise)
-{
-	const char *text = getenv(name);
-	return text && *text ? atol(text) : otherwise;
+	return (getenv("MF_KEEP") || harness_remove_place(round.dir)) && passed;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)number("MF_SEED", 1);
-	long count = argc > 1 ? 1 : number("MF_COUNT", 4), seconds = argc > 1 ? 0 : number("MF_SECONDS", 0), done = 0, failed = 0;
+	bool one = argc == 2 && argv[1][0] != '-';
+	if (argc > 1 && !one)
+		harness_usage(usage, argv[1]);
+	uint64_t seed = one ? harness_parse("SEED", argv[1], 0, UINT64_MAX) : harness_number("MF_SEED", 1, 0, UINT64_MAX - HARNESS_MANY);
+	long count = one ? 1 : (long)harness_number("MF_COUNT", 4, 1, HARNESS_MANY), seconds = one ? 0 : (long)harness_number("MF_SECONDS", 0, 1, HARNESS_MANY), done = 0, failed = 0;
 	time_t end = time(NULL) + seconds;
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	harness_make_place_in(base, sizeof(base), "threads", getenv("TMPDIR") && *getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	harness_begin(seconds ? HARNESS_OPEN : (uint64_t)count, NULL);
 	signal(SIGALRM, give_up);
 	while (seconds ? time(NULL) < end : done < count) {
 		bool passed = run_round(seed + (uint64_t)done);
 		printf("%s %ld - threads, seed %llu\n", passed ? "ok" : "not ok", done + 1, (unsigned long long)seed + (unsigned long long)done);
 		failed += !passed;
+		harness_count(passed);
 		done++;
 	}
 	printf("1..%ld\n", done);
