@@ -95,7 +95,7 @@ MF_API MF_MUST_CHECK enum mf_status mf_runtime_health(struct mf_runtime *runtime
 						      struct mf_health_report *out, struct mf_error *error);
 
 /* ---- followers at their own pace (follow.h) ---- */
-/* Sees what is committed from now on, or as the options say. MF_ERR_STATE: the runtime only reads. */
+/* Sees every event from the first on, or as the options say. MF_ERR_STATE: the runtime only reads. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_follow(struct mf_runtime *runtime, const struct mf_follow_options *options, mf_event_handler *handler, void *user, uint64_t *out_id, struct mf_error *error);
 /* Waits for the call under way, no longer than timeout_ms (MF_ERR_TIMEOUT), and saves its checkpoint; MF_ERR_NOT_FOUND. */
 MF_API MF_MUST_CHECK enum mf_status mf_runtime_unfollow(struct mf_runtime *runtime, uint64_t id, int64_t timeout_ms, struct mf_error *error);
