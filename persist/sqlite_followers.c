@@ -24,29 +24,46 @@ enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_
 	return status;
 }
 
-/* Nobody is called '': this row has their number in lsn. */
-#define COUNT_ROW "SELECT lsn, epoch, checksum, (SELECT count(*) - 1 FROM followers) FROM followers WHERE name = ''"
-
+/* Nobody is called '': this row, the first, has the number of the others in lsn. */
 struct follower_count {
-	bool whole; /* it is there and fits its checksum */
+	bool whole;   /* that row is there and fits its checksum */
+	bool ordered; /* each name is a text above the one before it, as where each page is in its own place */
 	int64_t saved, rows;
 };
+
+/* As they stand in the tree: a page in the place of another one may have as many. */
+static enum mf_status count_row(struct mf_stmt *stmt, struct mf_buffer *before, struct follower_count *out)
+{
+	size_t len = 0;
+	const char *name = mf_stmt_text(stmt, 0, &len);
+	if (mf_stmt_no_memory(stmt))
+		return MF_ERR_NO_MEMORY;
+	if (name && len == 0) {
+		const struct mf_checkpoint row = {"", mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)};
+		out->saved = row.lsn;
+		out->whole = row.lsn >= 0 && row.lsn < INT64_MAX && mf_stmt_int(stmt, 3) == mf_sqlite_checkpoint_checksum(&row);
+		return MF_OK;
+	}
+	out->rows++;
+	out->ordered = name && strcmp(before->len ? (const char *)before->bytes : "", name) < 0;
+	before->len = 0;
+	return out->ordered ? mf_buffer_append(before, name, len + 1) : MF_OK;
+}
 
 static enum mf_status read_count(struct mf_sql *sql, struct follower_count *out, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, COUNT_ROW, &stmt, error);
+	struct mf_buffer before = {0};
+	*out = (struct follower_count){.ordered = true};
+	enum mf_status status = mf_sql_prepare(sql, "SELECT name, epoch, lsn, checksum FROM followers", &stmt, error);
 	if (status != MF_OK)
 		return status;
-	bool there = false;
-	*out = (struct follower_count){0};
-	status = mf_stmt_step(stmt, &there, error);
-	if (status == MF_OK && there) {
-		const struct mf_checkpoint row = {"", mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 0)};
-		out->saved = row.lsn;
-		out->rows = mf_stmt_int(stmt, 3);
-		out->whole = row.lsn >= 0 && row.lsn < INT64_MAX && mf_stmt_int(stmt, 2) == mf_sqlite_checkpoint_checksum(&row);
+	for (bool row = true; row && out->ordered && status == MF_OK;) { /* no further: pages may lead back to themselves */
+		status = mf_stmt_step(stmt, &row, error);
+		if (status == MF_OK && row && count_row(stmt, &before, out) != MF_OK)
+			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while counting followers");
 	}
+	mf_buffer_deinit(&before);
 	mf_stmt_free(stmt);
 	return status;
 }
@@ -62,10 +79,11 @@ enum mf_status mf_sqlite_check_follower_count(struct mf_sql *sql, struct mf_erro
 	status = mf_sqlite_has_followers(sql, &there, error);
 	if (status == MF_OK && there)
 		status = read_count(sql, &count, error);
-	if (status != MF_OK || (count.whole && count.saved == count.rows))
+	if (status != MF_OK || (count.whole && count.ordered && count.saved == count.rows))
 		return status;
-	return mf_error_set(error, MF_ERR_CORRUPTED, "checkpoints of followers are missing: who is not found may be one of them, and is told everything again;"
-						     " restore a backup, or accept that with sqlite3: PRAGMA user_version = %d has them counted anew", MF_SQLITE_COUNTS_FOLLOWERS - 1);
+	return mf_error_set(error, MF_ERR_CORRUPTED, "checkpoints of followers are missing, or their number: who is not found may be one of them, and is told everything again;"
+						     " restore a backup, or if 'mf verify' finds nothing else accept it with sqlite3: PRAGMA user_version = %d has them counted anew",
+			    MF_SQLITE_COUNTS_FOLLOWERS - 1);
 }
 
 /* ---- saving ---- */

@@ -84,14 +84,20 @@ struct lookup {
 	"index", "the record of the document's compaction is there, but is not found under its name", \
 	"SELECT doc_id, compacted_upto FROM compactions c WHERE NOT EXISTS (SELECT 1 FROM compactions i WHERE i.doc_id = c.doc_id)"
 
+#define NO_CHAIN \
+	"chain", "the document has a snapshot, but no event up to it and no record of a compaction", \
+	"SELECT doc_id, upto_lsn FROM snapshots s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.doc_id = s.doc_id AND e.lsn <= s.upto_lsn)" \
+	" AND NOT EXISTS (SELECT 1 FROM compactions c WHERE c.doc_id = s.doc_id)"
+
 static const struct lookup lookups[] = {
 	{NOT_FOUND_SNAPSHOT},
 	{NOT_FOUND_BY_TIME},
 	{NOT_FOUND_CHUNK},
 	{NOT_FOUND_COMPACTION},
-	{"chain", "the document has a snapshot, but no event up to it and no record of a compaction",
-	 "SELECT doc_id, upto_lsn FROM snapshots s NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.doc_id = s.doc_id AND e.lsn <= s.upto_lsn)"
-	 " AND NOT EXISTS (SELECT 1 FROM compactions c WHERE c.doc_id = s.doc_id)"},
+	{NO_CHAIN},
+	/* The record is all that tells where a document goes on whose events are gone; once there are newer ones, only the numbers tell that it was lost. */
+	{"chain", "the records of compactions do not tell of as many events as there are compacted keys",
+	 "SELECT NULL, 0 WHERE (SELECT ifnull(sum(deleted), 0) FROM compactions) <> (SELECT count(checksum) FROM compacted_keys NOT INDEXED)"},
 };
 
 static enum mf_status tell_lost(const struct indexes *indexes, const struct lookup *lookup, struct mf_error *error)
@@ -173,11 +179,17 @@ enum mf_status mf_sqlite_find_lost(struct mf_sql *sql, bool keys, struct mf_erro
 /* Of snapshots and chunks the newest: some hundredths of a second. What an older one misleads, who deletes finds out. */
 #define NEWEST(table) " AND s.rowid > (SELECT max(rowid) FROM " table " NOT INDEXED) - 5000"
 
+/* A page without rows in the place of a table's first is sound. */
+#define EMPTY(table, index) "SELECT doc_id, upto_lsn FROM " table " INDEXED BY " index " WHERE NOT EXISTS (SELECT 1 FROM " table " NOT INDEXED) LIMIT 1"
+
 static const struct lookup few[] = {
 	{NOT_FOUND_SNAPSHOT NEWEST("snapshots")},
 	{NOT_FOUND_BY_TIME NEWEST("snapshots")},
 	{NOT_FOUND_CHUNK NEWEST("snapshot_chunks")},
 	{NOT_FOUND_COMPACTION},
+	{NO_CHAIN NEWEST("snapshots")},
+	{"index", "the index of snapshots has it, and there are no snapshots", EMPTY("snapshots", MF_SQLITE_SNAPSHOT_INDEX)},
+	{"index", "the index of chunks has one of its chunks, and there are no chunks", EMPTY("snapshot_chunks", MF_SQLITE_CHUNK_INDEX)},
 };
 
 static const struct lookup follower_lookup = {

@@ -116,6 +116,22 @@ static enum mf_status gone(const struct mf_sqlite *store, const struct presence 
 
 /* ---- is everything there? ---- */
 
+/* What the next opening is called, and how far followers are set back, is learnt from these records. */
+static enum mf_status check_its_epoch(struct mf_sql *sql, const struct mf_event *event, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, "SELECT 1 FROM epochs WHERE epoch = ?1", &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	mf_stmt_bind_int(stmt, 1, event->epoch);
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK && !row)
+		status = mf_sqlite_corrupted(error, event->doc_id, event->lsn, "there is no record of the opening that stored the event");
+	mf_stmt_free(stmt);
+	return status;
+}
+
 static enum mf_status check_newest_row(struct mf_sql *sql, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
@@ -127,6 +143,8 @@ static enum mf_status check_newest_row(struct mf_sql *sql, struct mf_error *erro
 	status = mf_stmt_step(stmt, &row, error);
 	if (status == MF_OK && row)
 		status = mf_sqlite_read_event(stmt, &event, error);
+	if (status == MF_OK && row)
+		status = check_its_epoch(sql, &event, error);
 	mf_stmt_free(stmt);
 	return status;
 }

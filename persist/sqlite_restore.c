@@ -259,6 +259,8 @@ struct findings {
 static void note(void *user, const struct mf_damage *damage)
 {
 	struct findings *findings = user;
+	if (strcmp(damage->what, "follower") == 0) /* no event is lost: it is told everything again */
+		return;
 	if (findings->count++ > 0)
 		return;
 	findings->lsn = damage->lsn;
@@ -271,7 +273,7 @@ static enum mf_status check(struct mf_sqlite *store, struct mf_error *error)
 	struct findings findings = {0};
 	enum mf_status status = mf_sqlite_verify(&store->base, note, &findings, error);
 	if (findings.count == 0 || status == MF_ERR_IO)
-		return status;
+		return status == MF_ERR_CORRUPTED ? MF_OK : status; /* it has followers to tell of at the most */
 	mf_error_set(error, MF_ERR_CORRUPTED, "the store was damaged when it was backed up (findings: %lld): %s; use an older backup, or restore this one up to an LSN below the damage",
 		     (long long)findings.count, findings.first);
 	if (error)

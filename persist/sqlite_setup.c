@@ -150,7 +150,7 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 #define ADDED_ALL 3
 
 /* What came with versions 2 and 3, as far as it is not there. */
-static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *error)
+static enum mf_status add_additions(struct mf_sqlite *store, bool count, struct mf_error *error)
 {
 	int64_t version = 0, added = 0;
 	enum mf_status status = mf_sql_number(store->writer, "PRAGMA user_version", &version, error);
@@ -160,8 +160,26 @@ static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *er
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADDITIONS, error);
 	if (status == MF_OK && !(added & ADDED_BASE_LSN))
 		status = mf_sql_exec(store->writer, MF_SQLITE_ADD_BASE_LSN, error);
-	if (status == MF_OK && version < MF_SQLITE_COUNTS_FOLLOWERS) /* else the table was lost, and its rows stay missing */
+	if (status == MF_OK && count && version < MF_SQLITE_COUNTS_FOLLOWERS) /* else the table was lost, and its rows stay missing */
 		status = mf_sqlite_count_followers(store->writer, error);
+	return status;
+}
+
+static enum mf_status write_schema(struct mf_sqlite *store, enum mf_sqlite_identity identity, bool count, struct mf_error *error)
+{
+	char marks[96];
+	snprintf(marks, sizeof(marks), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
+	enum mf_status status = mf_sql_begin(store->writer, error);
+	if (status != MF_OK)
+		return status;
+	status = identity == MF_SQLITE_EMPTY ? mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error) : MF_OK;
+	if (status == MF_OK)
+		status = add_additions(store, count, error);
+	if (status == MF_OK)
+		status = mf_sql_exec(store->writer, marks, error);
+	if (status == MF_OK)
+		return mf_sql_commit(store->writer, error);
+	(void)mf_sql_rollback(store->writer, NULL);
 	return status;
 }
 
@@ -169,25 +187,14 @@ static enum mf_status add_additions(struct mf_sqlite *store, struct mf_error *er
  * themselves. */
 static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_identity identity, struct mf_error *error)
 {
-	char marks[96];
 	int64_t done;
-	snprintf(marks, sizeof(marks), "PRAGMA application_id = %d; PRAGMA user_version = %d", MF_SQLITE_APPLICATION_ID, MF_SQLITE_VERSION);
 	/* The journal with which the database came into use is gone for good before the log has anything: found again beside it, it
 	 * would make the database empty, and a log beside an empty one looks like a store whose database was lost. */
 	enum mf_status status = identity == MF_SQLITE_EMPTY ? mf_sqlite_sync_dir(store, error) : MF_OK;
 	if (status == MF_OK)
-		status = mf_sql_begin(store->writer, error);
-	if (status != MF_OK)
-		return status;
-	status = identity == MF_SQLITE_EMPTY ? mf_sql_exec(store->writer, MF_SQLITE_SCHEMA, error) : MF_OK;
-	if (status == MF_OK)
-		status = add_additions(store, error);
-	if (status == MF_OK)
-		status = mf_sql_exec(store->writer, marks, error);
-	if (status == MF_OK)
-		status = mf_sql_commit(store->writer, error);
-	else
-		(void)mf_sql_rollback(store->writer, NULL);
+		status = write_schema(store, identity, true, error);
+	if (status == MF_ERR_CORRUPTED) /* which was accepted: without their number followers are missing */
+		status = write_schema(store, identity, false, error);
 	/* The name of the log first: SQLite keeps it only where it made the log itself, not where that was made by a process which was
 	 * killed, and without the log a checkpoint that is cut short leaves a database that cannot be read. */
 	if (status == MF_OK)

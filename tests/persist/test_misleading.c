@@ -154,7 +154,8 @@ static void no_pruning_takes_an_older_snapshot_for_the_newest(void **state)
 	(void)state;
 	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "asks", "a", 30);
-	kit_write_snapshot(store, "zero", 30, 100);
+	kit_append(store, "zero", "z");
+	kit_write_snapshot(store, "zero", 31, 100);
 	for (int lsn = 10; lsn <= 30; lsn += 10)
 		kit_write_snapshot(store, "asks", lsn, 100);
 	kit_close(store);
@@ -193,7 +194,8 @@ static void no_sweep_deletes_chunks_of_a_snapshot_that_the_index_does_not_have(v
 	(void)state;
 	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "asks", "a", 20);
-	kit_write_snapshot(store, "zero", 20, 100);
+	kit_append(store, "zero", "z");
+	kit_write_snapshot(store, "zero", 21, 100);
 	kit_write_snapshot(store, "asks", 10, 1200000);
 	kit_close(store);
 	put(ENTRY, 10, 8, 0x0b); /* 11 in place of 10 */

@@ -17,9 +17,10 @@
 
 const char *const scene_names[SCENES] = {"closed", "hot", "beside", "large", "backup"};
 
-static const char *const docs[] = {"alpha", "beta", "gamma", "old", NULL};
+static const char *const docs[] = {"alpha", "beta", "gamma", "old", "still", NULL};
+_Static_assert(sizeof(docs) / sizeof(docs[0]) == SCENE_DOCS + 1, "a place for each document");
 static const char *const large_docs[] = {"alpha", "large", NULL};
-static const char *const keys[] = {"old-1", "old-12", "alpha-1", "alpha-20", "alpha-33", "beta-2", "beta-70", "gamma-5", "gamma-90", "batch-3", "hot-201", "hot-217", NULL};
+static const char *const keys[] = {"old-1", "old-12", "still-2", "alpha-1", "alpha-20", "alpha-33", "beta-2", "beta-70", "gamma-5", "gamma-90", "batch-3", "hot-201", "hot-217", NULL};
 static const char *const large_keys[] = {"alpha-1", "large-1", "large-4", NULL};
 static const char *const followers[] = {"keeper", "reader", NULL};
 static const int64_t moments[] = {30, 80, 150, 0};
@@ -175,7 +176,7 @@ static bool first_life(struct mf_runtime *runtime)
 {
 	int64_t upto;
 	struct mf_store *store = mf_runtime_store(runtime);
-	bool good = commit_many(runtime, "old", "old", 1, 12, 20) && commit_many(runtime, "alpha", "alpha", 1, 20, 20) && snapshot(runtime, "alpha") &&
+	bool good = commit_many(runtime, "old", "old", 1, 12, 20) && commit_many(runtime, "still", "still", 1, 3, 20) && snapshot(runtime, "still") && commit_many(runtime, "alpha", "alpha", 1, 20, 20) && snapshot(runtime, "alpha") &&
 		    commit_many(runtime, "alpha", "alpha", 21, 40, 20) && snapshot(runtime, "alpha") && commit_many(runtime, "beta", "beta", 1, 5, 600);
 	if (!good)
 		return false;
@@ -183,6 +184,7 @@ static bool first_life(struct mf_runtime *runtime)
 		if (!commit_many(runtime, "beta", "beta", 6 + i * 10, 15 + i * 10, 30) || !snapshot(runtime, "beta"))
 			return false;
 	TRY(mf_runtime_compact(runtime, "alpha", &upto, &error));
+	TRY(mf_runtime_compact(runtime, "still", &upto, &error)); /* all of it: only its record tells where it goes on */
 	TRY(mf_runtime_undo(runtime, "beta", 3, "ann", NULL, NULL, &error));
 	TRY(mf_runtime_redo(runtime, "beta", 1, NULL, NULL, NULL, &error));
 	TRY(mf_store_save_checkpoint(store, &(struct mf_checkpoint){"keeper", 1, 60}, &error));

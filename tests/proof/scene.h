@@ -18,7 +18,7 @@
 enum scene_number { SCENE_CLOSED, SCENE_HOT, SCENE_BESIDE, SCENE_LARGE, SCENE_BACKUP, SCENES };
 extern const char *const scene_names[SCENES];
 
-#define SCENE_DOCS 4
+#define SCENE_DOCS 5
 #define SCENE_FILES 5
 
 /* What a transaction after the damage must lead to. */
