@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import harness
+
 # What each ratio (ours / theirs) must be at least; docs/benchmarks.md says what is compared.
 TARGETS = {
     "commit and wait, async": 0.9,
@@ -145,4 +147,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

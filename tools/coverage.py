@@ -20,6 +20,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+import harness
+
 EXCUSE = re.compile(r"(\d+)(\??) ([^ :]+): (.+)")
 
 
@@ -120,4 +122,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

@@ -8,11 +8,11 @@ import json
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import git_history
+import harness
 
 KILLS = 5
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,7 +118,7 @@ def demonstrate(build, work):
 
 
 def main():
-    build = Path(sys.argv[1]).resolve()
+    build = Path(harness.arguments(__doc__, 1)[0]).resolve()
     work = Path(tempfile.mkdtemp(prefix="moduforge-demo-"))
     try:
         good = demonstrate(build, work)
@@ -129,4 +129,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

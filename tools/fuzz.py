@@ -20,6 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import harness
+
 SOURCE = Path(__file__).resolve().parent.parent / "tests" / "fuzz"
 ENVIRONMENT = {
     **os.environ,
@@ -50,8 +52,13 @@ def folders_of(build, name):
     return [learned, *(d for d in (build / "tests" / "fuzz" / "seeds" / name, SOURCE / "corpus" / name) if d.is_dir())]
 
 
+def settings():
+    """MF_COUNT, MF_SEED, MF_MAX_LEN; 0: not set."""
+    return harness.number("MF_COUNT", 0), harness.number("MF_SEED", 0, 0, 2**31), harness.number("MF_MAX_LEN", 0)
+
+
 def command_for(build, target, name, seconds, part, parts):
-    count, seed, longest = (int(os.environ.get(key, 0)) for key in ("MF_COUNT", "MF_SEED", "MF_MAX_LEN"))
+    count, seed, longest = settings()
     words = [f"-dict={SOURCE / 'words.dict'}"] if name in WITH_WORDS else []
     return [target, f"-runs={count // parts + (part < count % parts)}" if count else f"-max_total_time={seconds}", f"-seed={seed + part if seed else 0}", f"-max_len={longest}", f"-artifact_prefix={build / 'findings' / name}-",
             *LIMITS, "-entropic=0", "-print_final_stats=1", "-verbosity=1", *words, *folders_of(build, name)]
@@ -106,18 +113,26 @@ def show_progress(stop):
     print("\r\033[K", end="", file=sys.stderr)
 
 
+def refuse_target(build, name):
+    harness.refuse(f"there is no target '{name}'; there are: {' '.join(p.name.removeprefix('fuzz_') for p in targets_in(build))}")
+
+
 def targets_in(build, wanted=""):
     found = sorted(p for p in (build / "tests" / "fuzz").glob("fuzz_*") if p.is_file() and os.access(p, os.X_OK))
     exact = [p for p in found if p.name == "fuzz_" + wanted]
-    return exact or [p for p in found if wanted in p.name.removeprefix("fuzz_")]
+    these = exact or [p for p in found if wanted in p.name.removeprefix("fuzz_")]
+    if not these:
+        refuse_target(build, wanted) if wanted else harness.refuse(f"{build} has no fuzz targets")
+    return these
 
 
 def run_all(build, seconds, wanted):
+    targets = targets_in(build, wanted)
+    settings()  # before anything begins
     stop = threading.Event()
     shower = threading.Thread(target=show_progress, args=(stop,))
     if sys.stderr.isatty():
         shower.start()
-    targets = targets_in(build, wanted)
     with ThreadPoolExecutor(JOBS) as pool:
         if len(targets) == 1:
             passed = [all(pool.map(lambda part: run(build, targets[0], seconds, part, JOBS), range(JOBS)))]
@@ -132,11 +147,17 @@ def run_all(build, seconds, wanted):
 
 def replay(build, name, what):
     path = Path(what)
+    target = targets_in(build, name)[0]
+    if target.name != f"fuzz_{name}":
+        refuse_target(build, name)
     with tempfile.TemporaryDirectory() as folder:
-        if not path.is_file():
+        if not os.path.isfile(path):
             path = Path(folder) / "input"
-            path.write_bytes(base64.b64decode(what, validate=True))
-        return subprocess.run([build / "tests" / "fuzz" / f"fuzz_{name}", *LIMITS, path], env=ENVIRONMENT, check=False).returncode
+            try:
+                path.write_bytes(base64.b64decode(what, validate=True))
+            except ValueError:
+                harness.refuse(f"'{what}' is neither a file nor base64")
+        return subprocess.run([target, *LIMITS, path], env=ENVIRONMENT, check=False).returncode
 
 
 def merge(build, wanted):
@@ -175,11 +196,10 @@ def main():
         return replay(build, *arguments[1:])
     if arguments[:1] == ["--merge"] and len(arguments) <= 2:
         return merge(build, "".join(arguments[1:]))
-    if len(arguments) > 2 or (arguments and not arguments[0].isdigit()):
-        print(__doc__, file=sys.stderr)
-        return 2
-    return run_all(build, int(arguments[0]) if arguments else 60, "".join(arguments[1:]))
+    arguments = harness.arguments(__doc__, 3)[1:]
+    seconds = harness.number("SECONDS", text=arguments[0]) if arguments else 60
+    return run_all(build, seconds, "".join(arguments[1:]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

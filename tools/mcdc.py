@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import harness
+
 LAYERS = ("model", "bus", "persist")
 FLOOR = 95 # per cent
 
@@ -89,4 +91,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

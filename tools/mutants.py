@@ -24,6 +24,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import harness
 import mutation
 import reach
 from planting import SOURCE, Bed, has_ccache
@@ -170,7 +171,7 @@ class Run:
         verdict = compiler.verdict(mutant)
         if verdict:
             return verdict, "the compiler"
-        names = [name for name in self.plan(mutant) if self.seconds_of(name) < float(os.environ.get("MF_LONGEST") or LONGEST_S)]
+        names = [name for name in self.plan(mutant) if self.seconds_of(name) < harness.number("MF_LONGEST", LONGEST_S)]
         by = plain.killed_by(mutant, names, self.seconds_of)
         if by:
             return "killed", by
@@ -251,30 +252,33 @@ def sum_up(run, mutants, total):
     percent = 100 * killed / counted if counted else 0
     print(f"{len(mutants)} of {total} mutants, {percent:.1f} % killed of the {counted} that count")
     print(f"{killed} passed, {len(survivors)} failed")
-    return 0 if counted and percent >= float(os.environ.get("MF_FLOOR") or 90) else 1
+    return 0 if counted and percent >= harness.number("MF_FLOOR", 90, 0, 100) else 1
 
 
 def main():
     everything = mutation.everything()
-    wanted = re.compile(os.environ.get("MF_FILES") or "")
+    given = harness.arguments(__doc__, 1)
     again = os.environ.get("MF_MUTANT")
-    count = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("MF_COUNT") or 40)
+    count = harness.number("COUNT", text=given[0]) if given else harness.number("MF_COUNT", 40)
+    jobs = harness.number("MF_JOBS", os.cpu_count() or 1) if has_ccache() else 1
+    try:
+        wanted = re.compile(os.environ.get("MF_FILES") or "")
+    except re.error as error:
+        harness.refuse(f"MF_FILES is '{os.environ['MF_FILES']}', it must be a regular expression: {error}")
     ordered = mutation.in_order([mutant for mutant in everything if wanted.search(mutant.file)], os.environ.get("MF_SEED") or "1")
     mutants = [mutant for mutant in everything if str(mutant) == again] if again else ordered[:count]
+    if not mutants:
+        harness.refuse(f"there is no mutant '{again}'" if again else f"MF_FILES is '{wanted.pattern}', which no file of the layers matches")
     run = Run(mutants)
     if again:
         for mutant in mutants:
             run.results.known.pop(mutant.key, None)
-    jobs, began = int(os.environ.get("MF_JOBS") or (os.cpu_count() or 1)) if has_ccache() else 1, time.monotonic()
-    try:
-        run.all(jobs)
-    except KeyboardInterrupt:
-        print("stopped; the next call goes on from here")
-        return 1
+    began = time.monotonic()
+    run.all(jobs)
     if run.tried:
         print(f"{run.tried} tried now, {(time.monotonic() - began) / run.tried:.1f} s each with {jobs} at a time")
     return sum_up(run, mutants, len(everything))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main, "stopped; the next call goes on from here")

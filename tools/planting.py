@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import harness
+
 SOURCE = Path(__file__).resolve().parent.parent
 PLUGINS = ["plugins/snapshot_subscriber.so", "stepfactories/node_steps.so", "stepfactories/mark_steps.so", "stepfactories/text_steps.so"]
 
@@ -68,7 +70,7 @@ class Bed:
     @contextlib.contextmanager
     def scratch(self):
         """For as long, $SCRATCH of what runs is a folder, in memory if that can be: a spoilt program leaves things behind."""
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(dir=harness.in_memory(), ignore_cleanup_errors=True) as folder:
             self.environment["SCRATCH"] = folder
             yield
 

@@ -14,12 +14,12 @@ fails without it, and a bug that is not found are failures. Prints a line for ea
 """
 import os
 import re
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import harness
 from planting import PLUGINS, SOURCE, Bed, has_ccache
 
 FOLDER = SOURCE / "tests" / "teeth"
@@ -121,13 +121,11 @@ class Run:
 
 
 def main():
-    names = sys.argv[1:]
+    names = harness.arguments(__doc__, harness.MANY)
     plants = [Plant(path) for path in sorted(FOLDER.glob("*.patch")) if not names or path.stem in names]
     missing = set(names) - {plant.name for plant in plants}
     if missing or not plants:
-        print(f"there is no planted bug {', '.join(sorted(missing))}; there are: {' '.join(p.stem for p in sorted(FOLDER.glob('*.patch')))}")
-        print("0 passed, 1 failed")
-        return 1
+        harness.refuse(f"there is no planted bug {', '.join(sorted(missing))}; there are: {' '.join(p.stem for p in sorted(FOLDER.glob('*.patch')))}")
     count = 1 if len(plants) == 1 or not has_ccache() else min(2, os.cpu_count() or 1)
     run = Run(sorted(plants, key=lambda plant: plant.command))
     run.all([Bed(SOURCE / "build-teeth" / str(i)) for i in range(count)])
@@ -140,4 +138,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import harness
+
 LINE = re.compile(r"^(ok|not ok) \d+ - threads, seed (\d+)")
 
 
@@ -56,13 +58,16 @@ def run(build, seed, limits, tally):
 
 
 def main():
-    builds = [Path(name).resolve() for name in sys.argv[1:]]
-    count, seconds = os.environ.get("MF_COUNT"), float(os.environ.get("MF_SECONDS") or 200)
-    tally, first = Tally(), int(os.environ.get("MF_SEED") or 1)
+    builds = [Path(name).resolve() for name in harness.arguments(__doc__, harness.MANY)]
+    count, seconds = harness.number("MF_COUNT"), harness.number("MF_SECONDS", 200)
+    tally, first = Tally(), harness.number("MF_SEED", 1, 0)
+    for build in builds:
+        if not (build / "tests" / "proof" / "threads").is_file():
+            harness.refuse(f"{build} is no build directory with the program threads\n{__doc__.strip()}")
     for build in builds:
         seed, end = first, time.monotonic() + seconds / len(builds)
-        while seed < first + int(count) if count else time.monotonic() < end:
-            left = {"MF_COUNT": str(first + int(count) - seed)} if count else {"MF_SECONDS": str(max(1, int(end - time.monotonic())))}
+        while seed < first + count if count else time.monotonic() < end:
+            left = {"MF_COUNT": str(first + count - seed)} if count else {"MF_SECONDS": str(max(1, int(end - time.monotonic())))}
             seed = run(build, seed, left, tally)
         if sys.stderr.isatty():
             print(file=sys.stderr)
@@ -73,4 +78,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.run(main)

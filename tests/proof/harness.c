@@ -177,6 +177,7 @@ static _Noreturn void watch(pid_t child, const sigset_t *awaited, void (*figures
 {
 	int status, got = 0;
 	pid_t ended;
+	signal(SIGPIPE, SIG_IGN); /* who reads may be stopped too, and the places are still to be removed */
 	while ((ended = waitpid(-1, &status, WNOHANG)) != child) {
 		if (ended == 0 && sigwait(awaited, &got) == 0 && got != SIGCHLD)
 			stop(child, got, figures);
