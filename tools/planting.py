@@ -87,11 +87,12 @@ class Bed:
             said, _ = process.communicate(timeout=timeout)
             code = process.returncode
         except subprocess.TimeoutExpired:
-            code = None
-        try:
+            code, said = None, None
+            os.killpg(process.pid, signal.SIGTERM)  # a harness removes then what it has made
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said, _ = process.communicate(timeout=5)
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        if code is None:
+        if said is None:
             said, _ = process.communicate()
         return code, said
