@@ -45,8 +45,6 @@ void mf_subscriber_save_metrics(void *user)
 	struct mf_metrics metrics;
 	struct mf_buffer text = {0};
 	struct mf_error error = {0};
-	if (!subscriber->recorder || !subscriber->store->ops->save_metrics)
-		return;
 	collect(subscriber, &metrics);
 	if (!has_worked(&metrics))
 		return;

@@ -42,7 +42,7 @@ void mf_subscriber_snapshot_due(struct mf_snapshot_subscriber *subscriber, const
 
 /* ---- subscriber_metrics.c ---- */
 enum mf_status mf_subscriber_metrics(void *user, struct mf_metrics *out, struct mf_error *error);
-void mf_subscriber_save_metrics(void *user); /* beside the store; what fails is only lost */
+void mf_subscriber_save_metrics(void *user); /* beside the store, which takes them, and of a recorder; what fails is only lost */
 
 /* ---- subscriber_source.c ---- */
 void mf_subscriber_make_source(struct mf_snapshot_subscriber *subscriber);
