@@ -183,11 +183,20 @@ static enum mf_status write_schema(struct mf_sqlite *store, enum mf_sqlite_ident
 	return status;
 }
 
+/* Into the database file, so that a lost log cannot take the tables with it. The name of the log first: SQLite keeps it only where it made
+ * the log itself, not where that was made by a process which was killed, and without the log a checkpoint that is cut short leaves a
+ * database that cannot be read. */
+static enum mf_status settle_schema(struct mf_sqlite *store, struct mf_error *error)
+{
+	int64_t done;
+	enum mf_status status = mf_sqlite_sync_dir(store, error);
+	return status == MF_OK ? mf_sql_checkpoint(store->writer, false, &done, error) : status;
+}
+
 /* All tables, or those that an older store lacks. Under synchronous=FULL: under NORMAL a power cut can lose the tables
  * themselves. */
 static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_identity identity, struct mf_error *error)
 {
-	int64_t done;
 	/* The journal with which the database came into use is gone for good before the log has anything: found again beside it, it
 	 * would make the database empty, and a log beside an empty one looks like a store whose database was lost. */
 	enum mf_status status = identity == MF_SQLITE_EMPTY ? mf_sqlite_sync_dir(store, error) : MF_OK;
@@ -195,13 +204,7 @@ static enum mf_status create_schema(struct mf_sqlite *store, enum mf_sqlite_iden
 		status = write_schema(store, identity, true, error);
 	if (status == MF_ERR_CORRUPTED) /* which was accepted: without their number followers are missing */
 		status = write_schema(store, identity, false, error);
-	/* The name of the log first: SQLite keeps it only where it made the log itself, not where that was made by a process which was
-	 * killed, and without the log a checkpoint that is cut short leaves a database that cannot be read. */
-	if (status == MF_OK)
-		status = mf_sqlite_sync_dir(store, error);
-	if (status == MF_OK) /* into the database file, so that a lost log cannot take the tables with it */
-		status = mf_sql_checkpoint(store->writer, false, &done, error);
-	return status;
+	return status == MF_OK ? settle_schema(store, error) : status;
 }
 
 enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error)
@@ -212,7 +215,10 @@ enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool 
 		status = mf_sqlite_identify(store, store->writer, had_watermark, &identity, error);
 	if (status == MF_OK)
 		status = set_writer_pragmas(store->writer, error);
-	return status == MF_OK && identity == MF_SQLITE_EMPTY ? create_schema(store, identity, error) : status;
+	if (status != MF_OK || (identity == MF_SQLITE_OURS && had_watermark))
+		return status;
+	/* Who made the tables may have been killed before that: with a watermark beside it a database without tables is a loss. */
+	return identity == MF_SQLITE_OURS ? settle_schema(store, error) : create_schema(store, identity, error);
 }
 
 enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error *error)

@@ -10,7 +10,7 @@
 
 #include "model/thread.h"
 
-#define THREADS_MAX 512
+#define THREADS_MAX 1024
 #define YIELD_EVERY 12       /* unlocks, about */
 #define FIRST_US 1000000000 /* so that no deadline is below zero */
 

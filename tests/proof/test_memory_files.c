@@ -1,4 +1,5 @@
 /* test_memory_files.c - the simulated process and its files; and what a store on them keeps when it dies while it is made. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -222,6 +223,64 @@ static void a_log_of_a_killed_process_is_kept_before_it_is_needed(void **state)
 	assert_true(deaths > 20);
 }
 
+static void try_to_open(void *out_opened)
+{
+	struct mf_store *store;
+	struct mf_error error;
+	*(bool *)out_opened = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = dir}, &store, &error) == MF_OK;
+	if (*(bool *)out_opened)
+		HERE(mf_store_close(store, NULL) == MF_OK || memory_files_struck() > 0);
+	else
+		HERE(error.status == MF_ERR_IO);
+}
+
+static void remove_store(void)
+{
+	static const char *const names[] = {"/store.db", "/store.db-wal", "/store.db-shm", "/store.db-journal", "/watermark", "/lock", ""};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char path[60];
+		snprintf(path, sizeof(path), "%s%s", watched, names[i]);
+		(void)env->remove(env->user, path);
+	}
+}
+
+/* Killed when its log had something, before it was used, then opened on a device that fails once, or fails a sync and with it loses what that should have kept:
+ * nobody ever committed to it, so the next opening may not miss anything. (./dev model, seed 59982) */
+static void a_store_whose_creation_was_killed_and_then_failed_is_opened(void **state)
+{
+	(void)state;
+	unsigned opened_again = 0;
+	bool lives = false;
+	for (unsigned at = 1; !lives; at++) {
+		bool struck = true;
+		for (uint32_t n = 1; struck && !lives; n++) {
+			struct mf_store *store;
+			bool opened;
+			begin_watch("/new");
+			memory_files_die_in(at);
+			lives = sim_call(open_store, &store);
+			memory_files_die_in(0);
+			if (lives)
+				break;
+			memory_files_process_died();
+			if (env->size(env->user, "/new/store.db-wal") <= 32) /* its header */
+				struck = false;
+			else
+				memory_files_fail(&(struct memory_fault){.error = EIO, .in = n});
+			assert_true(sim_call(try_to_open, &opened));
+			struck = struck && memory_files_struck() > 0;
+			memory_files_fail(NULL);
+			memory_files_evict();
+			assert_true(sim_call(open_store, &store));
+			assert_true(sim_call(close_store, &store));
+			opened_again += struck;
+			remove_store();
+		}
+	}
+	memory_files_watch(NULL);
+	assert_true(opened_again > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +289,7 @@ int main(void)
 		cmocka_unit_test(power_takes_what_was_not_synced_and_a_kill_nothing),
 		cmocka_unit_test(an_opening_syncs_the_watermark_once),
 		cmocka_unit_test(a_log_of_a_killed_process_is_kept_before_it_is_needed),
+		cmocka_unit_test(a_store_whose_creation_was_killed_and_then_failed_is_opened),
 	};
 	sim_begin(1);
 	memory_files_begin();
