@@ -3,7 +3,7 @@
  *   1 byte   base (2 bits); 4: digest and mark are made to fit; 8: up to an LSN, the next byte
  *   changes  see file_edits.c
  *
- * Promises: an error, and nothing is left; or a store that verify calls clean. A changed file whose digest does not fit is
+ * Promises: an error, and nothing is left; or a store that verify calls clean, but for followers. A changed file whose digest does not fit is
  * never restored. */
 #include <stdio.h>
 

@@ -55,5 +55,5 @@ struct fuzz_probe {
 	bool tell_findings;    /* what verify finds has passed a check (fuzz_behind), not only a document that never was */
 };
 void fuzz_probe(const struct fuzz_probe *probe);
-/* The same for the store in dir, but for the opening for writing; out_clean: what verify says. Is there one? */
+/* The same for the store in dir, but for the opening for writing; out_clean: what verify says, but of followers. Is there one? */
 bool fuzz_probe_reading(const struct fuzz_probe *probe, const char *dir, bool *out_clean);
