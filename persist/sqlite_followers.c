@@ -122,7 +122,7 @@ static enum mf_status is_there(struct mf_sql *sql, const char *name, bool *out, 
 	return status;
 }
 
-/* A count that is wrong stays so: who was lost stays unknown as long as nobody drops the table. */
+/* A count that is wrong stays so until they are counted anew: who was lost stays unknown. */
 static enum mf_status count_one_more(struct mf_sql *sql, struct mf_error *error)
 {
 	struct follower_count count;

@@ -11,8 +11,8 @@
  *    is left after compaction, the document's chain_lsn.
  * 3. A key is in events or in compacted_keys, once.
  * 4. A snapshot's row is written last; its chunks are those with the same take.
- * 5. There are as many followers as the row of the follower without a name says in lsn. No other structure has their names, so
- *    a page of them that is without rows would else be as good as any. */
+ * 5. There are as many followers as the row of the follower without a name says in lsn, each once. No other structure has their
+ *    names, so a page of them that is without rows, or with others, would else be as good as any. */
 #pragma once
 
 #define MF_SQLITE_APPLICATION_ID 0x4d465045 /* "MFPE" */

@@ -208,7 +208,7 @@ enum mf_status mf_sqlite_resume_compactions(struct mf_sqlite *store, struct mf_e
 /* Is there a table of followers? Not in a store of version 1 that nobody has written since. */
 enum mf_status mf_sqlite_has_followers(struct mf_sql *sql, bool *out, struct mf_error *error);
 enum mf_status mf_sqlite_count_followers(struct mf_sql *sql, struct mf_error *error); /* anew, into the row that has their number */
-/* MF_ERR_CORRUPTED: there are not as many as that row says. Of an older format than 3: MF_OK. */
+/* MF_ERR_CORRUPTED: there are not as many as that row says, or some twice. Of an older format than 3: MF_OK. */
 enum mf_status mf_sqlite_check_follower_count(struct mf_sql *sql, struct mf_error *error);
 uint32_t mf_sqlite_checkpoint_checksum(const struct mf_checkpoint *checkpoint);
 enum mf_status mf_sqlite_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);

@@ -41,7 +41,8 @@ struct mf_restore_options {
 };
 /* Everything is verified (mf_store_verify) before the directory gets its name. *out_info is of the restored store; may be NULL.
  * MF_ERR_NOT_FOUND: no such file; at_lsn is above what it holds, or so old that compaction has taken what it needs (error->lsn: the
- * first that is possible). MF_ERR_CORRUPTED: the file is damaged. MF_ERR_INVALID: dir is not empty. MF_ERR_STORAGE_FULL, MF_ERR_IO,
+ * first that is possible). MF_ERR_CORRUPTED: the file is damaged, or the store was; what is
+ * wrong with followers alone is left for verify of the new store to tell. MF_ERR_INVALID: dir is not empty. MF_ERR_STORAGE_FULL, MF_ERR_IO,
  * MF_ERR_STATE as above. Whatever it is, dir is as it was. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_restore(const struct mf_restore_options *options, struct mf_backup_info *out_info, struct mf_error *error);
 

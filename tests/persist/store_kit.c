@@ -263,6 +263,18 @@ enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_f
 	return status;
 }
 
+void kit_expect_refused(bool read_only, const char *words, struct mf_error *error)
+{
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = read_only}, error), MF_ERR_CORRUPTED);
+	if (!strstr(error->message, words))
+		fail_msg("'%s' is not in: %s", words, error->message);
+}
+
+struct mf_store *kit_open_all_the_same(void)
+{
+	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .accept_damage = true});
+}
+
 struct mf_store *kit_open_damaged(void)
 {
 	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .accept_damage = true});

@@ -55,6 +55,10 @@ struct kit_findings {
 	const char *kind;
 };
 enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_findings *out);
+/* The store in kit_dir is not opened: it is damaged, and the error has these words. */
+void kit_expect_refused(bool read_only, const char *words, struct mf_error *error);
+/* For writing, with what is wrong in it, and not looked at. */
+struct mf_store *kit_open_all_the_same(void);
 /* The store in kit_dir for reading, with what is wrong in it, and not looked at. */
 struct mf_store *kit_open_damaged(void);
 /* The first finding of verify in it. */

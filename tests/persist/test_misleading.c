@@ -61,18 +61,6 @@ static void swap_entries(const char *bytes, size_t len, int n)
 	kit_poke(kit_dir, "store.db", list, swapped, 4);
 }
 
-static void expect_refused(const char *words)
-{
-	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir}, &error), MF_ERR_CORRUPTED);
-	if (!strstr(error.message, words))
-		fail_msg("'%s' is not in: %s", words, error.message);
-}
-
-static struct mf_store *open_all_the_same(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .accept_damage = true});
-}
-
 static void expect_snapshot(struct mf_store *store, const char *doc_id, int64_t upto_lsn)
 {
 	struct mf_snapshot snapshot;
@@ -88,7 +76,7 @@ static void a_snapshot_that_its_index_does_not_lead_to_is_refused_for_writing(vo
 	(void)state;
 	make_store();
 	lead_to_the_row_of_best();
-	expect_refused("the index of snapshots does not have it");
+	kit_expect_refused(false, "the index of snapshots does not have it", &error);
 	kit_close(kit_open_reader(kit_dir));
 }
 
@@ -97,7 +85,7 @@ static void no_pruning_deletes_the_snapshot_of_another_document(void **state)
 	(void)state;
 	make_store();
 	lead_to_the_row_of_best();
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(mf_store_prune_snapshots(store, "asks", 1, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 10);
 	expect_snapshot(store, "best", 40);
@@ -109,7 +97,7 @@ static void no_snapshot_replaces_that_of_another_document(void **state)
 	(void)state;
 	make_store();
 	lead_to_the_row_of_best();
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(kit_try_snapshot(store, "asks", 10, 0, 50, &error), MF_ERR_CORRUPTED);
 	expect_snapshot(store, "best", 40);
 	kit_close(store);
@@ -120,7 +108,7 @@ static void no_snapshot_builds_on_one_that_is_another_documents(void **state)
 	(void)state;
 	make_store();
 	lead_to_the_row_of_best();
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(kit_try_snapshot(store, "asks", 15, 10, 50, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
 }
@@ -130,7 +118,7 @@ static void no_event_goes_for_a_snapshot_that_is_another_documents(void **state)
 	(void)state;
 	make_store();
 	lead_to_the_row_of_best();
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(mf_store_compact(store, "asks", 10, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(kit_count(store, "asks", 0), 20);
 	kit_close(store);
@@ -141,7 +129,7 @@ static void no_pruning_goes_by_the_row_of_another_document(void **state)
 	(void)state;
 	make_store();
 	put("\x04\x15\x01\x01" "asks\x14\x04", 10, 9, 3); /* of the one that is to stay */
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(mf_store_prune_snapshots(store, "asks", 1, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(error.lsn, 20);
 	expect_snapshot(store, "asks", 10);
@@ -160,8 +148,8 @@ static void no_pruning_takes_an_older_snapshot_for_the_newest(void **state)
 		kit_write_snapshot(store, "asks", lsn, 100);
 	kit_close(store);
 	swap_entries(ENTRY, 10, 1);
-	expect_refused("the index of snapshots");
-	store = open_all_the_same();
+	kit_expect_refused(false, "the index of snapshots", &error);
+	store = kit_open_all_the_same();
 	assert_int_equal(mf_store_prune_snapshots(store, "asks", 1, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
 	kit_sql(kit_dir, "REINDEX snapshots");
@@ -199,8 +187,8 @@ static void no_sweep_deletes_chunks_of_a_snapshot_that_the_index_does_not_have(v
 	kit_write_snapshot(store, "asks", 10, 1200000);
 	kit_close(store);
 	put(ENTRY, 10, 8, 0x0b); /* 11 in place of 10 */
-	expect_refused("the index of snapshots does not have it");
-	store = open_all_the_same();
+	kit_expect_refused(false, "the index of snapshots does not have it", &error);
+	store = kit_open_all_the_same();
 	kit_write_snapshot(store, "asks", 20, 100);
 	assert_int_equal(store->ops->snapshot_chunk(store, "asks", 20, 0, "x", 1, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
@@ -220,8 +208,8 @@ static void no_sweep_deletes_the_chunk_of_another_snapshot(void **state)
 	KIT_OK(store->ops->snapshot_chunk(store, "asks", 10, 0, "rest", 4, &error), &error);
 	kit_close(store);
 	put("\x06\x15\x01\x09\x08\x01" "asks\x0a\x03", 12, 11, 2);
-	expect_refused("the index of chunks does not have one of its chunks");
-	store = open_all_the_same();
+	kit_expect_refused(false, "the index of chunks does not have one of its chunks", &error);
+	store = kit_open_all_the_same();
 	assert_int_equal(store->ops->snapshot_chunk(store, "asks", 20, 0, "x", 1, &error), MF_ERR_CORRUPTED);
 	expect_snapshot(store, "best", 40);
 	kit_close(store);
@@ -377,7 +365,7 @@ static void a_damaged_record_of_a_compaction_is_refused_for_writing(void **state
 	(void)state;
 	make_store();
 	kit_sql(kit_dir, "UPDATE compactions SET chain_lsn = 4");
-	expect_refused(DAMAGED_RECORD);
+	kit_expect_refused(false, DAMAGED_RECORD, &error);
 }
 
 static void a_record_of_a_compaction_that_is_not_found_is_refused_for_writing(void **state)
@@ -388,7 +376,7 @@ static void a_record_of_a_compaction_that_is_not_found_is_refused_for_writing(vo
 	KIT_OK(mf_store_compact(store, "asks", 10, &error), &error);
 	kit_close(store);
 	swap_entries("asks\x0a\x0a\x0a", 7, 0);
-	expect_refused("is not found under its name");
+	kit_expect_refused(false, "is not found under its name", &error);
 }
 
 /* Of three the one that comes first then is met, but not found. */
@@ -403,7 +391,7 @@ static void a_record_that_is_met_but_not_found_is_not_written_anew(void **state)
 	kit_sql(kit_dir, "UPDATE compactions SET done = 0");
 	swap_entries("asks\x0a\x0a\x0a", 7, 0);
 	alarm(60);
-	kit_close(open_all_the_same());
+	kit_close(kit_open_all_the_same());
 	alarm(0);
 	kit_sql(kit_dir, "CREATE TEMP TABLE t (n CHECK (n = 3)); INSERT INTO t SELECT count(*) FROM compactions");
 }
@@ -413,7 +401,7 @@ static void no_event_is_numbered_by_a_damaged_record_of_a_compaction(void **stat
 	(void)state;
 	make_store();
 	kit_sql(kit_dir, "UPDATE compactions SET chain_lsn = 4");
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	struct mf_event event = kit_event("best", "next");
 	assert_int_equal(mf_store_append(store, &event, NULL, &error), MF_ERR_CORRUPTED);
 	assert_non_null(strstr(error.message, DAMAGED_RECORD));
@@ -467,7 +455,7 @@ static void a_checkpoint_of_a_follower_that_is_not_found_is_refused_for_writing(
 	kit_close(store);
 	kit_close(kit_open(kit_dir));
 	swap_entries("follower one", 12, 0);
-	expect_refused("a follower's checkpoint is there, but is not found under its name");
+	kit_expect_refused(false, "a follower's checkpoint is there, but is not found under its name", &error);
 	struct kit_findings findings;
 	store = kit_open_reader(kit_dir);
 	assert_int_equal(kit_verify(store, "follower", &findings), MF_ERR_CORRUPTED);

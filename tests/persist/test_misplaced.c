@@ -13,18 +13,6 @@
 
 static struct mf_error error;
 
-static void expect_refused(const char *words)
-{
-	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir}, &error), MF_ERR_CORRUPTED);
-	if (!strstr(error.message, words))
-		fail_msg("'%s' is not in: %s", words, error.message);
-}
-
-static struct mf_store *open_all_the_same(void)
-{
-	return kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .accept_damage = true});
-}
-
 /* The table's name leads to an empty one. Its indexes stay as they are. */
 static void empty(const char *table)
 {
@@ -45,10 +33,10 @@ static void snapshots_or_chunks_that_are_gone_while_their_index_has_them_are_mis
 	kit_write_snapshot(store, "d", 3, 1200000);
 	kit_close(store);
 	empty("snapshot_chunks");
-	expect_refused("there are no chunks");
+	kit_expect_refused(false, "there are no chunks", &error);
 	kit_sql(kit_dir, "DROP TABLE other");
 	empty("snapshots");
-	expect_refused("there are no snapshots");
+	kit_expect_refused(false, "there are no snapshots", &error);
 }
 
 /* ---- records of compactions ---- */
@@ -69,7 +57,7 @@ static void a_document_whose_events_are_gone_does_not_go_on_without_its_record(v
 	(void)state;
 	compact_whole();
 	kit_sql(kit_dir, "DELETE FROM compactions");
-	expect_refused("no record of a compaction");
+	kit_expect_refused(false, "no record of a compaction", &error);
 	kit_expect_finding("chain", "d", 5);
 }
 
@@ -79,7 +67,7 @@ static void a_lost_record_of_a_compaction_is_found_for_ever(void **state)
 	(void)state;
 	compact_whole();
 	kit_sql(kit_dir, "DELETE FROM compactions");
-	struct mf_store *store = open_all_the_same();
+	struct mf_store *store = kit_open_all_the_same();
 	assert_int_equal(kit_append(store, "d", "next"), 7);
 	kit_write_snapshot(store, "d", 7, 100);
 	KIT_OK(mf_store_prune_snapshots(store, "d", 1, &error), &error);
@@ -97,11 +85,11 @@ static void a_store_without_the_record_of_its_newest_events_opening_is_not_writt
 	kit_close(store);
 	kit_close(kit_open(kit_dir));
 	kit_sql(kit_dir, "DELETE FROM epochs WHERE epoch = 1");
-	expect_refused("no record of the opening");
+	kit_expect_refused(false, "no record of the opening", &error);
 	assert_int_equal(error.lsn, 3);
 	kit_sql(kit_dir, "DELETE FROM epochs");
-	expect_refused("no record of the opening");
-	kit_close(open_all_the_same());
+	kit_expect_refused(false, "no record of the opening", &error);
+	kit_close(kit_open_all_the_same());
 }
 
 /* ---- followers ---- */
@@ -186,8 +174,8 @@ static void followers_that_cannot_be_counted_keep_nobody_from_the_events(void **
 	static const unsigned char nothing[PAGE];
 	int64_t at = kit_find(kit_dir, "store.db", "a follower", 10);
 	kit_poke(kit_dir, "store.db", at / PAGE * PAGE, nothing, PAGE);
-	expect_refused("");
-	store = open_all_the_same();
+	kit_expect_refused(false, "", &error);
+	store = kit_open_all_the_same();
 	assert_int_equal(kit_append(store, "d", "next"), 6);
 	assert_int_equal(mf_store_load_checkpoint(store, "a follower", &out, &error), MF_ERR_CORRUPTED);
 	kit_close(store);
