@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,12 +119,16 @@ static bool make_place(struct attempt *attempt, const char *name)
 
 /* ---- scenes that write ---- */
 
+static pthread_mutex_t keeping = PTHREAD_MUTEX_INITIALIZER; /* whoever ends the process while others run holds it, so that no line is half there */
+
 static void keep_line(void *user, const char *line, size_t len)
 {
 	struct left *left = user;
-	size_t at = __atomic_fetch_add(&left->len, len, __ATOMIC_SEQ_CST);
-	if (at + len <= LINES)
-		memcpy(left->lines + at, line, len);
+	pthread_mutex_lock(&keeping);
+	if (left->len + len <= LINES)
+		memcpy(left->lines + left->len, line, len);
+	left->len += len;
+	pthread_mutex_unlock(&keeping);
 }
 
 static void begin_starving(void *user)
@@ -305,8 +310,10 @@ static void child(struct attempt *attempt, const char *name)
 
 static void die_at_last(void *user)
 {
-	if (--*(int *)user == 0)
-		leave(0);
+	if (--*(int *)user != 0)
+		return;
+	pthread_mutex_lock(&keeping);
+	leave(0);
 }
 
 static bool make_template(void)
