@@ -51,11 +51,22 @@ def variable_faults():
                 yield f"{path.relative_to(ROOT)}: nothing reads {name}"
 
 
+def anchors(path):
+    """Of the headings, as web pages of repositories name them: small letters, spaces as hyphens, no other signs."""
+    headings = re.findall(r"^#+ +(.*)$", re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def link_faults():
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#\s]+)\)", path.read_text()):
-            if "://" not in target and not (path.parent / target).exists():
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text()):
+            there = path.parent / target if target else path
+            if "://" in target:
+                continue
+            if not there.exists():
                 yield f"{path.relative_to(ROOT)}: {target} is not there"
+            elif anchor and there.suffix == ".md" and anchor not in anchors(there):
+                yield f"{path.relative_to(ROOT)}: {target} has no heading #{anchor}"
 
 
 def main():
