@@ -29,7 +29,7 @@ class Tally:
 
 def fail(tally, build, seed, said):
     tally.failed += 1
-    print(f"failed: {build.name}: threads, seed {seed}; again: {build.name}/tests/proof/threads {seed}")
+    print(f"failed: {build.name}: threads, seed {seed}; again: MF_SEED={seed} MF_COUNT=1 ./dev threads")
     print("".join(f"  | {line}" for line in said[-120:]))
 
 
