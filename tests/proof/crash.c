@@ -12,7 +12,8 @@
  * with what its own watermark says at least, or is refused as damaged (the oracle's ORACLE_COPIED), and the original is as sound
  * as ever.
  *
- * What a seed decides is what is submitted and what a kill waits for; to the microsecond the moment is the machine's.
+ * What a seed decides is what is submitted and what a kill waits for; to the microsecond the moment is the machine's. So what
+ * the oracle was asked in a cycle that failed is left (evidence.h), and --ask asks it once more, exactly.
  * Told to stop it says what it has seen by then. */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,16 +21,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "crash_cycle.h"
+#include "evidence.h"
 #include "harness.h"
 #include "tests/leave.h"
 
 #define WORKERS 2
 #define CYCLE_SECONDS 120 /* then it hangs */
+#define ASKED_MAX 20
 
 /* Shared with the workers. */
 struct worker {
@@ -38,11 +42,15 @@ struct worker {
 	struct crash_figures figures;
 };
 
-static const char usage[] = "usage: crash [--help]\n"
+static const char usage[] = "usage: crash [--ask FOLDER | --help]\n"
 			    "  MF_COUNT=1000   so many cycles, two at once\n"
 			    "  MF_SEED=1       what they do; the clock's, if it is not set, and printed\n"
 			    "  MF_CYCLE=17     only this one of them\n"
 			    "  MF_KEEP=1       leaves the files of a cycle that failed\n"
+			    "  MF_LIE=1        the oracle is told of a commit that never was: most cycles must fail\n"
+			    "  MF_LIE=2        who asks the oracle dies of it: all must fail\n"
+			    "  MF_EVIDENCE=DIR where a cycle that failed leaves the store, the ledger and the answer (crash/ in the build)\n"
+			    "  --ask FOLDER    asks the oracle about one of these again, in a copy\n"
 			    "The last line is \"N passed, M failed\", in cycles.\n";
 static struct worker *workers;
 static uint64_t worker_count;
@@ -82,6 +90,15 @@ static struct crash_figures sum_of_all(void)
 	return sum;
 }
 
+static void tell_died(struct worker *worker, int status, uint64_t seed)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "the oracle's process ended with status %d (%s)", status, WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit");
+	printf("# cycle %" PRIu64 ": %s\n", worker->next, text);
+	fflush(stdout);
+	crash_leave_evidence(seed, worker->next, &worker->figures, text);
+}
+
 /* Waits for all; a worker that a cycle has taken with it goes on with the one after it. */
 static void supervise(uint64_t seed, uint64_t end)
 {
@@ -104,8 +121,7 @@ static void supervise(uint64_t seed, uint64_t end)
 			running--;
 			if (status == 0)
 				continue;
-			printf("# cycle %" PRIu64 ": the oracle's process ended with status %d (%s)\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n", workers[i].next, status,
-			       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit", seed, workers[i].next);
+			tell_died(&workers[i], status, seed);
 			workers[i].figures.cycles++;
 			workers[i].figures.failed++;
 			harness_count(false);
@@ -126,8 +142,8 @@ static void print_figures(const struct crash_figures *f)
 	printf("# the oracle looked at %" PRIu64 " events submitted (again after each kill), %" PRIu64 " acknowledged, %" PRIu64 " recovered (%" PRIu64 " of them unheard of, %" PRIu64 " compacted)\n", f->submitted, f->acknowledged,
 	       f->recovered, f->unheard, f->compacted);
 	printf("# %" PRIu64 " follower checkpoints looked at, %" PRIu64 " backups restored, %" PRIu64 " lives with a backup that was killed\n", f->checkpoints, f->backups, f->backup_kills);
-	printf("# %" PRIu64 " copies of a store that was written to, %" PRIu64 " of them refused as damaged; %" PRIu64 " ms with the oracle, %" PRIu64 " ms with what was killed\n",
-	       f->copies, f->copies_refused, f->oracle_ms, f->life_ms);
+	printf("# %" PRIu64 " copies of a store that was written to, %" PRIu64 " of them refused as damaged; %" PRIu64 " ms with the oracle, of them %" PRIu64 " ms to keep what it is asked, %" PRIu64 " ms with what was killed\n",
+	       f->copies, f->copies_refused, f->oracle_ms, f->evidence_us / 1000, f->life_ms);
 }
 
 static void print_all_figures(void)
@@ -136,8 +152,47 @@ static void print_all_figures(void)
 	print_figures(&sum);
 }
 
+static void print_answer(const char *text)
+{
+	printf("%s%s", text[0] ? text : "sound", text[0] && text[strlen(text) - 1] == '\n' ? "" : "\n");
+}
+
+/* What threads of the store do while the oracle has it open (a snapshot by time, say) is not in a question. So it is asked until the
+ * answer is the run's. 0: none was worse than it must be. */
+static int ask_again(const char *folder)
+{
+	static char place[72], copy[96], answer[EVIDENCE_TEXT], said[EVIDENCE_TEXT];
+	struct oracle_report report;
+	enum oracle_crash crash;
+	bool fine = true, same = false;
+	int times = 0;
+	harness_make_place(place, sizeof(place), "crash");
+	harness_begin(0, NULL);
+	while (times < ASKED_MAX && !same) {
+		snprintf(copy, sizeof(copy), "%s/%d", place, ++times);
+		alarm(CYCLE_SECONDS);
+		if (mkdir(copy, 0700) != 0 || !evidence_ask(folder, copy, &crash, &report, answer, said))
+			return 2;
+		same = strcmp(answer, said) == 0;
+		fine = fine && oracle_is_fine(crash, &report);
+		if (!getenv("MF_KEEP"))
+			harness_remove_place(copy);
+	}
+	print_answer(answer);
+	if (same && times > 1)
+		printf("# as the run said, the %d. time that it was asked\n", times);
+	if (!same) {
+		printf("# asked %d times it never said what the run said:\n", times);
+		print_answer(said);
+	}
+	printf("%d passed, %d failed\n", fine, !fine);
+	return !fine;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "--ask") == 0)
+		return ask_again(argv[2]);
 	if (argc > 1)
 		harness_usage(usage, argv[1]);
 	uint64_t seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX), one = harness_number("MF_CYCLE", UINT64_MAX, 0, HARNESS_MANY);

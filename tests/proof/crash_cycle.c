@@ -15,6 +15,7 @@
 #include <moduforge/backup.h>
 
 #include "crash_cycle.h"
+#include "evidence.h"
 #include "harness.h"
 #include "oracle.h"
 #include "tests/leave.h"
@@ -41,8 +42,10 @@ struct life {
 
 struct cycle {
 	uint64_t seed, number, random;
-	char dir[96], data[128], copy[128], backups[128], config[128];
+	char dir[96], data[128], copy[128], backups[128], config[128], options[512];
 	struct ledger *ledger;
+	FILE *lines; /* of the ledger, for the evidence */
+	struct evidence evidence;
 	struct crash_figures *figures;
 	uint32_t lives;
 };
@@ -67,11 +70,19 @@ void crash_make_places(void)
 		harness_make_place_in(places[1], sizeof(places[1]), "crash", "/tmp");
 }
 
-static bool make_place(struct cycle *cycle)
+static void name_place(struct cycle *cycle)
 {
 	snprintf(cycle->dir, sizeof(cycle->dir), "%s/%" PRIu64, places[cycle->number % 4 == 0], cycle->number);
-	if (mkdir(cycle->dir, 0700) != 0)
+	snprintf(cycle->evidence.asked, sizeof(cycle->evidence.asked), "%s/asked", cycle->dir);
+	snprintf(cycle->evidence.ledger, sizeof(cycle->evidence.ledger), "%s/ledger", cycle->dir);
+}
+
+static bool make_place(struct cycle *cycle)
+{
+	name_place(cycle);
+	if (mkdir(cycle->dir, 0700) != 0 || !(cycle->lines = fopen(cycle->evidence.ledger, "we")))
 		return false;
+	ledger_keep(cycle->ledger, cycle->lines);
 	snprintf(cycle->data, sizeof(cycle->data), "%s/store", cycle->dir);
 	snprintf(cycle->copy, sizeof(cycle->copy), "%s/copy", cycle->dir);
 	snprintf(cycle->backups, sizeof(cycle->backups), "%s/backups", cycle->dir);
@@ -82,12 +93,11 @@ static bool make_place(struct cycle *cycle)
 static bool write_config(struct cycle *cycle)
 {
 	static const uint32_t pages[] = {8, 50, 1000};
-	char options[512];
-	snprintf(options, sizeof(options),
+	snprintf(cycle->options, sizeof(cycle->options),
 		 ", \"snapshot_every_n_events\": %" PRIu32 ", \"full_snapshot_every\": %" PRIu32 ", \"keep_snapshots\": %" PRIu32 ", \"checkpoint_pages\": %" PRIu32
 		 ", \"snapshot_every_ms\": %" PRIu32 ", \"history_limit\": %" PRIu32 ", \"compression_threshold\": %" PRIu32,
 		 5 + below(cycle, 60), 1 + below(cycle, 4), 1 + below(cycle, 3), pages[below(cycle, 3)], below(cycle, 2) ? 5 : 0, below(cycle, 3) ? 1000 : 5, 64u << below(cycle, 6));
-	return proof_write_config(cycle->config, cycle->data, options);
+	return proof_write_config(cycle->config, cycle->data, cycle->options);
 }
 
 static void plan_mode(struct cycle *cycle, struct life *life)
@@ -337,14 +347,65 @@ static void wait_for_kill(struct cycle *cycle, const struct kill_plan *plan, str
 	sleep_us(last.took > 0 ? (uint32_t)(last.took * plan->delay_us / PART_MAX) : plan->delay_us);
 }
 
-static void tell(struct cycle *cycle, const struct life *life, const char *text)
+/* ---- the oracle ---- */
+
+#define EVIDENCE_MAX 10 /* so many of a worker's failures leave theirs */
+
+static void say(const char *text, size_t len)
 {
-	char out[6144];
-	int len = snprintf(out, sizeof(out), "# cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c': %s\n#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n",
-			   cycle->number, life->workload.life, life->mode, life->kill.delay_us, life->kill.count, life->kill.word ? life->kill.word : '-', text, cycle->seed,
-			   cycle->number);
-	if (write(STDOUT_FILENO, out, len < (int)sizeof(out) ? (size_t)len : sizeof(out) - 1) < 0)
+	if (write(STDOUT_FILENO, text, len) < 0)
 		perror("stdout");
+}
+
+static void say_again(struct cycle *cycle, const char *text)
+{
+	char folder[256], name[64], left[300] = "", out[1024];
+	const char *said_where = getenv("MF_EVIDENCE");
+	snprintf(folder, sizeof(folder), "%.200s", said_where && said_where[0] ? said_where : MF_TEST_BUILD "/crash");
+	snprintf(name, sizeof(name), "%" PRIu64 "-%" PRIu64, cycle->seed, cycle->number);
+	int len = snprintf(out, sizeof(out), "#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n", cycle->seed, cycle->number);
+	if (cycle->figures->failed < EVIDENCE_MAX && evidence_leave(&cycle->evidence, folder, name, text, left, sizeof(left)))
+		len += snprintf(out + len, sizeof(out) - (size_t)len, "#   exactly: ./dev crash --ask %s\n", left);
+	else if (left[0])
+		len += snprintf(out + len, sizeof(out) - (size_t)len, "#   its evidence cannot be left in %s: %s\n", left, strerror(errno));
+	say(out, (size_t)len);
+}
+
+/* of: whose the answer is, in paths. */
+static void tell(struct cycle *cycle, const struct life *life, const struct oracle_plan *of, const char *text)
+{
+	char plain[EVIDENCE_TEXT], out[EVIDENCE_TEXT + 256];
+	evidence_plain(of, text, plain);
+	int len = snprintf(out, sizeof(out), "# cycle %" PRIu64 ", life %" PRIu32 ", %s, killed %" PRIu32 " us after %" PRIu32 " x '%c'%s: %s%s", cycle->number, life->workload.life, life->mode,
+			   life->kill.delay_us, life->kill.count, life->kill.word ? life->kill.word : '-', of->crash == ORACLE_COPIED ? ", of a copy" : "", plain, plain[0] && plain[strlen(plain) - 1] == '\n' ? "" : "\n");
+	say(out, (size_t)len);
+	say_again(cycle, plain);
+}
+
+/* An acknowledgement that nobody gave: what a store that has lost one looks like. */
+static void lie(struct cycle *cycle)
+{
+	struct ledger_out out = {ledger_line_to_ledger, cycle->ledger};
+	struct ledger_item item = {.key = "never", .doc = "never", .count = 1, .mode = MF_COMMIT_SYNC_DURABLE, .batch = (uint64_t)1 << 62};
+	ledger_say_submitted(&out, &item);
+	ledger_say_ended(&out, item.batch, LEDGER_SYNCED, 1000000);
+}
+
+/* Puts the question down, and asks. */
+static bool ask(struct cycle *cycle, const struct life *life, const struct oracle_plan *plan, struct ledger *ledger, struct oracle_report *report)
+{
+	int64_t began = now_us();
+	fflush(cycle->lines);
+	bool put = evidence_put(&cycle->evidence, plan, cycle->options, ftell(cycle->lines));
+	cycle->figures->evidence_us += (uint64_t)(now_us() - began);
+	if (!put) {
+		tell(cycle, life, plan, strerror(errno));
+		return false;
+	}
+	if (harness_number("MF_LIE", 0, 0, 2) == 2)
+		raise(SIGKILL);
+	(void)oracle_check(plan, ledger, report);
+	return true;
 }
 
 static bool ask_oracle(struct cycle *cycle, const struct life *life)
@@ -352,8 +413,11 @@ static bool ask_oracle(struct cycle *cycle, const struct life *life)
 	struct crash_figures *figures = cycle->figures;
 	struct oracle_report report;
 	struct oracle_plan plan = {.dir = cycle->data, .config = cycle->config, .backups = cycle->backups, .crash = ORACLE_KILLED, .seed = cycle->seed + cycle->number};
+	if (harness_number("MF_LIE", 0, 0, 2) == 1)
+		lie(cycle);
 	int64_t began = now_us();
-	bool sound = oracle_check(&plan, cycle->ledger, &report);
+	if (!ask(cycle, life, &plan, cycle->ledger, &report))
+		return false;
 	figures->oracle_ms += (uint64_t)(now_us() - began) / 1000;
 	figures->submitted += report.submitted;
 	figures->acknowledged += report.acknowledged;
@@ -362,9 +426,10 @@ static bool ask_oracle(struct cycle *cycle, const struct life *life)
 	figures->compacted += report.compacted;
 	figures->checkpoints += report.checkpoints;
 	figures->backups += report.backups;
-	if (!sound)
-		tell(cycle, life, report.text);
-	return sound;
+	if (report.verdict != ORACLE_SOUND)
+		tell(cycle, life, &plan, report.text);
+	evidence_forget(&cycle->evidence);
+	return report.verdict == ORACLE_SOUND;
 }
 
 /* It opens with what its watermark says at least, or says that it is damaged. */
@@ -373,25 +438,41 @@ static bool ask_about_copy(struct cycle *cycle, const struct life *life)
 	struct ledger *ledger = ledger_copy(cycle->ledger);
 	struct oracle_report report;
 	struct oracle_plan plan = {.dir = cycle->copy, .config = cycle->config, .crash = ORACLE_COPIED, .seed = cycle->seed + cycle->number};
-	(void)oracle_check(&plan, ledger, &report);
-	bool fine = report.verdict == ORACLE_SOUND || (report.verdict == ORACLE_REFUSED && report.status == MF_ERR_CORRUPTED);
+	bool asked = ask(cycle, life, &plan, ledger, &report), fine = asked && oracle_is_fine(ORACLE_COPIED, &report);
 	cycle->figures->copies++;
-	cycle->figures->copies_refused += report.verdict == ORACLE_REFUSED;
-	if (!fine) {
-		tell(cycle, life, "of a copy:");
-		tell(cycle, life, report.text);
-	}
+	cycle->figures->copies_refused += asked && report.verdict == ORACLE_REFUSED;
+	if (asked && !fine)
+		tell(cycle, life, &plan, report.text);
+	evidence_forget(&cycle->evidence);
 	ledger_free(ledger);
 	if (fine || !getenv("MF_KEEP"))
 		harness_remove_place(cycle->copy);
 	return fine;
 }
 
+/* There is no answer: what asked has died, or was not come to. */
+void crash_leave_evidence(uint64_t seed, uint64_t number, struct crash_figures *figures, const char *text)
+{
+	struct cycle cycle = {.seed = seed, .number = number, .figures = figures};
+	name_place(&cycle);
+	say_again(&cycle, text);
+}
+
+/* The writer ended by itself: that is the failure, whatever the oracle would say. */
+static void tell_ended(struct cycle *cycle, const struct life *life, int how)
+{
+	char text[64];
+	struct oracle_plan plan = {.dir = cycle->data, .backups = cycle->backups, .crash = ORACLE_KILLED, .seed = cycle->seed + cycle->number};
+	snprintf(text, sizeof(text), "the run ended with %d", how);
+	fflush(cycle->lines);
+	(void)evidence_put(&cycle->evidence, &plan, cycle->options, ftell(cycle->lines));
+	tell(cycle, life, &plan, text);
+}
+
 static bool live(struct cycle *cycle, uint32_t number)
 {
 	struct life life;
 	struct child writer, reader = {.pid = -1, .fd = -1};
-	char text[64];
 	int64_t began = now_us();
 	plan_life(cycle, &life, number);
 	uint64_t openings = heard(cycle->ledger, 'O'), begun = heard(cycle->ledger, 'b'), done = heard(cycle->ledger, 'B');
@@ -411,8 +492,7 @@ static bool live(struct cycle *cycle, uint32_t number)
 	cycle->figures->closed += how == 0;
 	cycle->figures->mode_lives[life.workload.kind]++;
 	if (how != 0 && how != -SIGKILL) {
-		snprintf(text, sizeof(text), "the run ended with %d", how);
-		tell(cycle, &life, text);
+		tell_ended(cycle, &life, how);
 		return false;
 	}
 	if (copied && !ask_about_copy(cycle, &life))
@@ -432,6 +512,8 @@ bool crash_cycle(uint64_t seed, uint64_t number, struct crash_figures *figures)
 	}
 	for (uint32_t i = 0; passed && i < cycle.lives; i++)
 		passed = live(&cycle, i);
+	if (cycle.lines)
+		fclose(cycle.lines);
 	ledger_free(cycle.ledger);
 	if (passed || !getenv("MF_KEEP"))
 		harness_remove_place(cycle.dir);

@@ -19,6 +19,7 @@ struct ledger_more {
 	uint32_t *next; /* of the same batch */
 	pthread_mutex_t lock; /* of who says something in this process */
 	bool power_lost; /* since the last opening */
+	FILE *kept;      /* where lines go, too */
 	size_t room, slots;
 	size_t life_room, follower_room, seen_room, backup_room, place_room;
 };
@@ -81,6 +82,7 @@ struct ledger *ledger_copy(const struct ledger *ledger)
 	copy->more = room;
 	*room = *more;
 	pthread_mutex_init(&room->lock, NULL);
+	room->kept = NULL;
 	copy->items = copied(ledger->items, more->room, sizeof(*ledger->items));
 	copy->lives = copied(ledger->lives, more->life_room, sizeof(*ledger->lives));
 	copy->followers = copied(ledger->followers, more->follower_room, sizeof(*ledger->followers));
@@ -351,6 +353,73 @@ static void closed(struct ledger *ledger, enum mf_status status)
 		synced_upto(ledger, life->newest);
 }
 
+/* ---- what the oracle found ---- */
+
+void ledger_keep(struct ledger *ledger, FILE *file)
+{
+	ledger->more->kept = file;
+}
+
+static void keep(struct ledger *ledger, const char *format, ...) MF_PRINTF(2, 3);
+
+static void keep(struct ledger *ledger, const char *format, ...)
+{
+	va_list args;
+	if (!ledger->more->kept)
+		return;
+	va_start(args, format);
+	vfprintf(ledger->more->kept, format, args);
+	va_end(args);
+}
+
+static void settle_item(struct ledger *ledger, struct ledger_item *item)
+{
+	if (item->level == LEDGER_REPLACED || item->level == LEDGER_ABSENT)
+		return;
+	if (item->found > 0) {
+		keep(ledger, "F %s %" PRId64 "\n", item->key, item->found);
+		item->lsn = item->found;
+		item->level = LEDGER_SYNCED;
+	} else {
+		item->level = LEDGER_LOST;
+	}
+}
+
+void ledger_settle(struct ledger *ledger, int64_t last_lsn, int64_t synced_lsn)
+{
+	for (size_t i = 0; i < ledger->count; i++)
+		settle_item(ledger, &ledger->items[i]);
+	for (size_t i = 0; i < ledger->follower_count; i++)
+		if (ledger->followers[i].handled > last_lsn)
+			ledger->followers[i].handled = last_lsn;
+	ledger->seen_count = 0;
+	ledger->synced_lsn = synced_lsn;
+	keep(ledger, "W %" PRId64 " %" PRId64 "\n", last_lsn, synced_lsn);
+}
+
+void ledger_forget_backups(struct ledger *ledger)
+{
+	ledger->backup_count = 0;
+	keep(ledger, "D\n");
+}
+
+/* One of the lines before W, as it was kept. */
+static void found(struct ledger *ledger, const char *key, int64_t lsn)
+{
+	struct ledger_item *item = ledger_find(ledger, key);
+	if (item)
+		item->found = lsn;
+	else
+		wrong(ledger, "key %s was found, which nobody submitted", key);
+}
+
+static void settled(struct ledger *ledger, int64_t last_lsn, int64_t synced_lsn)
+{
+	ledger_settle(ledger, last_lsn, synced_lsn);
+	for (size_t i = 0; i < ledger->count; i++)
+		ledger->items[i].found = 0;
+}
+
 /* ---- lines ---- */
 
 static bool parse_digest(const char *hex, struct mf_digest *out)
@@ -406,13 +475,13 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	static const struct {
 		char word;
 		size_t fields;
-	} words[] = {{'o', 2}, {'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}, {'Z', 1}};
+	} words[] = {{'o', 2}, {'O', 4}, {'S', 9}, {'E', 4}, {'Y', 2}, {'V', 4}, {'H', 5}, {'P', 3}, {'N', 3}, {'c', 2}, {'C', 3}, {'b', 3}, {'B', 3}, {'X', 2}, {'Z', 1}, {'F', 3}, {'W', 3}, {'D', 1}};
 	size_t i = 0;
 	while (i < sizeof(words) / sizeof(*words) && words[i].word != f[0][0])
 		i++;
 	if (i == sizeof(words) / sizeof(*words) || count < words[i].fields)
 		return false;
-	if (f[0][0] != 'o' && f[0][0] != 'O' && f[0][0] != 'Z' && f[0][0] != 'b' && f[0][0] != 'B' && ledger->life_count == 0)
+	if (!strchr("oOZbBFWD", f[0][0]) && ledger->life_count == 0)
 		return false;
 	ledger->said[(unsigned char)f[0][0] & 127]++;
 	switch (f[0][0]) {
@@ -430,6 +499,9 @@ static bool take(struct ledger *ledger, char **f, size_t count)
 	case 'b': backup_of(ledger, f[1])->at_least = number(f[2]); break;
 	case 'B': backup_of(ledger, f[1])->lsn = number(f[2]); break;
 	case 'Z': ledger->more->power_lost = true; break;
+	case 'F': found(ledger, f[1], number(f[2])); break;
+	case 'W': settled(ledger, number(f[1]), number(f[2])); break;
+	case 'D': ledger_forget_backups(ledger); break;
 	default: closed(ledger, (enum mf_status)number(f[1])); break;
 	}
 	return true;
@@ -440,6 +512,7 @@ static void take_line(struct ledger *ledger, char *line)
 	char copy[512], *fields[FIELDS], *rest = line;
 	size_t count = 0;
 	snprintf(copy, sizeof(copy), "%s", line);
+	keep(ledger, "%s\n", line);
 	for (char *field; count < FIELDS && (field = strsep(&rest, " "));)
 		fields[count++] = field;
 	ledger->lines++;

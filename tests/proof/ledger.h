@@ -11,12 +11,15 @@
  * 4. A key is said to be submitted once; once more only after it ended absent or was lost, with a new batch. Batch numbers
  *    are unique. What is tried again after an unknown end is not said anew: the old batch ends a second time.
  *
+ * 5. A ledger that is fed the lines that another one kept is that one's equal.
+ *
  * Thread: saying is as safe as the sink; a ledger belongs to one thread. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <moduforge/persist.h>
 
@@ -141,6 +144,12 @@ void ledger_feed(struct ledger *ledger, struct ledger_tail *tail, const char *by
 size_t ledger_read(struct ledger *ledger, int fd);
 /* A sink into a ledger of the same process: user is the ledger. Any thread, as long as nobody reads it. */
 void ledger_line_to_ledger(void *user, const char *line, size_t len);
+
+/* From now on each line goes there, too, the moment it is taken; NULL: no more. A copy of the ledger does not. */
+void ledger_keep(struct ledger *ledger, FILE *file);
+/* By the oracle: what it found (item->found) is there for good, and what it did not find is lost for good. */
+void ledger_settle(struct ledger *ledger, int64_t last_lsn, int64_t synced_lsn);
+void ledger_forget_backups(struct ledger *ledger); /* they are looked at, and gone */
 
 struct ledger_item *ledger_find(const struct ledger *ledger, const char *key); /* NULL: it was never submitted */
 struct ledger_place *ledger_place(struct ledger *ledger, const char *doc);     /* made if need be */

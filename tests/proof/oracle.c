@@ -240,23 +240,7 @@ static bool memory_begins_anew(struct oracle *oracle)
 /* What was found is there for good, what was not is lost for good. */
 static void settle(struct oracle *oracle)
 {
-	struct ledger *ledger = oracle->ledger;
-	for (size_t i = 0; i < ledger->count; i++) {
-		struct ledger_item *item = &ledger->items[i];
-		if (item->level == LEDGER_REPLACED || item->level == LEDGER_ABSENT)
-			continue;
-		if (item->found > 0) {
-			item->lsn = item->found;
-			item->level = LEDGER_SYNCED;
-		} else {
-			item->level = LEDGER_LOST;
-		}
-	}
-	for (size_t i = 0; i < ledger->follower_count; i++)
-		if (ledger->followers[i].handled > oracle->report->last_lsn)
-			ledger->followers[i].handled = oracle->report->last_lsn;
-	ledger->seen_count = 0;
-	ledger->synced_lsn = oracle->stats.last_lsn;
+	ledger_settle(oracle->ledger, oracle->report->last_lsn, oracle->stats.last_lsn);
 }
 
 static bool check(struct oracle *oracle)
@@ -295,4 +279,9 @@ bool oracle_check(const struct oracle_plan *plan, struct ledger *ledger, struct 
 	free(oracle.by_lsn);
 	free(oracle.is_event);
 	return report->verdict == ORACLE_SOUND;
+}
+
+bool oracle_is_fine(enum oracle_crash crash, const struct oracle_report *report)
+{
+	return report->verdict == ORACLE_SOUND || (crash == ORACLE_COPIED && report->verdict == ORACLE_REFUSED && report->status == MF_ERR_CORRUPTED);
 }

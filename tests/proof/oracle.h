@@ -80,6 +80,8 @@ struct oracle_report {
 
 /* Whether it is sound. */
 bool oracle_check(const struct oracle_plan *plan, struct ledger *ledger, struct oracle_report *report);
+/* Whether the answer is as it must be after this crash: sound, or, of a copy, refused as damaged. */
+bool oracle_is_fine(enum oracle_crash crash, const struct oracle_report *report);
 
 /* A plugins.json over dir with the step factories and the snapshot subscriber of the build tree. options: members of the
  * subscriber's configuration, each beginning with a comma; NULL. Returns false when it cannot be written. */

@@ -151,6 +151,6 @@ void oracle_check_backups(struct oracle *oracle)
 		if (look_at(oracle, backup, file, &lsn) && (backup->lsn == 0 || i == picked || i + 1 == count))
 			restore(oracle, backup, file, lsn);
 	}
-	oracle->ledger->backup_count = 0;
+	ledger_forget_backups(oracle->ledger);
 	empty(oracle->plan->backups);
 }
