@@ -262,9 +262,13 @@ static void settle_power_loss(struct ledger *ledger, int64_t last_lsn)
 		else if (item->lsn > ledger->synced_lsn)
 			item->level = LEDGER_LOST;
 	}
-	for (size_t i = 0; i < ledger->seen_count; i++)
-		if (ledger->seen[i].lsn <= last_lsn)
-			ledger->seen[kept++] = ledger->seen[i];
+	for (size_t i = 0; i < ledger->seen_count; i++) {
+		const struct ledger_seen *seen = &ledger->seen[i];
+		if (seen->lsn > last_lsn && seen->mode == MF_COMMIT_SYNC_DURABLE)
+			wrong(ledger, "a reader saw LSN %" PRId64 " of document %s in mode sync, and after a power loss the newest was %" PRId64, seen->lsn, seen->doc, last_lsn);
+		if (seen->lsn <= last_lsn)
+			ledger->seen[kept++] = *seen;
+	}
 	ledger->seen_count = kept;
 	for (size_t i = 0; i < ledger->follower_count; i++)
 		if (ledger->followers[i].handled > last_lsn)
@@ -466,6 +470,7 @@ static void parse_seen(struct ledger *ledger, char **f, size_t count)
 	struct ledger_seen *seen = one_more((void **)&ledger->seen, &ledger->seen_count, &ledger->more->seen_room, sizeof(*seen));
 	snprintf(seen->doc, sizeof(seen->doc), "%s", f[1]);
 	seen->lsn = number(f[2]);
+	seen->mode = ledger->lives[ledger->life_count - 1].mode;
 	seen->state = parse_state(f + 3, count - 3);
 }
 

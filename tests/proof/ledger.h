@@ -97,6 +97,7 @@ struct ledger_life {
 struct ledger_seen {
 	char doc[LEDGER_NAME];
 	int64_t lsn;
+	enum mf_commit_kind mode; /* of the life in which it was: in mode sync nothing is seen that a power loss may take */
 	struct ledger_state state;
 };
 struct ledger_backup {

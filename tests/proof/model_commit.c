@@ -160,6 +160,19 @@ static void acknowledged(int64_t lsn, bool synced)
 		world->promised = lsn;
 }
 
+void model_seen(int64_t lsn)
+{
+	if (lsn > 0)
+		acknowledged(lsn, the.world->sync[lsn]);
+}
+
+/* Of the events behind last, before they are submitted. */
+static void note_mode(int64_t last, int64_t lsn, bool sync)
+{
+	for (int64_t at = last + 1; at <= lsn; at++)
+		the.world->sync[at] = sync;
+}
+
 static void hold(struct mf_ticket *ticket, int64_t lsn)
 {
 	for (unsigned i = 0; i < TICKETS; i++) {
@@ -229,8 +242,10 @@ static void carry_out(struct submission *submission)
 	if (submission->refused)
 		CHECK(mf_transaction_set_actor(transactions[submission->count - 1], REFUSED_ACTOR, NULL) == MF_OK, "no actor");
 	int64_t lsn = world->log.last + (int64_t)submission->count;
+	bool sync = submission->kind == MF_COMMIT_SYNC_DURABLE || the.kind == MF_COMMIT_SYNC_DURABLE;
 	if (foretold.status == MF_OK)
 		world->upper = lsn; /* if the process dies in it */
+	note_mode(world->log.last, lsn, sync);
 	model_trace("%zu of %s, first %s key %d, mode %d%s", submission->count, model_doc_name(submission->events[0].doc),
 		    submission->events[0].action == REF_APPLY ? "apply" : submission->events[0].action == REF_UNDO ? "undo" : "redo", submission->events[0].key, (int)submission->kind,
 		    submission->wait ? "" : ", not waited for");
@@ -245,7 +260,6 @@ static void carry_out(struct submission *submission)
 	if (status != MF_OK)
 		return;
 	world->log.last = lsn;
-	bool sync = submission->kind == MF_COMMIT_SYNC_DURABLE || the.kind == MF_COMMIT_SYNC_DURABLE;
 	if (!submission->wait) {
 		hold(ticket, lsn);
 		return;
@@ -369,6 +383,7 @@ void model_undo(void)
 	int64_t lsn = world->log.last + (int64_t)n, given = 0;
 	if (foretold == MF_OK)
 		world->upper = lsn;
+	note_mode(world->log.last, lsn, the.kind == MF_COMMIT_SYNC_DURABLE);
 	struct mf_error error = {0};
 	model_trace("%s %zu of %s", action == REF_UNDO ? "undo" : "redo", n, model_doc_name(event.doc));
 	enum mf_status status = (action == REF_UNDO ? mf_runtime_undo : mf_runtime_redo)(the.runtime, model_doc_name(event.doc), n, NULL, NULL, &given, &error);

@@ -51,7 +51,7 @@ static int64_t newest_of(int doc, int64_t upto)
 	return upto;
 }
 
-/* What is acknowledged is visible; what is only submitted may be. */
+/* What is acknowledged is visible; what is only submitted may be, and is then as good as acknowledged. */
 void model_look(void)
 {
 	for (int doc = 0; doc < REF_DOCS; doc++) {
@@ -66,6 +66,8 @@ void model_look(void)
 		      (long long)newest_of(doc, the.world->acked));
 		model_compare(&the.world->log, doc, state);
 		mf_state_unref(state);
+		if (lsn <= the.world->log.last)
+			model_seen(lsn);
 	}
 }
 

@@ -19,6 +19,7 @@ struct world { /* a store, and what is known of it */
 	int64_t acked;      /* acknowledged */
 	int64_t promised;   /* must outlive a loss of power */
 	int64_t acked_at[REF_EVENTS];
+	bool sync[REF_EVENTS]; /* submitted to be synced before it is seen */
 	int64_t compacted[REF_DOCS];
 	bool compaction_unknown; /* the process died in one */
 	bool compaction_failed;  /* the next opening goes on with it */
@@ -72,6 +73,7 @@ void model_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *model_doc_name(int doc);
 
 /* model_commit.c: calls, in the application's thread */
+void model_seen(int64_t lsn); /* by a reader: so it is stored as it was submitted to be */
 void model_commit(void);
 void model_batch(void);
 void model_undo(void);

@@ -141,11 +141,11 @@ static void check_batch(struct oracle *oracle, const struct ledger_item *item)
 	}
 }
 
-/* What a reader saw is stored, and was what its event makes. */
+/* What a reader saw is stored as the mode promises, and was what its event makes. */
 static void check_seen(struct oracle *oracle, const struct ledger_seen *seen)
 {
 	if (seen->lsn > oracle->stats.last_lsn) {
-		if (oracle->plan->crash == ORACLE_KILLED)
+		if (oracle->plan->crash == ORACLE_KILLED || (oracle->plan->crash == ORACLE_POWER_LOST && seen->mode == MF_COMMIT_SYNC_DURABLE))
 			oracle_broken(oracle, "a reader saw LSN %" PRId64 " of document %s, which is not there", seen->lsn, seen->doc);
 		return;
 	}

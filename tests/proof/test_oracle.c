@@ -16,6 +16,8 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include <moduforge/runtime.h>
+
 #include "oracle.h"
 #include "scratch.h"
 #include "workload.h"
@@ -115,6 +117,31 @@ static void expect(enum oracle_verdict verdict, const char *text, enum oracle_cr
 static void expect_broken(const char *text)
 {
 	expect(ORACLE_BROKEN, text, ORACLE_KILLED, 0);
+}
+
+static void must(enum mf_status status, const struct mf_error *error)
+{
+	if (status != MF_OK)
+		fail_msg("%s", error->message);
+}
+
+/* Snapshots of all documents, and perhaps events gone, for certain: of what work() has done by the way that depends on the snapshotter's
+ * thread. */
+static void snapshots(bool compaction)
+{
+	static const char *const docs[] = {"d0", "d1", "d2"};
+	struct mf_error error = {0};
+	struct mf_runtime *runtime;
+	int64_t upto = 0;
+	must(mf_runtime_open(&(struct mf_runtime_options){.config_path = scratch_config, .mode = "sync"}, &runtime, &error), &error);
+	for (size_t i = 0; i < 3; i++)
+		must(mf_runtime_snapshot(runtime, docs[i], &upto, &error), &error);
+	if (compaction) {
+		ledger_say_compacting(&(struct ledger_out){write_down, NULL}, docs[0]);
+		must(mf_runtime_compact_keep(runtime, docs[0], 1, &upto, &error), &error);
+		assert_true(upto > 0);
+	}
+	must(mf_runtime_close(runtime, 10000, &error), &error);
 }
 
 static void change(const char *sql)
@@ -255,6 +282,7 @@ static void a_hole_that_the_store_explains_is_noticed(void **unused)
 {
 	(void)unused;
 	work(SYNC, 0, WORKLOAD_UNDO);
+	snapshots(false); /* so that nobody reads there */
 	tell(NULL);
 	change("DELETE FROM events WHERE lsn = 7; INSERT INTO compacted_keys VALUES (7, 'stranger', x'00', 0)");
 	expect(ORACLE_BROKEN, "LSN 7 is missing", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
@@ -271,6 +299,7 @@ static void a_compaction_that_nobody_asked_for_is_noticed(void **unused)
 {
 	(void)unused;
 	work(SYNC, 0, WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION);
+	snapshots(true);
 	tell(without_compaction);
 	expect_broken("is gone, and no compaction was asked for");
 }
@@ -279,6 +308,7 @@ static void a_key_that_compaction_forgot_is_missed(void **unused)
 {
 	(void)unused;
 	work(SYNC, 0, WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION);
+	snapshots(true);
 	tell(NULL);
 	change("UPDATE compacted_keys SET idempotency_key = 'other' WHERE lsn = (SELECT min(lsn) FROM compacted_keys)");
 	expect(ORACLE_BROKEN, "was acknowledged as synced and is not there", ORACLE_KILLED, ORACLE_LEAVE_VERIFY);
@@ -436,15 +466,44 @@ static void an_epoch_that_comes_again_is_noticed(void **unused)
 
 /* ---- 13. readers and followers ---- */
 
+static void show_what_is_not_there(enum mf_commit_kind kind)
+{
+	char line[128];
+	work(kind, 0, QUIET);
+	tell(NULL);
+	snprintf(line, sizeof(line), "V d0 %" PRId64 " -\n", newest() + 3);
+	add_line(line);
+}
+
 static void what_a_reader_saw_and_is_not_there_is_missed(void **unused)
 {
 	(void)unused;
-	work(ASYNC, 0, QUIET);
-	tell(NULL);
-	char line[128];
-	snprintf(line, sizeof(line), "V d0 %" PRId64 " -\n", newest() + 3);
-	add_line(line);
+	show_what_is_not_there(ASYNC);
 	expect_broken("a reader saw LSN");
+}
+
+static void after_a_power_cut_what_a_reader_saw_in_mode_sync_is_there(void **unused)
+{
+	(void)unused;
+	show_what_is_not_there(SYNC);
+	expect(ORACLE_BROKEN, "a reader saw LSN", ORACLE_POWER_LOST, 0);
+}
+
+static void after_a_power_cut_what_a_reader_saw_in_mode_async_may_be_gone(void **unused)
+{
+	(void)unused;
+	show_what_is_not_there(ASYNC);
+	expect(ORACLE_SOUND, "", ORACLE_POWER_LOST, 0);
+}
+
+static void what_a_reader_saw_in_mode_sync_is_missed_in_the_life_after_a_power_cut(void **unused)
+{
+	(void)unused;
+	show_what_is_not_there(SYNC);
+	add_line("Z\n");
+	work(SYNC, 1, QUIET); /* goes beyond it, so that its LSN is there, but another event's */
+	tell(NULL);
+	expect(ORACLE_BROKEN, "in mode sync, and after a power loss the newest was", ORACLE_POWER_LOST, 0);
 }
 
 static bool follower_up_to_twenty(char *line, size_t room, size_t number)
@@ -642,6 +701,9 @@ int main(void)
 		TEST(an_event_of_another_epoch_is_noticed),
 		TEST(an_epoch_that_comes_again_is_noticed),
 		TEST(what_a_reader_saw_and_is_not_there_is_missed),
+		TEST(after_a_power_cut_what_a_reader_saw_in_mode_sync_is_there),
+		TEST(after_a_power_cut_what_a_reader_saw_in_mode_async_may_be_gone),
+		TEST(what_a_reader_saw_in_mode_sync_is_missed_in_the_life_after_a_power_cut),
 		TEST(a_checkpoint_ahead_of_what_was_handled_is_noticed),
 		TEST(a_follower_that_passed_over_an_event_is_noticed),
 		TEST(what_a_follower_was_shown_and_is_not_there_is_missed),

@@ -28,6 +28,7 @@ enum workload_what {
 	WORKLOAD_SYNC_WAITS = 2048, /* mode async: now and then waits until all is synced, and says so */
 	WORKLOAD_ALL = 4095,
 	WORKLOAD_VACUUM = 4096,     /* not in all: gives space back after some compactions */
+	WORKLOAD_WATCH = 8192,      /* not in all: "at-once", told of each event within its commit, says that and what a reader gets at that moment */
 };
 
 struct workload {

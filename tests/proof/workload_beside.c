@@ -98,6 +98,32 @@ static enum mf_status follow(struct run *run, struct follower *follower, struct 
 	return mf_runtime_follow(run->runtime, &options, follow_event, follower, &id, error);
 }
 
+/* Within the commit, in the thread that stores: whatever is visible now was stored as its mode promises. */
+static enum mf_status watch_event(void *user, const struct mf_publication *publication)
+{
+	const struct run *run = user;
+	struct ledger_state seen;
+	struct mf_state *state;
+	ledger_say_handled(&run->w->out, "at-once", false, publication->lsn, publication->event->idempotency_key);
+	if (mf_runtime_state(run->runtime, publication->doc_id, &state, NULL) != MF_OK)
+		return MF_OK;
+	if (ledger_state_of(state, &seen))
+		ledger_say_seen(&run->w->out, publication->doc_id, mf_state_lsn(state), &seen);
+	mf_state_unref(state);
+	return MF_OK;
+}
+
+static enum mf_status watch(struct run *run, struct mf_error *error)
+{
+	struct mf_store_stats stats;
+	uint64_t id;
+	enum mf_status status = mf_store_stats(mf_runtime_store(run->runtime), &stats, error);
+	if (status != MF_OK)
+		return status;
+	ledger_say_placed(&run->w->out, "at-once", stats.last_lsn);
+	return mf_bus_subscribe(mf_runtime_bus(run->runtime), "at-once", MF_TOPICS_EVENTS, watch_event, run, &id, error);
+}
+
 enum mf_status workload_begin_beside(struct run *run, struct mf_error *error)
 {
 	enum mf_status status = MF_OK;
@@ -107,6 +133,8 @@ enum mf_status workload_begin_beside(struct run *run, struct mf_error *error)
 		status = follow(run, &run->followers[0], error);
 	if (status == MF_OK && (run->w->what & WORKLOAD_FOLLOW_SYNCED) && run->w->kind != MF_COMMIT_MEMORY_ONLY)
 		status = follow(run, &run->followers[1], error);
+	if (status == MF_OK && (run->w->what & WORKLOAD_WATCH))
+		status = watch(run, error);
 	if (status == MF_OK && (run->w->what & WORKLOAD_BESIDE)) {
 		if (pthread_create(&run->thread, NULL, work_beside, run) != 0)
 			return mf_error_set(error, MF_ERR_NO_MEMORY, "no thread for the work beside");
