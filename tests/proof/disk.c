@@ -170,13 +170,3 @@ void disk_deinit(struct disk *disk)
 	free(disk->pending_names);
 	*disk = (struct disk){0};
 }
-
-bool disk_has_pending(const struct disk *disk)
-{
-	if (disk->pending_name_count)
-		return true;
-	for (size_t i = 0; i < disk->file_count; i++)
-		if (disk->files[i].pending_count)
-			return true;
-	return false;
-}

@@ -60,7 +60,6 @@ struct disk_choice {
 	uint32_t number; /* below DISK_EXTREMES: that; else drawn from seed and number */
 };
 /* Writes the state into the directory, which exists and is empty. story: what was lost, in words, for a person; may be NULL.
- * false: it could not be written. */
-bool disk_lose_power(const struct disk *disk, const struct disk_choice *choice, const char *dir, char *story, size_t story_size);
-/* Whether there is a choice at all: something was not synced. */
-bool disk_has_pending(const struct disk *disk);
+ * out_image: a hash of names and contents, in no order, so that two choices that leave the same are known for that; without files that were
+ * mapped, whose content is garbage in any case. May be NULL. false: it could not be written. */
+bool disk_lose_power(const struct disk *disk, const struct disk_choice *choice, const char *dir, char *story, size_t story_size, uint64_t *out_image);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "workload.h" /* proof_random */
 
@@ -18,6 +19,8 @@ struct cut {
 	uint32_t number;
 	uint64_t random;
 	bool garbage; /* this device leaves some where it was writing */
+	size_t dir_len; /* of the path that all begin with */
+	uint64_t image;
 	char *story;
 	size_t story_size;
 };
@@ -262,8 +265,16 @@ static void pick_mapped(struct cut *cut, struct disk_file *to)
 
 /* ---- into files ---- */
 
-static bool write_file(const char *path, const struct disk_file *file)
+static void add_to_image(struct cut *cut, const char *path, const void *bytes, size_t size)
 {
+	const char *name = path + cut->dir_len;
+	cut->image += XXH3_64bits_withSeed(bytes, size, XXH3_64bits(name, strlen(name)));
+}
+
+static bool write_file(struct cut *cut, const char *path, const struct disk_file *file)
+{
+	if (!file->mapped)
+		add_to_image(cut, path, file->bytes, file->size);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	size_t done = 0;
 	while (fd >= 0 && done < file->size) {
@@ -279,8 +290,8 @@ static bool make_file(struct cut *cut, const char *path, const struct disk_name 
 {
 	const struct disk_file *from = &cut->disk->files[name->file];
 	if (!from->pending_count && !from->mapped)
-		return write_file(path, from);
-	struct disk_file to = {0};
+		return write_file(cut, path, from);
+	struct disk_file to = {.mapped = from->mapped};
 	disk_file_reserve(&to, from->size + 1);
 	if (from->size)
 		memcpy(to.bytes, from->bytes, from->size);
@@ -289,7 +300,7 @@ static bool make_file(struct cut *cut, const char *path, const struct disk_name 
 		pick_mapped(cut, &to);
 	else
 		pick_data(cut, name->text, from, &to);
-	bool good = write_file(path, &to);
+	bool good = write_file(cut, path, &to);
 	free(to.bytes);
 	return good;
 }
@@ -303,6 +314,7 @@ static bool make_dir(struct cut *cut, const struct disk_name *names, size_t coun
 		if ((size_t)snprintf(child, sizeof(child), "%s/%s", path, names[i].text) >= sizeof(child))
 			return false;
 		if (cut->disk->files[names[i].file].is_dir) {
+			add_to_image(cut, child, "/", 1);
 			if (mkdir(child, 0700) != 0 || !make_dir(cut, names, count, names[i].file, child))
 				return false;
 		} else if (!make_file(cut, child, &names[i])) {
@@ -312,9 +324,9 @@ static bool make_dir(struct cut *cut, const struct disk_name *names, size_t coun
 	return true;
 }
 
-bool disk_lose_power(const struct disk *disk, const struct disk_choice *choice, const char *dir, char *story, size_t story_size)
+bool disk_lose_power(const struct disk *disk, const struct disk_choice *choice, const char *dir, char *story, size_t story_size, uint64_t *out_image)
 {
-	struct cut cut = {.disk = disk, .number = choice->number, .story = story, .story_size = story ? story_size : 0};
+	struct cut cut = {.disk = disk, .number = choice->number, .story = story, .story_size = story ? story_size : 0, .dir_len = strlen(dir)};
 	cut.random = choice->seed ^ (disk->at * 0x9e3779b97f4a7c15U) ^ ((uint64_t)choice->number << 48);
 	cut.garbage = choice->number >= DISK_EXTREMES && below(&cut, 3) == 0;
 	if (story_size)
@@ -330,5 +342,7 @@ bool disk_lose_power(const struct disk *disk, const struct disk_choice *choice, 
 	pick_names(&cut, &names, &count);
 	bool good = make_dir(&cut, names, count, 0, dir);
 	free(names);
+	if (out_image)
+		*out_image = cut.image;
 	return good;
 }

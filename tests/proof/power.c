@@ -22,6 +22,8 @@
 
 #define SECONDS 120 /* that recording one life may take */
 #define SAVED 20    /* recordings, at most */
+#define CHOICES (DISK_EXTREMES + 2) /* of a cut, where there is that much to choose from */
+#define IN_VAIN 6   /* choices one after the other that bring nothing new: the cut has no more */
 
 #define SMALL_LOG ", \"checkpoint_pages\": 24"
 #define SNAPSHOTS ", \"snapshot_every_n_events\": 12, \"full_snapshot_every\": 3"
@@ -70,9 +72,10 @@ struct session {
 	struct power_answer *answer; /* shared with the children */
 	char work[POWER_PATH], recording[POWER_PATH], config[POWER_PATH];
 	bool saved; /* this life's recording */
+	size_t states; /* tried, of all lives */
 	/* Where the next life begins: */
 	size_t cut;
-	uint32_t choice;
+	uint32_t choice, candidates;
 };
 
 /* ---- one life, recorded ---- */
@@ -210,7 +213,7 @@ static void count_report(struct session *session)
 	raise_to(&tally->most_lost, report->lost);
 }
 
-/* Whether the harness works; what it found is counted. */
+/* Of the state that was made. Whether the harness works; what it found is counted. */
 static bool try_state(struct session *session, const struct power_walk *walk, size_t cut, uint32_t choice, bool *out_sound)
 {
 	char what[64] = "";
@@ -219,6 +222,7 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 	*out_sound = outcome == POWER_SOUND;
 	if (outcome == POWER_BROKEN)
 		return false;
+	session->states++;
 	atomic_fetch_add(&session->tally->states, 1);
 	atomic_fetch_add(&session->tally->later, session->life > 0);
 	harness_count(outcome == POWER_SOUND);
@@ -236,7 +240,7 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 }
 
 /* Every op but what the world was told may be the first that did not happen; with few states only some are. */
-static size_t *pick_cuts(struct session *session, const struct oplog *log, size_t states, size_t *out_count, uint32_t *out_choices)
+static size_t *pick_cuts(struct session *session, const struct oplog *log, size_t states, size_t *out_count)
 {
 	size_t *cuts = malloc((log->count + 1) * sizeof(*cuts)), count = 0, kept = 0;
 	if (!cuts)
@@ -244,39 +248,71 @@ static size_t *pick_cuts(struct session *session, const struct oplog *log, size_
 	for (size_t i = log->base; i <= log->count; i++)
 		if (i == log->count || log->ops[i].kind != OP_MARK)
 			cuts[count++] = i;
-	*out_choices = DISK_EXTREMES + 2;
-	size_t wanted = states / *out_choices + 1;
-	if (count < wanted) {
-		*out_choices = (uint32_t)(states / count + 1);
-		wanted = count;
-	}
+	size_t wanted = states / CHOICES + 1;
+	wanted = wanted < count ? wanted : count;
 	for (size_t offset = proof_random(&session->random) % count; kept < wanted; kept++) /* evenly */
 		cuts[kept] = cuts[(kept * count + offset) / wanted];
 	*out_count = kept;
 	return cuts;
 }
 
-static bool try_recording(struct session *session, const struct oplog *log, size_t states)
+/* One of those that were drawn is where the next life begins; an extreme one where none was. */
+static void consider(struct session *session, size_t cut, uint32_t choice)
 {
-	size_t count = 0, candidates = 0;
-	uint32_t choices = 0;
-	size_t *cuts = pick_cuts(session, log, states, &count, &choices);
-	struct power_walk walk;
-	bool good = cuts != NULL, stopped = false, sound;
-	session->cut = SIZE_MAX;
-	power_walk_init(&walk, log);
-	for (size_t i = 0; good && !stopped && i < count; i++) {
-		power_walk_to(&walk, cuts[i]);
-		for (uint32_t choice = 0; good && !stopped && choice < choices; choice++) {
-			good = try_state(session, &walk, cuts[i], choice, &sound);
-			stopped = session->plan->stop_at_failure && !sound;
-			if (good && sound && choice >= DISK_EXTREMES && proof_random(&session->random) % ++candidates == 0) {
-				session->cut = cuts[i];
-				session->choice = choice;
-			}
+	bool drawn = choice >= DISK_EXTREMES;
+	if (drawn ? proof_random(&session->random) % ++session->candidates != 0 : session->candidates > 0)
+		return;
+	session->cut = cut;
+	session->choice = choice;
+}
+
+static bool may_stop(const struct session *session)
+{
+	return session->plan->stop_at_failure && atomic_load(&session->tally->failures) > 0;
+}
+
+/* So many states that this recording has not had, if there are. */
+static bool try_cut(struct session *session, const struct power_walk *walk, struct power_images *images, size_t wanted)
+{
+	size_t cut = walk->disk.at, in_vain = 0;
+	for (uint32_t choice = 0; wanted > 0 && in_vain < IN_VAIN && !may_stop(session); choice++) {
+		uint64_t image;
+		bool sound;
+		if (!power_make(walk, choice, session->plan->scratch, session->answer, &image))
+			return false;
+		if (!power_images_add(images, image, walk->heard)) {
+			atomic_fetch_add(&session->tally->repeats, 1);
+			in_vain++;
+			continue;
 		}
+		if (!try_state(session, walk, cut, choice, &sound))
+			return false;
+		if (sound)
+			consider(session, cut, choice);
+		in_vain = 0;
+		wanted--;
+	}
+	return true;
+}
+
+/* Until so many states were tried in this session. What a cut does not have is left to those after it, and to the next life. */
+static bool try_recording(struct session *session, const struct oplog *log, size_t upto)
+{
+	size_t count = 0;
+	size_t *cuts = pick_cuts(session, log, upto > session->states ? upto - session->states : 1, &count);
+	struct power_walk walk;
+	struct power_images images = {0};
+	bool good = cuts != NULL;
+	session->cut = SIZE_MAX;
+	session->candidates = 0;
+	power_walk_init(&walk, log);
+	for (size_t i = 0; good && !may_stop(session) && i < count; i++) {
+		size_t left = upto > session->states ? upto - session->states : 1;
+		power_walk_to(&walk, cuts[i]);
+		good = try_cut(session, &walk, &images, (left + count - i - 1) / (count - i));
 	}
 	power_walk_deinit(&walk);
+	power_images_free(&images);
 	free(cuts);
 	return good;
 }
@@ -289,7 +325,7 @@ static bool make_state(struct session *session, const struct oplog *log)
 	struct power_walk walk;
 	power_walk_init(&walk, log);
 	power_walk_to(&walk, session->cut);
-	bool good = power_clear(session->work) && disk_lose_power(&walk.disk, &(struct disk_choice){log->seed, session->choice}, session->work, NULL, 0);
+	bool good = power_clear(session->work) && disk_lose_power(&walk.disk, &(struct disk_choice){log->seed, session->choice}, session->work, NULL, 0, NULL);
 	power_walk_deinit(&walk);
 	return good;
 }
@@ -335,7 +371,7 @@ bool power_session(const struct power_plan *plan, struct power_tally *tally)
 	session.answer = mmap(NULL, sizeof(*session.answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (session.answer == MAP_FAILED)
 		return false;
-	static const size_t tenths[POWER_LIVES] = {5, 3, 2};
+	static const size_t tenths[POWER_LIVES] = {5, 8, 10}; /* up to the end of each life */
 	struct oplog before = {0};
 	bool good = begin(&session, work), goes_on = true;
 	for (; good && goes_on && session.life < POWER_LIVES; session.life++) {
@@ -347,7 +383,7 @@ bool power_session(const struct power_plan *plan, struct power_tally *tally)
 		atomic_fetch_add(&tally->recordings, 1);
 		atomic_fetch_add(&tally->ops, log.count - log.base);
 		good = try_recording(&session, &log, plan->states * tenths[session.life] / 10);
-		goes_on = good && !(plan->stop_at_failure && atomic_load(&tally->failures)) && session.cut != SIZE_MAX && make_state(&session, &log);
+		goes_on = good && !may_stop(&session) && session.cut != SIZE_MAX && make_state(&session, &log);
 		oplog_deinit(&before);
 		before = log;
 	}
@@ -377,7 +413,7 @@ bool power_replay(const char *recording, size_t cut, uint32_t choice, const char
 	struct oplog log;
 	struct power_walk walk;
 	char op[600] = "the end";
-	int signal;
+	int signal = 0;
 	struct power_answer *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (answer == MAP_FAILED || !oplog_load(&log, recording) || cut > log.count) {
 		fprintf(stderr, "%s is no recording, or has no cut %zu\n", recording, cut);
@@ -385,9 +421,9 @@ bool power_replay(const char *recording, size_t cut, uint32_t choice, const char
 	}
 	power_walk_init(&walk, &log);
 	power_walk_to(&walk, cut);
-	if (keep && (!power_clear(keep) || !disk_lose_power(&walk.disk, &(struct disk_choice){log.seed, choice}, keep, NULL, 0)))
+	if (keep && (!power_clear(keep) || !disk_lose_power(&walk.disk, &(struct disk_choice){log.seed, choice}, keep, NULL, 0, NULL)))
 		fprintf(stderr, "cannot write the state into %s\n", keep);
-	enum power_outcome outcome = power_check(&walk, choice, scratch, answer, &signal);
+	enum power_outcome outcome = power_make(&walk, choice, scratch, answer, NULL) ? power_check(&walk, choice, scratch, answer, &signal) : POWER_BROKEN;
 	if (cut < log.count)
 		op_tell(&log, cut, op, sizeof(op));
 	printf("cut %zu of %zu, before: %s\nthe power loss: %s\n%s", cut, log.count, op, answer->story, answer->report.text);

@@ -17,7 +17,9 @@
 
 /* Counted by several processes: lies in shared memory. */
 struct power_tally {
-	atomic_size_t states, failures, sessions, recordings, ops;
+	atomic_size_t states;       /* different ones: within a recording none comes twice */
+	atomic_size_t repeats;      /* choices that made a state which had been tried */
+	atomic_size_t failures, sessions, recordings, ops;
 	atomic_size_t later;        /* states of a second or third life: the recovery after a power loss was cut */
 	atomic_size_t acknowledged, lost, unheard; /* events, over all states; lost: acknowledged as written, and rightly lost */
 	atomic_size_t lossy;        /* states that lost such events */

@@ -45,6 +45,7 @@ void power_say_restored(uint32_t life, int64_t lsn)
 
 static void hear(struct power_walk *walk, const char *line, size_t len)
 {
+	walk->heard++;
 	char text[64];
 	uint32_t life;
 	int64_t lsn;
@@ -153,6 +154,14 @@ static void compare_reader(int64_t read, struct power_answer *answer)
 		broken(answer, "a reader that came first found no store, the writer after it LSN %" PRId64 "\n", answer->report.last_lsn);
 }
 
+bool power_make(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer, uint64_t *out_image)
+{
+	char dir[POWER_PATH];
+	snprintf(dir, sizeof(dir), "%.200s/state", scratch);
+	memset(answer, 0, sizeof(*answer));
+	return power_clear(dir) && disk_lose_power(&walk->disk, &(struct disk_choice){walk->log->seed, choice}, dir, answer->story, sizeof(answer->story), out_image);
+}
+
 static void judge(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer)
 {
 	char dir[POWER_PATH], store[POWER_PATH + 16], backups[POWER_PATH + 16], config[POWER_PATH];
@@ -160,26 +169,25 @@ static void judge(const struct power_walk *walk, uint32_t choice, const char *sc
 	snprintf(store, sizeof(store), "%s/store", dir);
 	snprintf(backups, sizeof(backups), "%s/backups", dir);
 	snprintf(config, sizeof(config), "%s/state.json", scratch);
-	struct disk_choice picked = {.seed = walk->log->seed, .number = choice};
 	struct oracle_plan plan = {.dir = store, .config = config, .backups = backups, .crash = ORACLE_POWER_LOST, .seed = walk->log->seed + choice};
 	/* To recover it twice, and to read it first, are dear: each for one of six. */
-	plan.leave = choice % 6 == 5 ? 0 : ORACLE_LEAVE_SECOND;
-	answer->made = power_clear(dir) && disk_lose_power(&walk->disk, &picked, dir, answer->story, sizeof(answer->story)) && proof_write_config(config, store, NULL);
-	if (!answer->made)
+	size_t turn = (walk->disk.at + choice) % 6;
+	plan.leave = turn == 5 ? 0 : ORACLE_LEAVE_SECOND;
+	if (!proof_write_config(config, store, NULL))
 		return;
-	bool reads = choice % 6 == 4;
+	bool reads = turn == 4;
 	int64_t read = reads ? read_first(store, config, answer) : -1;
 	oracle_check(&plan, walk->ledger, &answer->report);
 	if (reads)
 		compare_reader(read, answer);
 	for (uint32_t life = 0; life < POWER_LIVES; life++)
 		judge_restored(walk, life, dir, answer);
+	answer->judged = true;
 }
 
 enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer, int *out_signal)
 {
 	int status;
-	memset(answer, 0, sizeof(*answer));
 	*out_signal = 0;
 	pid_t child = harness_fork();
 	if (child < 0)
@@ -187,7 +195,7 @@ enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, c
 	if (child == 0) {
 		alarm(SECONDS);
 		judge(walk, choice, scratch, answer);
-		leave(answer->made ? 0 : 3);
+		leave(0);
 	}
 	while (waitpid(child, &status, 0) != child)
 		if (errno != EINTR)
@@ -196,9 +204,9 @@ enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, c
 		*out_signal = WTERMSIG(status);
 		return *out_signal == SIGALRM ? POWER_HUNG : POWER_CRASHED;
 	}
-	if (!answer->made)
-		return POWER_BROKEN;
 	if (WEXITSTATUS(status) != 0)
 		return POWER_CRASHED; /* a sanitizer ends the process */
+	if (!answer->judged)
+		return POWER_BROKEN;
 	return answer->report.verdict == ORACLE_SOUND ? POWER_SOUND : POWER_UNSOUND;
 }

@@ -14,6 +14,7 @@ struct power_walk {
 	struct disk disk;
 	struct ledger *ledger;
 	struct ledger_tail tail;
+	size_t heard; /* lines, by the world: up to the cut */
 	int64_t restored[POWER_LIVES]; /* 0, or the newest LSN of the store that was restored in that life, into "restored-LIFE" */
 };
 /* Said of a restore that has returned: a mark that is not the ledger's. */
@@ -28,12 +29,23 @@ struct power_answer {
 	size_t restored; /* stores found whole */
 	char reader[600]; /* what a reader that came before the writer complained of */
 	char story[2048];
-	bool made; /* the state */
+	bool judged; /* to the end */
 };
 
 enum power_outcome { POWER_SOUND, POWER_UNSOUND, POWER_CRASHED, POWER_HUNG, POWER_BROKEN /* the harness */ };
 
-/* In a child: makes the state in a directory below scratch and asks the oracle. */
+/* The states of a recording that were tried. A state is an image of the files and what the world had heard by then: the same image after
+ * another acknowledgement is another question. */
+struct power_images {
+	uint64_t *slots;
+	size_t count, room;
+};
+bool power_images_add(struct power_images *images, uint64_t image, size_t heard); /* whether it is new */
+void power_images_free(struct power_images *images);
+
+/* Makes the state in a directory below scratch; the answer is emptied, and has its story. false: it could not be made. */
+bool power_make(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer, uint64_t *out_image);
+/* In a child: asks the oracle about the state that was made. */
 enum power_outcome power_check(const struct power_walk *walk, uint32_t choice, const char *scratch, struct power_answer *answer, int *out_signal);
 /* Empties a directory, makes it if need be. */
 bool power_clear(const char *dir);

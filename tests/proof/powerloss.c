@@ -61,7 +61,7 @@ static int work(const struct job *job, int number)
 		struct power_plan plan = {.scratch = dir, .save = job->save, .seed = job->seed + 1000003 * session, .states = left < share ? left : share, .lies = job->lies, .tell = tell};
 		plan.kind = job->kind != POWER_ANY ? job->kind : (uint32_t)(session % power_kinds());
 		if (plan.kind == POWER_MEMORY) /* of a life in memory little is left to look at */
-			plan.states = plan.states / 10 + 10;
+			plan.states = plan.states / 10 + 1;
 		if (!power_session(&plan, tally)) {
 			fprintf(stderr, "session with seed %" PRIu64 " (%s) could not be carried out\n", plan.seed, power_kind_name(plan.kind));
 			atomic_fetch_add(&tally->failures, 1);
@@ -103,8 +103,8 @@ static int run(const struct job *job)
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
 	size_t states = atomic_load(&tally->states), failures = atomic_load(&tally->failures) + (size_t)failed;
-	printf("powerloss: %zu states of %zu recordings (%zu operations) in %zu sessions, %lld s; in %zu the recovery from a power loss was cut\n", states,
-	       atomic_load(&tally->recordings), atomic_load(&tally->ops), atomic_load(&tally->sessions), (long long)(time(NULL) - begun), atomic_load(&tally->later));
+	printf("powerloss: %zu states (%zu repeats left out) of %zu recordings (%zu operations) in %zu sessions, %lld s; in %zu the recovery from a power loss was cut\n", states,
+	       atomic_load(&tally->repeats), atomic_load(&tally->recordings), atomic_load(&tally->ops), atomic_load(&tally->sessions), (long long)(time(NULL) - begun), atomic_load(&tally->later));
 	printf("  %zu acknowledged events looked for; %zu states rightly lost some that were only written, %zu at most; %zu events there whose acknowledgement was never heard\n",
 	       atomic_load(&tally->acknowledged), atomic_load(&tally->lossy), atomic_load(&tally->most_lost), atomic_load(&tally->unheard));
 	printf("  %zu states without any event; %zu backup files and %zu restored stores that were there, each whole\n", atomic_load(&tally->empty), atomic_load(&tally->backups),

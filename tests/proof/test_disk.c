@@ -19,6 +19,7 @@
 #define STATES 400
 
 static char work[96], state[112], path[160];
+static uint64_t image; /* of the state that was looked at last */
 static struct oplog *log_of_test;
 
 static int setup(void **unused)
@@ -78,7 +79,7 @@ static ssize_t look(uint32_t number, const char *name, char *bytes, size_t size)
 	assert_true(power_clear(state));
 	disk_init(&disk, log_of_test);
 	disk_advance(&disk, log_of_test->count);
-	assert_true(disk_lose_power(&disk, &(struct disk_choice){7, number}, state, NULL, 0));
+	assert_true(disk_lose_power(&disk, &(struct disk_choice){7, number}, state, NULL, 0, &image));
 	disk_deinit(&disk);
 	int fd = open(in(state, name), O_RDONLY);
 	if (fd < 0)
@@ -305,6 +306,46 @@ static void what_was_there_before_is_durable(void **unused)
 	assert_true(all(bytes, 0, 3, 'a'));
 }
 
+/* Two files of a sector each, and so four images; the same bytes in another file are another image. */
+static void images_are_alike_where_the_files_are(void **unused)
+{
+	(void)unused;
+	uint64_t images[4] = {0};
+	char f[4096], g[4096];
+	int fd[] = {create("f"), create("g")};
+	for (size_t i = 0; i < 2; i++) {
+		put(fd[i], 'a', 512, 0);
+		assert_int_equal(0, fsync(fd[i]));
+	}
+	sync_dir();
+	for (size_t i = 0; i < 2; i++) {
+		put(fd[i], 'b', 512, 0);
+		close(fd[i]);
+	}
+	for (uint32_t n = 0; n < STATES; n++) {
+		assert_int_equal(512, look(n, "f", f, sizeof(f)));
+		assert_int_equal(512, look(n, "g", g, sizeof(g)));
+		bool garbage = (!all(f, 0, 512, 'a') && !all(f, 0, 512, 'b')) || (!all(g, 0, 512, 'a') && !all(g, 0, 512, 'b'));
+		size_t which = (size_t)(f[0] == 'b') + 2 * (size_t)(g[0] == 'b');
+		for (size_t i = 0; i < 4; i++)
+			assert_true(images[i] == 0 || (images[i] == image) == (!garbage && i == which));
+		if (!garbage)
+			images[which] = image;
+	}
+	for (size_t i = 0; i < 4; i++)
+		assert_true(images[i] != 0);
+}
+
+static void a_state_that_was_tried_is_known(void **unused)
+{
+	(void)unused;
+	struct power_images images = {0};
+	for (uint64_t again = 0; again < 2; again++)
+		for (uint64_t n = 0; n < 5000; n++)
+			assert_int_equal(again == 0, power_images_add(&images, n / 2, n % 2)); /* the same image, before and after the world heard a line */
+	power_images_free(&images);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -319,6 +360,8 @@ int main(void)
 		TEST(what_is_named_anew_does_not_come_before_what_it_replaces_is_gone),
 		TEST(a_recording_comes_back_from_its_file),
 		TEST(what_was_there_before_is_durable),
+		TEST(images_are_alike_where_the_files_are),
+		cmocka_unit_test(a_state_that_was_tried_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,11 @@ static void p11_every_kind_of_load_survives_power_losses_and_those_of_its_recove
 	for (uint32_t kind = 0; kind < power_kinds(); kind++) {
 		run(kind, 0, 30);
 		assert_int_equal(0, atomic_load(&tally->failures));
-		assert_true(atomic_load(&tally->states) >= 15 && atomic_load(&tally->later) > 0);
+		assert_true(atomic_load(&tally->later) > 0);
+		if (kind == POWER_MEMORY) /* it leaves nothing, and nothing is tried once */
+			assert_int_equal(atomic_load(&tally->recordings), atomic_load(&tally->states));
+		else
+			assert_true(atomic_load(&tally->states) >= 15);
 	}
 }
 
