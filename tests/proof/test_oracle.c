@@ -30,6 +30,36 @@
 static struct ledger *ledger;
 static char backups[128];
 
+/* ---- a library that is not itself: linked in between the oracle and the real one ---- */
+static struct {
+	const char *second; /* the second opening finds this store instead */
+	unsigned openings;
+	int64_t lsn_by;     /* a duplicate is said to be of an LSN so much higher */
+	bool other, takes;  /* ... to have other content; or is stored */
+} strange;
+
+enum mf_status __real_mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
+enum mf_status __wrap_mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error);
+enum mf_status __wrap_mf_runtime_open(const struct mf_runtime_options *options, struct mf_runtime **out, struct mf_error *error)
+{
+	struct mf_runtime_options other = *options;
+	if (strange.second && ++strange.openings == 2)
+		other.data_dir = strange.second;
+	return __real_mf_runtime_open(&other, out, error);
+}
+
+enum mf_status __real_mf_runtime_commit(struct mf_runtime *runtime, const char *doc_id, struct mf_transaction *transaction, int64_t *out_lsn, struct mf_error *error);
+enum mf_status __wrap_mf_runtime_commit(struct mf_runtime *runtime, const char *doc_id, struct mf_transaction *transaction, int64_t *out_lsn, struct mf_error *error);
+enum mf_status __wrap_mf_runtime_commit(struct mf_runtime *runtime, const char *doc_id, struct mf_transaction *transaction, int64_t *out_lsn, struct mf_error *error)
+{
+	enum mf_status status = __real_mf_runtime_commit(runtime, doc_id, transaction, out_lsn, error);
+	if (status != MF_ERR_DUPLICATE_KEY)
+		return status;
+	error->lsn += strange.lsn_by;
+	error->same ^= strange.other;
+	return strange.takes ? MF_OK : status;
+}
+
 /* ---- the story of a run ---- */
 static struct {
 	pthread_mutex_t lock;
@@ -76,6 +106,7 @@ static int setup(void **unused)
 	snprintf(backups, sizeof(backups), "%s/backups", scratch_dir);
 	ledger = ledger_new();
 	story.len = 0;
+	memset(&strange, 0, sizeof(strange));
 	if (mkdir(backups, 0755) != 0)
 		return -1;
 	return proof_write_config(scratch_config, scratch_data, ", \"snapshot_every_n_events\": 50, \"full_snapshot_every\": 3") ? 0 : -1;
@@ -406,6 +437,68 @@ static void a_lost_redo_stack_is_noticed(void **unused)
 	expect_broken("it was");
 }
 
+/* ---- 8. recovering twice ---- */
+
+/* A run of 40 transactions on one document, and another one of so many more, as which the store comes back the second time. */
+static void come_back_as_another(uint32_t more)
+{
+	static char dir[160];
+	struct mf_error error = {0};
+	struct workload workload = {.config = scratch_config, .mode = "sync", .kind = SYNC, .seed = 7, .batches = 40, .batch_max = 1, .docs = 1, .what = WORKLOAD_UNDO, .out = {write_down, NULL}};
+	must(workload_run(&workload, &error), &error);
+	tell(NULL);
+	snprintf(dir, sizeof(dir), "%s/another", scratch_dir);
+	workload.dir = dir;
+	workload.seed++;
+	workload.batches += more;
+	must(workload_run(&workload, &error), &error);
+	story.len = 0; /* nobody hears of it */
+	strange.second = dir;
+}
+
+static void a_second_recovery_with_other_events_is_noticed(void **unused)
+{
+	(void)unused;
+	come_back_as_another(3);
+	expect(ORACLE_BROKEN, "recovered a second time it has 43 events, and had 40", ORACLE_KILLED, ORACLE_LEAVE_APPEND);
+}
+
+static void a_second_recovery_with_another_digest_is_noticed(void **unused)
+{
+	(void)unused;
+	come_back_as_another(0);
+	expect(ORACLE_BROKEN, "document d0 recovered a second time at LSN 40 is", ORACLE_KILLED, ORACLE_LEAVE_APPEND);
+}
+
+/* ---- 9. duplicates ---- */
+
+static void a_duplicate_of_another_lsn_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(NULL);
+	strange.lsn_by = 1;
+	expect_broken("key k0-0 is LSN 1, submitted again it is a duplicate of LSN 2 with the same content");
+}
+
+static void a_duplicate_that_is_said_to_differ_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(NULL);
+	strange.other = true;
+	expect_broken("key k0-0 is LSN 1, submitted again it is a duplicate of LSN 1 with other content");
+}
+
+static void a_duplicate_that_is_taken_is_noticed(void **unused)
+{
+	(void)unused;
+	work(SYNC, 0, QUIET);
+	tell(NULL);
+	strange.takes = true;
+	expect_broken("key k0-0 is LSN 1, submitted again it was stored");
+}
+
 /* ---- 10. a clean append ---- */
 
 static void a_store_that_takes_no_append_is_refused(void **unused)
@@ -696,6 +789,11 @@ int main(void)
 		TEST(a_watermark_above_what_is_there_is_a_refusal),
 		TEST(a_document_with_another_digest_is_noticed),
 		TEST(a_lost_redo_stack_is_noticed),
+		TEST(a_second_recovery_with_other_events_is_noticed),
+		TEST(a_second_recovery_with_another_digest_is_noticed),
+		TEST(a_duplicate_of_another_lsn_is_noticed),
+		TEST(a_duplicate_that_is_said_to_differ_is_noticed),
+		TEST(a_duplicate_that_is_taken_is_noticed),
 		TEST(a_store_that_takes_no_append_is_refused),
 		TEST(what_ended_absent_and_is_there_is_noticed),
 		TEST(an_event_of_another_epoch_is_noticed),
