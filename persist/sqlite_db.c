@@ -79,7 +79,6 @@ static enum mf_status status_of(int extended, int system_errno)
 	case SQLITE_TOOBIG:
 	case SQLITE_MISUSE: return MF_ERR_INVALID;
 	case SQLITE_INTERRUPT: return MF_ERR_STATE;
-	case SQLITE_READONLY: return extended == SQLITE_READONLY_ROLLBACK ? MF_ERR_NOT_FOUND : MF_ERR_IO; /* its creation was interrupted; see sqlite_open.c */
 	case SQLITE_IOERR: return io_status(extended, system_errno);
 	default: return mf_sql_out_of_space(system_errno) ? MF_ERR_STORAGE_FULL : MF_ERR_IO;
 	}
@@ -152,6 +151,8 @@ static enum mf_status translate_as(struct mf_sql *sql, int rc, const char *doing
 		status = MF_ERR_IO;
 	else if (extended == SQLITE_READONLY && says_read_only(sql))
 		status = MF_ERR_CORRUPTED;
+	else if (extended == SQLITE_READONLY_ROLLBACK && sql->mode == MF_SQL_READ)
+		status = MF_ERR_NOT_FOUND; /* its creation was interrupted, see sqlite_open.c. A writer hears it of a file that it could open for reading only */
 	return mf_error_set(error, status, "%.220s: %s: %s (SQLite %d%s%s)%s", file_of(sql), doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
 			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
 }

@@ -74,7 +74,7 @@ static void each_result_code_has_its_status(void **state)
 		{SQLITE_NOMEM, MF_ERR_NO_MEMORY}, {SQLITE_FULL, MF_ERR_STORAGE_FULL}, {SQLITE_BUSY, MF_ERR_BUSY}, {SQLITE_LOCKED, MF_ERR_BUSY},
 		{SQLITE_PROTOCOL, MF_ERR_BUSY}, {SQLITE_CORRUPT, MF_ERR_CORRUPTED}, {SQLITE_NOTADB, MF_ERR_CORRUPTED}, {SQLITE_ERROR, MF_ERR_CORRUPTED},
 		{SQLITE_CONSTRAINT_UNIQUE, MF_ERR_DUPLICATE_KEY}, {SQLITE_TOOBIG, MF_ERR_INVALID}, {SQLITE_MISUSE, MF_ERR_INVALID}, {SQLITE_INTERRUPT, MF_ERR_STATE},
-		{SQLITE_READONLY_ROLLBACK, MF_ERR_NOT_FOUND}, {SQLITE_READONLY_DBMOVED, MF_ERR_IO}, {SQLITE_AUTH, MF_ERR_IO}, {SQLITE_CANTOPEN, MF_ERR_IO},
+		{SQLITE_READONLY_ROLLBACK, MF_ERR_IO}, {SQLITE_READONLY_DBMOVED, MF_ERR_IO}, {SQLITE_AUTH, MF_ERR_IO}, {SQLITE_CANTOPEN, MF_ERR_IO},
 		{SQLITE_IOERR_NOMEM, MF_ERR_NO_MEMORY}, {SQLITE_IOERR_CORRUPTFS, MF_ERR_CORRUPTED}, {SQLITE_IOERR_FSYNC, MF_ERR_UNKNOWN_OUTCOME},
 		{SQLITE_IOERR_DIR_FSYNC, MF_ERR_UNKNOWN_OUTCOME}, {SQLITE_IOERR_WRITE, MF_ERR_UNKNOWN_OUTCOME}, {SQLITE_IOERR_TRUNCATE, MF_ERR_UNKNOWN_OUTCOME},
 		{SQLITE_IOERR_CLOSE, MF_ERR_UNKNOWN_OUTCOME}, {SQLITE_IOERR_DELETE, MF_ERR_UNKNOWN_OUTCOME}, {SQLITE_IOERR_READ, MF_ERR_IO}};
@@ -110,6 +110,22 @@ static void a_database_that_is_read_only_is_damaged_only_if_it_says_so(void **st
 	sql_fail_begin(SQL_CONTROL, 1, 1, SQLITE_ERROR);
 	assert_int_equal(mf_sql_number(sql, "SELECT 1", &out, &error), MF_ERR_IO); /* there is no file to ask */
 	kit_poke(kit_dir, "one.db", 18, "\x01", 1);
+}
+
+/* A writer would roll it back; SQLite opens for reading only what it cannot open for writing, and then says this to a writer too. */
+static void a_creation_that_was_interrupted_is_no_store_for_a_reader_and_no_damage_for_a_writer(void **state)
+{
+	(void)state;
+	int64_t out;
+	open_with(NULL);
+	run("CREATE TABLE t (n INTEGER)");
+	sql_fail_begin(SQL_STEP, 1, 1, SQLITE_READONLY_ROLLBACK);
+	assert_int_equal(mf_sql_number(sql, "SELECT 1", &out, &error), MF_ERR_IO);
+	sql_fail_end();
+	KIT_OK(mf_sql_close(sql, &error), &error);
+	KIT_OK(mf_sql_open(path, NULL, MF_SQL_READ, &sql, &error), &error);
+	sql_fail_begin(SQL_STEP, 1, 1, SQLITE_READONLY_ROLLBACK);
+	assert_int_equal(mf_sql_number(sql, "SELECT 1", &out, &error), MF_ERR_NOT_FOUND);
 }
 
 static void a_database_without_a_file_has_no_name(void **state)
@@ -366,6 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_result_code_has_its_status),
 		T(a_database_that_is_read_only_is_damaged_only_if_it_says_so),
+		T(a_creation_that_was_interrupted_is_no_store_for_a_reader_and_no_damage_for_a_writer),
 		T(a_database_without_a_file_has_no_name),
 		T(a_query_without_rows_gives_0),
 		T(a_setting_that_does_not_become_what_it_should_is_told),

@@ -114,6 +114,7 @@ const size_t fault_count = sizeof(fault_list) / sizeof(fault_list[0]);
 
 /* ---- names ---- */
 
+int64_t fault_most = FAULT_MOST;
 static const char *const file_names[FAULT_FILES] = {"db", "log", "index", "watermark", "lock", "metrics", "dir", "copy", "other"};
 
 const char *fault_file_name(enum fault_file file)
@@ -294,6 +295,17 @@ static void after(void *user, const struct calls_call *call)
 	trace(call);
 }
 
+static void note_traits(const struct calls_call *call, enum fault_file file, int64_t number, bool made)
+{
+	uint16_t may = 0;
+	for (size_t i = 0; i < fault_count; i++)
+		may |= (uint16_t)(fault_list[i].strikes(call, made) ? 1u << i : 0);
+	if (number < fault_most)
+		(*now.report->traits)[call->kind][file][number] |= may;
+	else if (may)
+		snprintf(now.report->beyond, sizeof(now.report->beyond), "%s of %s", calls_kind_name(call->kind), file_names[file]);
+}
+
 static struct calls_verdict before(void *user, const struct calls_call *call)
 {
 	(void)user;
@@ -304,10 +316,8 @@ static struct calls_verdict before(void *user, const struct calls_call *call)
 	enum fault_file file = file_of(call);
 	bool made = creates(call);
 	int64_t number = ++now.report->counts[call->kind][file];
-	if (now.report->traits && number < FAULT_MOST)
-		for (size_t i = 0; i < fault_count; i++)
-			if (fault_list[i].strikes(call, made))
-				(*now.report->traits)[call->kind][file][number] |= (uint16_t)(1u << i);
+	if (now.report->traits)
+		note_traits(call, file, number, made);
 	if (now.full && writes_pieces(call, made) && (now.plan.ever || file == now.plan.file)) {
 		now.full = now.plan.ever;
 		now.report->struck++;
@@ -328,6 +338,11 @@ bool fault_plan_watch(const char *directory, const struct fault_plan *plan, stru
 	now.failed_count = 0;
 	atomic_store(&now.armed, false);
 	return calls_watch(directory, &hooks);
+}
+
+void fault_plan_change(const struct fault_plan *plan)
+{
+	now.plan = *plan;
 }
 
 void fault_plan_arm(void)

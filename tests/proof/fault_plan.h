@@ -52,13 +52,15 @@ struct fault_plan {
 	bool ever;
 };
 
-#define FAULT_MOST 1024 /* calls of one kind on one file that are looked at */
+#define FAULT_MOST 1024 /* calls of one kind on one file that can be looked at: fewer than so many */
+extern int64_t fault_most; /* FAULT_MOST; less where it is shown that too many are told */
 
 typedef uint16_t fault_traits[CALLS_KINDS][FAULT_FILES][FAULT_MOST]; /* bit i: fault i may strike the call of that number */
 
 struct fault_report {
 	int64_t counts[CALLS_KINDS][FAULT_FILES]; /* while armed */
 	fault_traits *traits; /* filled in, if there is any */
+	char beyond[80];      /* where there were too many calls for it: "read of db"; else "" */
 	/* Looked at while threads of the library are struck: */
 	_Atomic int64_t struck;
 	_Atomic bool wrote, read; /* a call that changes something was struck; one that does not */
@@ -74,6 +76,8 @@ bool fault_plan_parse(const char *text, struct fault_plan *out);
 
 /* Watches the directory; counts from fault_plan_arm on, and strikes as planned until fault_plan_lift. */
 bool fault_plan_watch(const char *directory, const struct fault_plan *plan, struct fault_report *report);
+/* Another plan from now on; while not armed. */
+void fault_plan_change(const struct fault_plan *plan);
 void fault_plan_arm(void);
 void fault_plan_lift(void);
 void fault_plan_reopened(void); /* the files are opened anew: they may be synced again */

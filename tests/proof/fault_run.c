@@ -194,13 +194,28 @@ struct playing {
 	fault_traits *traits;
 };
 
+static struct scene scene_of(const struct fault_bench *bench, const struct playing *playing, int fd)
+{
+	return (struct scene){
+		.root = bench->root, .config = bench->config, .mode = playing->kind->mode, .seed = bench->seed, .plan = playing->plan, .report = &bench->shared->report,
+		.out = {.line = ledger_line_to_fd, .user = (void *)(intptr_t)fd}, .wrong = bench->shared->wrong, .doing = bench->shared->doing};
+}
+
+/* At what was prepared; what it leaves there is thrown away. */
+static void look(struct fault_bench *bench, void *user)
+{
+	const struct playing *playing = user;
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct scene scene = scene_of(bench, playing, fd);
+	playing->kind->look(&scene);
+	close(fd);
+}
+
 static void play(struct fault_bench *bench, void *user)
 {
 	const struct playing *playing = user;
 	int fd = open(bench->ledger, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	struct scene scene = {
-		.root = bench->root, .config = bench->config, .mode = playing->kind->mode, .seed = bench->seed, .plan = playing->plan, .report = &bench->shared->report,
-		.out = {.line = ledger_line_to_fd, .user = (void *)(intptr_t)fd}, .wrong = bench->shared->wrong, .doing = bench->shared->doing};
+	struct scene scene = scene_of(bench, playing, fd);
 	bench->shared->report.traits = playing->traits;
 	scene_begin(&scene, playing->prepares ? 1 : 2);
 	if (fd < 0 || !fault_plan_watch(bench->root, playing->plan, &bench->shared->report)) {
@@ -259,13 +274,15 @@ bool fault_bench_prepare(struct fault_bench *bench, const struct scene_kind *kin
 		return false;
 	}
 	copy_file("/dev/null", bench->ledger);
-	in_child(bench, play, &playing, false, why, size);
-	gather(bench, why, size);
+	in_child(bench, play, &playing, kind->look != NULL, why, size);
 	(void)mkdir(template_dir, 0700);
 	snprintf(to, sizeof(to), "%s/root", template_dir);
 	copy_tree(bench->root, to);
 	snprintf(to, sizeof(to), "%s/ledger", template_dir);
 	copy_file(bench->ledger, to);
+	if (kind->look)
+		in_child(bench, look, &playing, false, why, size);
+	gather(bench, why, size);
 	return why[0] == '\0';
 }
 
@@ -279,6 +296,8 @@ bool fault_bench_count(struct fault_bench *bench, const struct scene_kind *kind,
 		return false;
 	}
 	in_child(bench, play, &playing, false, why, size);
+	if (bench->shared->report.beyond[0])
+		say(why, size, "it has more calls than can be looked at (FAULT_MOST): %s\n", bench->shared->report.beyond);
 	in_child(bench, judge, NULL, false, why, size);
 	gather(bench, why, size);
 	return why[0] == '\0';

@@ -1,4 +1,4 @@
-#include "fault_scene.h"
+#include "fault_scene_parts.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -7,18 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <moduforge/backup.h>
 #include <moduforge/runtime.h>
 
-#include "workload.h"
-
-#define WAIT_MS 20000
 #define PAD 300
 
 /* ---- findings ---- */
 
-static void complain(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void complain(struct scene *scene, const char *format, ...)
+void scene_complain(struct scene *scene, const char *format, ...)
 {
 	if (scene->wrong[0])
 		return;
@@ -28,7 +23,7 @@ static void complain(struct scene *scene, const char *format, ...)
 	va_end(args);
 }
 
-static void now_doing(struct scene *scene, const char *what)
+void scene_now_doing(struct scene *scene, const char *what)
 {
 	snprintf(scene->doing, 300, "%s%s", what, scene->lifted ? ", the fault lifted" : "");
 	if (getenv("MF_TRACE"))
@@ -57,16 +52,16 @@ static bool may_be(const struct scene *scene, enum mf_status status)
 }
 
 /* Judges what an operation said. */
-static bool judge(struct scene *scene, enum mf_status status, const struct mf_error *error)
+bool scene_judge(struct scene *scene, enum mf_status status, const struct mf_error *error)
 {
 	if (status == MF_OK)
 		return true;
 	if (status == MF_ERR_UNKNOWN_OUTCOME)
 		scene->stopped = true;
 	if (!may_be(scene, status))
-		complain(scene, "%s: %s: %.200s", scene->doing, mf_status_name(status), error->message);
+		scene_complain(scene, "%s: %s: %.200s", scene->doing, mf_status_name(status), error->message);
 	else if (error->status != status || strlen(error->message) < 20)
-		complain(scene, "%s: %s without a sentence: '%.100s'", scene->doing, mf_status_name(status), error->message);
+		scene_complain(scene, "%s: %s without a sentence: '%.100s'", scene->doing, mf_status_name(status), error->message);
 	return false;
 }
 
@@ -95,7 +90,7 @@ static void say_opened(struct scene *scene)
 	struct mf_error error;
 	enum mf_status status = mf_store_stats(mf_runtime_store(scene->runtime), &stats, &error);
 	enum mf_commit_kind mode = scene->mode[0] == 's' ? MF_COMMIT_SYNC_DURABLE : MF_COMMIT_ASYNC_DURABLE;
-	if (judge(scene, status, &error))
+	if (scene_judge(scene, status, &error))
 		ledger_say_opened(&scene->out, mode, stats.epoch, stats.last_lsn);
 }
 
@@ -103,7 +98,7 @@ bool scene_open(struct scene *scene)
 {
 	struct mf_error error;
 	struct mf_runtime_options options = {.config_path = scene->config, .mode = scene->mode, .plugin_path = ""};
-	now_doing(scene, "opening");
+	scene_now_doing(scene, "opening");
 	fault_plan_reopened();
 	scene->report->sync_failed = scene->stopped = false;
 	enum mf_status status = mf_runtime_open(&options, &scene->runtime, &error);
@@ -111,10 +106,10 @@ bool scene_open(struct scene *scene)
 		scene->runtime = NULL;
 	else
 		say_opened(scene);
-	return judge(scene, status, &error);
+	return scene_judge(scene, status, &error);
 }
 
-static void leave(struct scene *scene)
+void scene_leave(struct scene *scene)
 {
 	scene->runtime = NULL;
 	char path[64], target[512];
@@ -126,7 +121,7 @@ static void leave(struct scene *scene)
 			continue;
 		target[len] = '\0';
 		if (strncmp(target, scene->root, strlen(scene->root)) == 0)
-			complain(scene, "%s: the descriptor of %.150s is left open", scene->doing, target);
+			scene_complain(scene, "%s: the descriptor of %.150s is left open", scene->doing, target);
 	}
 	if (dir)
 		closedir(dir);
@@ -137,12 +132,14 @@ bool scene_close(struct scene *scene)
 	struct mf_error error;
 	if (!scene->runtime)
 		return false;
-	now_doing(scene, "closing");
+	scene_now_doing(scene, "closing");
 	scene->follower = 0;
 	enum mf_status status = mf_runtime_close(scene->runtime, WAIT_MS, &error);
-	ledger_say_closed(&scene->out, status);
-	leave(scene);
-	return judge(scene, status, &error);
+	if (!scene->reader)
+		ledger_say_closed(&scene->out, status);
+	scene->reader = false;
+	scene_leave(scene);
+	return scene_judge(scene, status, &error);
 }
 
 /* ---- transactions ---- */
@@ -177,7 +174,7 @@ static void say_seen(struct scene *scene, const char *doc)
 	struct ledger_state seen;
 	struct mf_error error;
 	enum mf_status status = mf_runtime_state(scene->runtime, doc, &state, &error);
-	if (!judge(scene, status, &error))
+	if (!scene_judge(scene, status, &error))
 		return;
 	if (ledger_state_of(state, &seen))
 		ledger_say_seen(&scene->out, doc, mf_state_lsn(state), &seen);
@@ -211,12 +208,12 @@ static bool ended(struct scene *scene, uint64_t batch, const char *doc, const ch
 {
 	bool was_stopped = scene->stopped, sync_failed = scene->report->sync_failed && scene->mode[0] == 's';
 	ledger_say_ended(&scene->out, batch, level_of(scene, status), lsn);
-	judge(scene, status, error);
+	scene_judge(scene, status, error);
 	if (status == MF_OK) {
 		if (was_stopped)
-			complain(scene, "%s: LSN %lld was given after the store had stopped", scene->doing, (long long)lsn);
+			scene_complain(scene, "%s: LSN %lld was given after the store had stopped", scene->doing, (long long)lsn);
 		if (sync_failed)
-			complain(scene, "%s: LSN %lld was acknowledged as synced after a failed sync", scene->doing, (long long)lsn);
+			scene_complain(scene, "%s: LSN %lld was acknowledged as synced after a failed sync", scene->doing, (long long)lsn);
 		scene->last_lsn = lsn;
 		say_seen(scene, doc);
 	} else if (scene->refused_count < SCENE_MOST && key) {
@@ -241,7 +238,7 @@ bool scene_commit(struct scene *scene, const char *doc, unsigned count)
 	if (!scene->runtime)
 		return false;
 	scene->batches = batch;
-	now_doing(scene, count > 1 ? "a batch" : "a commit");
+	scene_now_doing(scene, count > 1 ? "a batch" : "a commit");
 	unsigned made = 0;
 	for (; made < count && made < 8 && status == MF_OK; made++) {
 		snprintf(keys[made], LEDGER_NAME, "b%llu.%u", (unsigned long long)batch, made);
@@ -255,7 +252,7 @@ bool scene_commit(struct scene *scene, const char *doc, unsigned count)
 	if (status == MF_OK)
 		status = mf_runtime_submit_batch(scene->runtime, items, count, MF_COMMIT_MEMORY_ONLY, &ticket, &error);
 	else
-		complain(scene, "%s: a transaction could not be made: %s", scene->doing, mf_status_name(status));
+		scene_complain(scene, "%s: a transaction could not be made: %s", scene->doing, mf_status_name(status));
 	if (status == MF_OK)
 		status = wait_for(ticket, &lsn, &error);
 	for (unsigned i = 0; i < made; i++)
@@ -272,7 +269,7 @@ bool scene_undo(struct scene *scene, const char *doc)
 	if (!scene->runtime)
 		return false;
 	uint64_t batch = ++scene->batches;
-	now_doing(scene, "an undo");
+	scene_now_doing(scene, "an undo");
 	snprintf(key, sizeof(key), "u%llu", (unsigned long long)batch);
 	if (mf_transaction_new(&transaction) != MF_OK)
 		return false;
@@ -289,7 +286,7 @@ bool scene_wait_synced(struct scene *scene)
 		return false;
 	struct mf_error error;
 	int64_t synced = 0;
-	now_doing(scene, "waiting for the sync");
+	scene_now_doing(scene, "waiting for the sync");
 	struct mf_store *store = mf_runtime_store(scene->runtime);
 	const struct mf_committer *committer = mf_bus_committer(mf_runtime_bus(scene->runtime));
 	enum mf_status status = committer->drain(committer->user, WAIT_MS, &error);
@@ -299,12 +296,12 @@ bool scene_wait_synced(struct scene *scene)
 	if (status == MF_OK)
 		synced = stats.synced_lsn;
 	if (status == MF_OK && synced < scene->last_lsn)
-		complain(scene, "%s: drained, and LSN %lld of %lld is synced", scene->doing, (long long)synced, (long long)scene->last_lsn);
+		scene_complain(scene, "%s: drained, and LSN %lld of %lld is synced", scene->doing, (long long)synced, (long long)scene->last_lsn);
 	if (status == MF_OK && scene->report->sync_failed)
-		complain(scene, "%s: LSN %lld was said to be synced after a failed sync", scene->doing, (long long)synced);
+		scene_complain(scene, "%s: LSN %lld was said to be synced after a failed sync", scene->doing, (long long)synced);
 	if (synced > 0)
 		ledger_say_synced(&scene->out, synced);
-	return judge(scene, status, &error);
+	return scene_judge(scene, status, &error);
 }
 
 /* The same key again, after it ended absent or unknown: it is stored once. The ledger hears of it as a new submission, but
@@ -314,7 +311,7 @@ static void try_again(struct scene *scene, const struct scene_try *refused)
 	struct mf_transaction *transaction;
 	struct mf_error error;
 	int64_t lsn = 0;
-	now_doing(scene, "the same transaction again");
+	scene_now_doing(scene, "the same transaction again");
 	if (!scene->runtime || make(scene, refused->key, &transaction) != MF_OK)
 		return;
 	const struct mf_batch_item item = {.doc_id = refused->doc, .transaction = transaction};
@@ -327,7 +324,7 @@ static void try_again(struct scene *scene, const struct scene_try *refused)
 		lsn = error.lsn;
 		batch = refused->batch;
 	} else if (status != MF_OK) {
-		complain(scene, "%s: it had ended as %s, and now: %s: %.150s", scene->doing, mf_status_name(refused->status), mf_status_name(status), error.message);
+		scene_complain(scene, "%s: it had ended as %s, and now: %s: %.150s", scene->doing, mf_status_name(refused->status), mf_status_name(status), error.message);
 	} else if (unknown) {
 		ledger_say_ended(&scene->out, refused->batch, LEDGER_ABSENT, 0);
 		say_submitted(scene, &item, batch, 0, 1, MF_ACTION_APPLY);
@@ -336,184 +333,6 @@ static void try_again(struct scene *scene, const struct scene_try *refused)
 	if (lsn > 0)
 		ledger_say_ended(&scene->out, batch, level_of(scene, MF_OK), lsn);
 	scene->last_lsn = lsn > scene->last_lsn ? lsn : scene->last_lsn;
-}
-
-/* ---- everything else ---- */
-
-bool scene_snapshot(struct scene *scene, const char *doc)
-{
-	struct mf_error error;
-	int64_t lsn = 0;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "a snapshot");
-	enum mf_status status = mf_runtime_snapshot(scene->runtime, doc, &lsn, &error);
-	if (status == MF_OK)
-		ledger_say_snapshot(&scene->out, doc, lsn);
-	return judge(scene, status, &error);
-}
-
-bool scene_compact(struct scene *scene, const char *doc)
-{
-	struct mf_error error;
-	int64_t lsn = 0;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "a compaction");
-	ledger_say_compacting(&scene->out, doc);
-	enum mf_status status = mf_runtime_compact(scene->runtime, doc, &lsn, &error);
-	if (status == MF_OK && lsn > 0)
-		ledger_say_compacted(&scene->out, doc, lsn);
-	return judge(scene, status, &error);
-}
-
-/* What the background thread does now and then, here at once. */
-bool scene_maintain(struct scene *scene)
-{
-	struct mf_error error;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "housekeeping");
-	struct mf_store *store = mf_runtime_store(scene->runtime);
-	return judge(scene, store->ops->maintain(store, &error), &error);
-}
-
-bool scene_vacuum(struct scene *scene)
-{
-	struct mf_error error;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "a vacuum");
-	return judge(scene, mf_runtime_vacuum(scene->runtime, &error), &error);
-}
-
-/* What a backup or a restore has left; while a fault lasts it cannot remove it. */
-static void nothing_partial(struct scene *scene, const char *where)
-{
-	char path[256];
-	snprintf(path, sizeof(path), "%s/%s", scene->root, where);
-	DIR *dir = opendir(path);
-	for (const struct dirent *entry; dir && (entry = readdir(dir));)
-		if (strstr(entry->d_name, ".partial"))
-			complain(scene, "%s: it left %.100s", scene->doing, entry->d_name);
-	if (dir)
-		closedir(dir);
-}
-
-bool scene_back_up(struct scene *scene)
-{
-	struct mf_error error;
-	struct mf_backup_info info;
-	char path[256], name[32];
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "a backup");
-	snprintf(name, sizeof(name), "%llu.backup", (unsigned long long)++scene->batches);
-	snprintf(path, sizeof(path), "%s/backups/%s", scene->root, name);
-	ledger_say_backing_up(&scene->out, name, scene->last_lsn);
-	enum mf_status status = mf_store_backup(mf_runtime_store(scene->runtime), path, NULL, NULL, &info, &error);
-	if (status == MF_OK)
-		ledger_say_backed_up(&scene->out, name, info.lsn);
-	else if (access(path, F_OK) == 0 && !scene->plan->ever)
-		complain(scene, "%s: it failed, and the file is there", scene->doing);
-	if (!scene->plan->ever)
-		nothing_partial(scene, "backups");
-	return judge(scene, status, &error);
-}
-
-bool scene_restore(struct scene *scene)
-{
-	struct mf_error error;
-	struct mf_backup_info info;
-	char file[256], dir[256];
-	now_doing(scene, "a restore");
-	snprintf(file, sizeof(file), "%s/prepared.backup", scene->root);
-	snprintf(dir, sizeof(dir), "%s/restored", scene->root);
-	const struct mf_restore_options options = {.file = file, .dir = dir};
-	enum mf_status status = mf_store_restore(&options, &info, &error);
-	if (status != MF_OK && access(dir, F_OK) == 0 && !scene->plan->ever)
-		complain(scene, "%s: it failed, and the directory is there", scene->doing);
-	if (status != MF_OK && !scene->plan->ever)
-		nothing_partial(scene, ".");
-	if (status == MF_ERR_CORRUPTED && scene->plan->kind == CALLS_READ && scene->plan->fault->weight == FAULT_BROKEN)
-		return false; /* it was being verified: bytes that cannot be read are a finding */
-	return judge(scene, status, &error);
-}
-
-static enum mf_status handle(void *user, const struct mf_publication *publication, struct mf_error *error)
-{
-	const struct scene *scene = user;
-	(void)error;
-	if (publication->event)
-		ledger_say_handled(&scene->out, "proof", false, publication->event->lsn, publication->event->idempotency_key);
-	return MF_OK;
-}
-
-bool scene_follow(struct scene *scene)
-{
-	struct mf_error error;
-	struct mf_follow_options options;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "following");
-	mf_follow_options_init(&options);
-	options.name = "proof";
-	options.keep_checkpoint = true;
-	options.checkpoint_events = 2;
-	options.retry_ms = 1;
-	options.retry_max_ms = 2;
-	enum mf_status status = mf_runtime_follow(scene->runtime, &options, handle, scene, &scene->follower, &error);
-	return judge(scene, status, &error);
-}
-
-bool scene_unfollow(struct scene *scene)
-{
-	struct mf_error error;
-	if (!scene->runtime || !scene->follower)
-		return false;
-	now_doing(scene, "the end of following");
-	enum mf_status status = mf_bus_await_followers(mf_runtime_bus(scene->runtime), WAIT_MS, &error);
-	if (status == MF_OK)
-		status = mf_runtime_unfollow(scene->runtime, scene->follower, WAIT_MS, &error);
-	scene->follower = 0;
-	return judge(scene, status, &error);
-}
-
-bool scene_read(struct scene *scene)
-{
-	struct mf_error error;
-	struct mf_event_list list;
-	struct mf_state *state;
-	if (!scene->runtime)
-		return false;
-	now_doing(scene, "reading");
-	enum mf_status status = mf_store_load_since(mf_runtime_store(scene->runtime), "d", 0, 1000, &list, &error);
-	if (status == MF_OK)
-		mf_event_list_deinit(&list);
-	if (status == MF_OK)
-		status = mf_runtime_state(scene->runtime, "d", &state, &error);
-	if (status == MF_OK)
-		mf_state_unref(state);
-	return judge(scene, status, &error);
-}
-
-bool scene_workload(struct scene *scene, uint32_t batches)
-{
-	char backups[256];
-	struct mf_error error;
-	bool sync = scene->mode[0] == 's';
-	snprintf(backups, sizeof(backups), "%s/backups", scene->root);
-	const struct workload workload = {
-		.config = scene->config, .mode = scene->mode, .kind = sync ? MF_COMMIT_SYNC_DURABLE : MF_COMMIT_ASYNC_DURABLE, .seed = scene->seed,
-		.life = scene->life, .batches = batches, .batch_max = 5, .docs = 2, .backups = backups, .out = scene->out,
-		.what = WORKLOAD_UNDO | WORKLOAD_SNAPSHOTS | WORKLOAD_COMPACTION | WORKLOAD_BACKUP | WORKLOAD_RAISE | WORKLOAD_DUPLICATES | WORKLOAD_SYNC_WAITS | WORKLOAD_VACUUM};
-	now_doing(scene, "a drawn workload");
-	enum mf_status status = workload_run(&workload, &error);
-	bool done = judge(scene, status, &error);
-	leave(scene);
-	fault_plan_reopened(); /* it has closed the store */
-	scene->report->sync_failed = scene->stopped = false;
-	return done;
 }
 
 /* ---- afterwards ---- */
@@ -542,7 +361,7 @@ static void stays_stopped(struct scene *scene)
 	if (must && done && scene->mode[0] != 's' && !scene_wait_synced(scene)) /* it was written while the sync in the background failed */
 		done = scene_commit(scene, "d", 1);
 	if (must && done)
-		complain(scene, "%s: the store went on after a failure that is final", scene->doing);
+		scene_complain(scene, "%s: the store went on after a failure that is final", scene->doing);
 	reads_go_on(scene);
 	if (must || !done) {
 		scene->stopped = true;
@@ -574,5 +393,5 @@ void scene_aftermath(struct scene *scene)
 	(void)scene_snapshot(scene, "d");
 	(void)scene_close(scene);
 	if (scene->report->again[0])
-		complain(scene, "synced again after a failed sync: %s", scene->report->again);
+		scene_complain(scene, "synced again after a failed sync: %s", scene->report->again);
 }

@@ -46,6 +46,7 @@ struct scene {
 	struct scene_try refused[SCENE_MOST];
 	size_t refused_count;
 	uint64_t follower;
+	bool reader;      /* the runtime only reads */
 };
 
 void scene_begin(struct scene *scene, unsigned life);
@@ -66,18 +67,30 @@ bool scene_restore(struct scene *scene); /* the backup of the preparation, besid
 bool scene_follow(struct scene *scene);
 bool scene_unfollow(struct scene *scene);
 bool scene_read(struct scene *scene);
+bool scene_open_reader(struct scene *scene);
+bool scene_verify(struct scene *scene);
+void scene_die_at(struct scene *scene, const char *plan); /* of the calls from now on, without a word */
+void scene_look_for_file(struct scene *scene, const char *name, int64_t least); /* of the store: complains unless it has so many bytes; -1: is not there */
+void scene_look_for_compaction(struct scene *scene); /* complains unless one has begun, moved nothing yet, and an opening goes on with it */
 bool scene_close(struct scene *scene);
 bool scene_workload(struct scene *scene, uint32_t batches); /* drawn from the seed (workload.h); opens and closes */
 
 void scene_aftermath(struct scene *scene); /* lifts the fault, and checks 2 to 6 */
 
 /* ---- the scenes ---- */
+enum scene_calls {
+	SCENE_STEADY, /* the same each time */
+	SCENE_BESIDE, /* some are a thread's, which makes them when it does: one that is to be struck may not come */
+};
+
 struct scene_kind {
 	const char *name;
 	const char *mode;
 	const char *options; /* of the subscriber; JSON members, each beginning with a comma */
 	void (*prepare)(struct scene *scene); /* without a fault; its process ends without closing what is still open */
 	void (*play)(struct scene *scene);    /* arms it */
+	enum scene_calls calls;
+	void (*look)(struct scene *scene);    /* NULL; else the process that prepares may kill itself, and this looks at what it left */
 };
 extern const struct scene_kind scene_kinds[];
 extern const size_t scene_kind_count;  /* the first scene_fixed_count of them do not depend on a seed */
