@@ -45,7 +45,7 @@ def disks(name, program):
     kinds = [kind for kind, _, _ in singles(said)]
     passed, failed, skipped = (kinds.count(kind) for kind in ("passed", "failed", "skipped"))
     if skipped:
-        print(f"skipped: {name}: {skipped} tests that mount a small file system, which needs root")
+        print(f"skipped: {name}: needs root: {skipped} tests that mount a small file system")
     print(f"# {name}: {passed} passed, {failed} failed, {skipped} skipped")
     return passed, failed or int(code != 0 and not skipped), skipped
 

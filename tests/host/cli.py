@@ -1,6 +1,7 @@
 """What the tests of the program share: run mf, small builders of lines, and TAP output.
 
-A test is a function whose name is a sentence; it gets an empty directory. `Skip` says why it cannot run here.
+A test is a function whose name is a sentence; it gets an empty directory. `Skip` says why it cannot run here: "needs ..." for want
+of what ./dev installs or root has, which .ci/run does not let pass (docs/testing.md).
 """
 import inspect
 import json
@@ -17,6 +18,11 @@ MF, CONFIG = (str(Path(path).resolve()) for path in sys.argv[1:3])
 
 class Skip(Exception):
     pass
+
+
+def needs_strace():
+    if not shutil.which("strace") or subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode:
+        raise Skip("needs strace, and that it may trace")
 
 
 def mf(*args, stdin=b"", config=CONFIG, timeout=120, **kwargs):

@@ -230,8 +230,7 @@ def a_backup_of_a_damaged_store_is_not_passed_off_as_one(work):
 
 
 def a_copy_that_is_no_backup_and_cannot_be_removed_is_named(work):
-    if subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode if shutil.which("strace") else True:
-        raise Skip("strace is not there, or may not trace")
+    needs_strace()
     data, file = work / "s", work / "b"
     run(data, _lines(3))
     with sqlite3.connect(data / "store.db") as db:

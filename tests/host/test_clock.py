@@ -20,7 +20,7 @@ class FakeTime:
 
     def __init__(self, work):
         if not LIBRARY:
-            raise Skip("libfaketime is not installed")
+            raise Skip("needs libfaketime")
         self.file, self.offset = work / "clock", 0
         self.jump(0)
         self.env = {**os.environ, "LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",

@@ -69,7 +69,7 @@ def _pages(data, name):
     try:
         return _sql(data, "select pgoffset, pgsize from dbstat where name = ?", name)
     except sqlite3.OperationalError as error:
-        raise Skip(f"this sqlite3 cannot tell where an index lies: {error}") from error
+        raise Skip(f"this SQLite cannot tell where an index lies: {error}") from error
 
 
 def _flip(path, offset):

@@ -57,7 +57,7 @@ def _has_tables():
 
 def _needs_tables():
     if not _has_tables():
-        raise Skip("this build has no tables")
+        raise Skip("needs tables, which a build without libsmartcols has not")
 
 
 def _store(work, docs=("d", "e")):
@@ -440,7 +440,7 @@ def a_log_without_a_document_is_that_of_all_in_the_order_of_their_lsns(work):
 def _tool(name):
     path = shutil.which(name)
     if not path:
-        raise Skip(f"no {name} here")
+        raise Skip(f"needs {name}")
     return path
 
 

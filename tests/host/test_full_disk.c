@@ -79,7 +79,7 @@ static int setup(void **state)
 	assert_int_equal(0, mkdir(disk, 0700));
 	mounted = !why[0] && mount_disk(*state);
 	if (!mounted) /* the tests skip */
-		print_message("# skipped: %s\n", why[0] ? why : "this kind of file system cannot be mounted here; it needs root, and for ext4 a loop device and mkfs.ext4");
+		print_message("# skipped: %s\n", why[0] ? why : "needs root, and for ext4 a loop device and mkfs.ext4, to mount this kind of file system");
 	return 0;
 }
 
@@ -556,6 +556,6 @@ int main(int argc, char **argv)
 		ON("tmpfs", p9_a_disk_without_room_for_another_file_is_said_to_be_full),
 	};
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		snprintf(why, sizeof(why), "mounting a small file system needs root (%s)", strerror(errno));
+		snprintf(why, sizeof(why), "needs root to mount a small file system (%s)", strerror(errno));
 	return cmocka_run_group_tests_name("full disk", tests, NULL, NULL);
 }

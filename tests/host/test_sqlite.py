@@ -70,7 +70,7 @@ def _tokens(text):
 
 def the_session_in_the_documents_is_what_sqlite3_says(work):
     if not shutil.which("sqlite3"):
-        raise Skip("no sqlite3 program here")
+        raise Skip("needs sqlite3, the program")
     data, asked = _shop(work), 0
     before = ask("verify", data)
     for block in _blocks(""):

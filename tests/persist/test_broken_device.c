@@ -41,7 +41,7 @@ static int set_up(void **state)
 	mounted = made == 0 && geteuid() == 0 && mkdir(thin, 0700) == 0 && mkdir(device, 0700) == 0 && mount("tmpfs", thin, "tmpfs", 0, "size=12m") == 0 &&
 		  shell("{ truncate -s 64m '%s/image' && mkfs.ext4 -q -F -m 0 -O '%s' '%s/image' && mount -o loop '%s/image' '%s'; } >/dev/null 2>&1", thin, (const char *)*state, thin, thin, device) == 0;
 	if (!mounted)
-		print_message("skipped: a device that fails needs root, a loop device and mkfs.ext4\n");
+		print_message("skipped: needs root, a loop device and mkfs.ext4 for a device that fails\n");
 	return made;
 }
 

@@ -766,7 +766,7 @@ static void p9_a_really_full_file_system_refuses_and_resumes(void **state)
 {
 	(void)state;
 	if (geteuid() != 0 || mount("tmpfs", kit_dir, "tmpfs", 0, "size=3m") != 0) {
-		print_message("skipped: mounting a small tmpfs needs root\n");
+		print_message("skipped: needs root to mount a small tmpfs\n");
 		skip();
 	}
 	char *inner = kit_path(kit_dir, "data");

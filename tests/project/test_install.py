@@ -110,7 +110,7 @@ def a_program_built_by_pkg_config_finds_them_too(work):
 def a_program_in_cxx17_links_to_it(work):
     compiler = shutil.which("g++") or shutil.which("clang++")
     if not compiler:
-        raise Skip("no C++ compiler is here")
+        raise Skip("needs g++, or another C++ compiler")
     prefix = _prefix(work)
     (work / "app.cpp").write_text(CXX)
     call(compiler, "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", work / "app.cpp", "-o", work / "app-cxx", "-I", prefix / "include",
@@ -120,7 +120,7 @@ def a_program_in_cxx17_links_to_it(work):
 
 def cmake_finds_the_versions_that_fit_and_the_paths(work):
     if not shutil.which("cmake"):
-        raise Skip("cmake is not here")
+        raise Skip("needs cmake")
     (work / "versions").mkdir()
     (work / "versions" / "CMakeLists.txt").write_text(VERSIONS)
     call("cmake", "-S", work / "versions", "-B", work / "versions" / "out", f"-Dmoduforge_DIR={variable(_prefix(work), 'libdir') / 'cmake' / 'moduforge'}")

@@ -18,7 +18,7 @@ def main():
     config, *programs = sys.argv[1:]
     print(f"1..{max(1, len(programs))}")
     if not programs:
-        print("ok 1 - event loops # SKIP neither GLib nor libuv is installed")
+        print("ok 1 - event loops # SKIP needs GLib (libglib2.0-dev) or libuv (libuv1-dev)")
     failed = False
     for number, program in enumerate(programs, 1):
         with tempfile.TemporaryDirectory() as folder:

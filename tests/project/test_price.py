@@ -145,7 +145,7 @@ def _answers_to_failing_syncs(work, folder):
 
 def a_sync_that_fails_is_tried_again_and_stored_once(work):
     if not shutil.which("strace") or subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode != 0:
-        raise Skip("strace is not here, or may not trace")
+        raise Skip("needs strace, and that it may trace")
     folder = _store(work, "sync")
     config = json.loads((folder / "plugins.json").read_text())
     config["plugins"][1]["config"]["commit_mode"] = "sync_durable"
@@ -189,7 +189,7 @@ def damage_asks_for_a_backup(work):
 
 def it_builds_and_runs_by_cmake_too(work):
     if not shutil.which("cmake"):
-        raise Skip("cmake is not here")
+        raise Skip("needs cmake")
     folder = _store(work, "cmake")
     call("cmake", "-S", work / "price", "-B", work / "out", f"-DCMAKE_PREFIX_PATH={_prefix(work)}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror")
     call("cmake", "--build", work / "out")

@@ -71,7 +71,7 @@ def main():
         for fault in faults:
             print(f"# {fault}")
     name = "nothing that was built imports it"
-    reason = "the build has a sanitizer in it" if not BUILT else "nm is not here (binutils)" if not shutil.which("nm") else None
+    reason = "the build has a sanitizer in it" if not BUILT else "needs nm (binutils)" if not shutil.which("nm") else None
     faults = [] if reason else list(built_faults())
     print(f"{'not ok' if faults else 'ok'} {len(checks) + 1} - {name}{f' # SKIP {reason}' if reason else ''}")
     for fault in faults:

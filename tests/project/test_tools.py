@@ -4,6 +4,8 @@
 usage: test_tools.py SOURCE
 """
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,8 +95,43 @@ def what_is_wrong_is_refused_with_a_sentence():
             assert code == 0 and f"{tool}.py" in said, (tool, code, said)
 
 
+def ci(place, who, reason):
+    """Its exit code and last line, with a ./dev of which one test is skipped for that reason."""
+    for name, text in {"dev": f"[ $1 != asan ] || echo 'skipped: host / clock: a_jump: {reason}'\n[ $1 != asan ] || echo '2 passed, 0 failed, 1 skipped'\n[ $1 = asan ] || echo '1 passed, 0 failed'",
+                       "bin/id": f"echo {who}"}.items():
+        Path(place, name).parent.mkdir(exist_ok=True)
+        Path(place, name).write_text(f"#!/bin/sh\n{text}\n")
+        Path(place, name).chmod(0o755)
+    Path(place, ".ci").mkdir(exist_ok=True)
+    shutil.copy(TOOLS.parent / ".ci" / "run", Path(place, ".ci", "run"))
+    env = environment(place, {"PATH": f"{place}/bin:{os.environ['PATH']}"})
+    done = subprocess.run([Path(place, ".ci", "run")], env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def a_test_that_needs_what_root_has_may_not_be_skipped_for_root():
+    for who, reason, code, closing in (
+            (0, "needs root to mount", 1, "14 passed, 1 failed"), (0, "needs strace", 1, "14 passed, 1 failed"), (0, "needs libfaketime", 1, "14 passed, 1 failed"),
+            (0, "the build has a sanitizer in it", 0, "14 passed, 0 failed, 1 skipped"), (0, "no git here, which it needs", 0, "14 passed, 0 failed, 1 skipped"),
+            (1000, "needs root to mount", 0, "14 passed, 0 failed, 1 skipped")):
+        with tempfile.TemporaryDirectory() as place:
+            assert ci(place, who, reason) == (code, closing), (who, reason, ci(place, who, reason))
+
+
+def each_skip_for_want_of_what_dev_installs_says_so():
+    [names] = re.findall(r"^test_packages=\(([^)]*)\)", (TOOLS.parent / "dev").read_text(), re.MULTILINE)
+    installed = {re.sub(r"^lib|\d*(\.\d+)?-dev$", "", name) for name in names.split()} | {*names.split(), "root", "tables", "readelf"}
+    said = []
+    for file in (path for path in (TOOLS.parent / "tests").rglob("*") if path.suffix in (".c", ".py") and path != Path(__file__).resolve()):
+        for reason in re.findall(r'(?:Skip\(f?"|skipped: (?=\w)|# SKIP (?=\w))([^"\\]+)', file.read_text(errors="replace")):
+            words = [word for word in installed if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", reason, re.IGNORECASE)]
+            assert not words or reason.startswith("needs "), (file, reason, words)
+            said += [reason] if words else []
+    assert {"root", "strace", "faketime"} < installed and len(said) >= 12, (installed, said)
+
+
 def main():
-    tests = [a_tool_that_is_stopped_says_so_and_leaves_nothing, what_a_tool_returns_is_its_exit_code, what_is_wrong_is_refused_with_a_sentence]
+    tests = [a_test_that_needs_what_root_has_may_not_be_skipped_for_root, each_skip_for_want_of_what_dev_installs_says_so, a_tool_that_is_stopped_says_so_and_leaves_nothing, what_a_tool_returns_is_its_exit_code, what_is_wrong_is_refused_with_a_sentence]
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
         try:

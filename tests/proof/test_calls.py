@@ -63,7 +63,7 @@ def main():
     name = every_call_that_changes_the_store_is_seen.__name__
     print("1..1")
     if not shutil.which("strace"):
-        print(f"ok 1 {name} # SKIP there is no strace")
+        print(f"ok 1 {name} # SKIP needs strace")
         return
     with tempfile.TemporaryDirectory() as work:
         try:
