@@ -79,7 +79,7 @@ void scene_aftermath(struct scene *scene); /* lifts the fault, and checks 2 to 6
 
 /* ---- the scenes ---- */
 enum scene_calls {
-	SCENE_STEADY, /* the same each time */
+	SCENE_STEADY, /* the same each time, but for those on the file of counters: a thread saves it in every scene, when it does */
 	SCENE_BESIDE, /* some are a thread's, which makes them when it does: one that is to be struck may not come */
 };
 
