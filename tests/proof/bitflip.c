@@ -8,9 +8,11 @@
  * What comes out is one of:
  *   detected  the opening, or every reading that would be wrong, is an error with a sentence, or verify has a finding
  *   harmless  all that can be read is as it was, and what was written is as on the sound store
- *   silent    something is wrong and was given out as right: a failure. So are: a finding that verify lacks, an error of
- *             another kind, files changed by an opening that was refused, a key taken twice, a write that made worse what
- *             could be read before, a crash, a case that does not end
+ *   silent    something is wrong and was given out as right, whatever verify says: a failure. So are: a finding that verify
+ *             lacks, an error of another kind, files changed by an opening that was refused, a known key that was taken, a
+ *             commit on another state than the acknowledged one, a write that made worse what could be read before, a
+ *             crash, a case that does not end; and where all that was hit are values of one event or snapshot (damage_rows.h)
+ *             an error or a finding that does not name its document and LSN, or another document that is not as it was
  *
  * Its usage (bitflip --help) says how to run it. */
 #include <errno.h>
@@ -47,8 +49,8 @@ static const char usage[] = "usage: bitflip [--tap | --help]\n"
 			    "  MF_KEEP=1         leaves the stores\n"
 			    "The last line is \"N passed, M failed\", in cases that damaged something.\n";
 
-enum outcome { HARMLESS, DETECTED, DETECTED_LATE, UNCHANGED, SILENT, OUTCOMES };
-static const char *const outcome_names[OUTCOMES] = {"harmless", "detected", "found by verify only", "without effect", "silent"};
+enum outcome { HARMLESS, DETECTED, UNCHANGED, SILENT, OUTCOMES };
+static const char *const outcome_names[OUTCOMES] = {"harmless", "detected", "without effect", "silent"};
 
 /* What a worker tells its parent, in shared memory. */
 struct worker {
@@ -71,6 +73,8 @@ struct bitflip {
 	uint64_t attempt;
 	const struct scene *scene;
 	struct damage damage;
+	const struct damage_row *row; /* all that is hit is a value of it; NULL */
+	bool named;                   /* and neither its document nor its LSN */
 	char work[128];
 	struct picture *read, *again;
 	enum outcome outcome;
@@ -109,7 +113,7 @@ static bool typed(enum mf_status status)
 	return status == MF_ERR_CORRUPTED || status == MF_ERR_INVALID;
 }
 
-/* A person must learn from it where to look. */
+/* Of what is no row's: a person must learn from it where to look. */
 static bool names_something(const char *text)
 {
 	static const char *const words[] = {"LSN", "document", "database", "watermark", "store", "SQLite", "backup", "snapshot", "follower"};
@@ -119,7 +123,17 @@ static bool names_something(const char *text)
 	return false;
 }
 
-static void expect_typed(struct bitflip *one, enum mf_status status, const char *told, const char *what, const char *name)
+/* Document and LSN, in the sentence, and the LSN as a number too. (4.9, 4.11) */
+static bool names_row(const struct damage_row *row, const char *text, int64_t lsn)
+{
+	char doc[64], number[40];
+	int len = snprintf(number, sizeof(number), "LSN %lld", (long long)row->lsn);
+	snprintf(doc, sizeof(doc), "document '%s'", row->doc);
+	const char *at = strstr(text, number);
+	return strstr(text, doc) && at && (at[len] < '0' || at[len] > '9') && lsn == row->lsn;
+}
+
+static void expect_typed(struct bitflip *one, enum mf_status status, const char *told, int64_t lsn, const char *what, const char *name)
 {
 	if (one->outcome < DETECTED)
 		one->outcome = DETECTED;
@@ -127,6 +141,15 @@ static void expect_typed(struct bitflip *one, enum mf_status status, const char 
 		problem(one, SILENT, "%s of '%s' is %s: %s", what, name, mf_status_name(status), told);
 	else if (!names_something(told))
 		problem(one, SILENT, "%s of '%s' does not say what is damaged: %s", what, name, told);
+	else if (one->row && one->named && !names_row(one->row, told, lsn))
+		problem(one, SILENT, "%s of '%s' does not name the row of %s of document '%s', LSN %lld, but LSN %lld: %s", what, name, one->row->table, one->row->doc, (long long)one->row->lsn, (long long)lsn,
+			told);
+}
+
+/* What was hit is a row of another document. */
+static bool is_anothers(const struct bitflip *one, const char *doc)
+{
+	return one->row && one->named && strcmp(one->row->doc, doc) != 0;
 }
 
 /* ---- reading ---- */
@@ -148,15 +171,28 @@ static void judge_item(struct bitflip *one, const struct picture_item *item, con
 	const char *kind = picture_kind_names[item->kind];
 	if (same_answer(item, good))
 		return;
+	if ((item->kind == PICTURE_STATE || item->kind == PICTURE_STATE_AT || item->kind == PICTURE_LOG) && is_anothers(one, item->name))
+		problem(one, SILENT, "the %s of '%s' is not as it was, and what was hit is of document '%s': %s", kind, item->name, one->row->doc, item->told);
 	if (item->status != MF_OK && item->status != MF_ERR_NOT_FOUND) {
-		expect_typed(one, item->status, item->told, kind, item->name);
+		expect_typed(one, item->status, item->told, item->lsn, kind, item->name);
 		if (one->read->verified == MF_OK)
 			problem(one, SILENT, "verify finds nothing, but the %s of '%s' is refused: %s", kind, item->name, item->told);
 		return;
 	}
-	enum outcome outcome = one->read->verified == MF_OK ? SILENT : promises(item->kind) ? DETECTED_LATE : DETECTED;
+	enum outcome outcome = one->read->verified == MF_OK || promises(item->kind) ? SILENT : DETECTED;
 	problem(one, outcome, "the %s of '%s' (%lld) is %s up to LSN %lld, not %s up to %lld; verify: %s", kind, item->name, (long long)item->at, mf_status_name(item->status),
 		(long long)item->lsn, mf_status_name(good->status), (long long)good->lsn, one->read->finding[0]);
+}
+
+/* Whether one of its findings is the row that was hit. (More than a few of one row there are not.) */
+static bool verify_names_row(const struct bitflip *one)
+{
+	char name[80];
+	snprintf(name, sizeof(name), "'%.40s' LSN %lld:", one->row->doc, (long long)one->row->lsn);
+	for (int i = 0; i < one->read->findings && i < PICTURE_FINDINGS; i++)
+		if (strstr(one->read->finding[i], name))
+			return true;
+	return false;
 }
 
 static void judge_reading(struct bitflip *one)
@@ -166,9 +202,11 @@ static void judge_reading(struct bitflip *one)
 		one->outcome = DETECTED;
 		if (!typed(read->verified))
 			problem(one, SILENT, "verify is %s: %s", mf_status_name(read->verified), read->finding[0]);
+		if (one->row && one->named && !verify_names_row(one))
+			problem(one, SILENT, "verify does not name the row of %s of document '%s', LSN %lld: %s", one->row->table, one->row->doc, (long long)one->row->lsn, read->finding[0]);
 	}
 	if (read->opened != MF_OK) {
-		expect_typed(one, read->opened, read->told, "the opening", one->work);
+		expect_typed(one, read->opened, read->told, read->told_lsn, "the opening", one->work);
 		if (read->verified == MF_OK)
 			problem(one, SILENT, "verify finds nothing, but the opening is refused: %s", read->told);
 		return;
@@ -217,28 +255,31 @@ static const struct picture_item *item_of(const struct picture *picture, enum pi
 	return item_at(picture, kind, name, 0);
 }
 
-static enum outcome late(const struct bitflip *one)
+static void resubmit_key(struct bitflip *one, struct mf_runtime *runtime, const char *doc, const char *key, int64_t first)
 {
-	return one->read->verified == MF_OK ? SILENT : DETECTED_LATE;
+	struct mf_error error = {0};
+	int64_t lsn = 0;
+	enum mf_status status = scene_commit(runtime, doc, key, 6000, &lsn, &error);
+	if (status == MF_OK)
+		problem(one, SILENT, "the key '%s' of LSN %lld was taken again, for LSN %lld; verify: %s", key, (long long)first, (long long)lsn, one->read->finding[0]);
+	else if (status == MF_ERR_DUPLICATE_KEY && error.lsn != first)
+		problem(one, SILENT, "the key '%s' is said to be that of LSN %lld, not %lld", key, (long long)error.lsn, (long long)first);
+	else if (status != MF_ERR_DUPLICATE_KEY)
+		expect_typed(one, status, error.message, error.lsn, "the known key", key);
 }
 
+/* Some keys; each there is where it is their place that was hit. */
 static void resubmit(struct bitflip *one, struct mf_runtime *runtime)
 {
+	const char *key;
+	int64_t lsn;
 	for (size_t i = 0; one->scene->plan.keys[i]; i++) {
-		struct mf_error error = {0};
-		int64_t lsn = 0;
-		const char *key = one->scene->plan.keys[i];
-		const struct picture_item *good = item_of(&one->scene->good, PICTURE_KEY, key);
-		if (!good || good->status != MF_OK)
-			continue;
-		enum mf_status status = scene_commit(runtime, one->scene->plan.docs[i % 2], key, 6000, &lsn, &error);
-		if (status == MF_OK)
-			problem(one, late(one), "the key '%s' of LSN %lld was taken again, for LSN %lld; verify: %s", key, (long long)good->lsn, (long long)lsn, one->read->finding[0]);
-		else if (status == MF_ERR_DUPLICATE_KEY && error.lsn != good->lsn)
-			problem(one, SILENT, "the key '%s' is said to be that of LSN %lld, not %lld", key, (long long)error.lsn, (long long)good->lsn);
-		else if (status != MF_ERR_DUPLICATE_KEY)
-			expect_typed(one, status, error.message, "the known key", key);
+		const struct picture_item *good = item_of(&one->scene->good, PICTURE_KEY, one->scene->plan.keys[i]);
+		if (good && good->status == MF_OK)
+			resubmit_key(one, runtime, one->scene->plan.docs[i % 2], good->name, good->lsn);
 	}
+	for (int i = 0; damage_of_keys(&one->damage) && damage_key(maps[one->scene->number], i, &key, &lsn); i++)
+		resubmit_key(one, runtime, one->scene->plan.docs[i % 2], key, lsn);
 }
 
 static bool after_damage(enum mf_status status)
@@ -257,15 +298,19 @@ static void write_to(struct bitflip *one, struct mf_runtime *runtime, size_t i, 
 			one->outcome = DETECTED;
 		if (!after_damage(status))
 			problem(one, SILENT, "a commit on '%s' is %s: %s", doc, mf_status_name(status), error.message);
+		else if (is_anothers(one, doc))
+			problem(one, SILENT, "a commit on '%s' is refused, and what was hit is of document '%s': %s", doc, one->row->doc, error.message);
+		else if (typed(status))
+			expect_typed(one, status, error.message, error.lsn, "a commit", doc);
 		return;
 	}
 	if (scene_digest(runtime, doc, &error) != one->scene->next[i].after_commit)
-		problem(one, late(one), "a commit on '%s' was built on a wrong state; verify: %s", doc, one->read->finding[0]);
+		problem(one, SILENT, "a commit on '%s' was built on a wrong state; verify: %s", doc, one->read->finding[0]);
 	status = mf_runtime_undo(runtime, doc, 1, NULL, NULL, NULL, &error);
 	if (status != MF_OK && !after_damage(status))
 		problem(one, SILENT, "an undo on '%s' is %s: %s", doc, mf_status_name(status), error.message);
 	else if (status == MF_OK && scene_digest(runtime, doc, &error) != one->scene->next[i].after_undo)
-		problem(one, late(one), "an undo on '%s' leads to another document; verify: %s", doc, one->read->finding[0]);
+		problem(one, SILENT, "an undo on '%s' leads to another document; verify: %s", doc, one->read->finding[0]);
 }
 
 /* What else a writer does to what lies there. */
@@ -303,10 +348,8 @@ static void judge_again(struct bitflip *one, const bool committed[SCENE_DOCS])
 {
 	const struct picture *before = one->read, *now = one->again, *good = &one->scene->good;
 	if (now->opened != MF_OK) {
-		if (before->opened == MF_OK && before->verified == MF_OK)
-			problem(one, SILENT, "what was written to does not open any more: %s", now->told);
-		else if (before->opened == MF_OK)
-			problem(one, DETECTED_LATE, "what was written to does not open any more: %s; before: %s", now->told, before->finding[0]);
+		if (before->opened == MF_OK)
+			problem(one, SILENT, "what was written to does not open any more: %s; before: %s", now->told, before->finding[0]);
 		return;
 	}
 	if (before->verified == MF_OK && now->verified != MF_OK)
@@ -316,7 +359,7 @@ static void judge_again(struct bitflip *one, const bool committed[SCENE_DOCS])
 	for (size_t i = 0; one->scene->plan.docs[i]; i++) {
 		const struct picture_item *key = item_of(now, PICTURE_KEY, one->scene->plan.docs[i]);
 		if (committed[i] && (!key || key->status == MF_ERR_NOT_FOUND))
-			problem(one, late(one), "the commit on '%s' was acknowledged and is not there", one->scene->plan.docs[i]);
+			problem(one, SILENT, "the commit on '%s' was acknowledged and is not there", one->scene->plan.docs[i]);
 	}
 }
 
@@ -331,7 +374,7 @@ static void judge_writing(struct bitflip *one, const char *dir)
 		problem(one, SILENT, "cannot copy: %s", strerror(errno));
 	enum mf_status status = mf_runtime_open(&(struct mf_runtime_options){.config_path = config, .data_dir = dir, .mode = "sync"}, &runtime, &error);
 	if (status != MF_OK) {
-		expect_typed(one, status, error.message, "the opening for writing", dir);
+		expect_typed(one, status, error.message, error.lsn, "the opening for writing", dir);
 		if (same_file(dir, untouched, "store.db") && same_file(dir, untouched, "store.db-wal"))
 			return;
 		/* The store was opened, and what it was opened for refused it: there may be a new epoch, and nothing worse. */
@@ -369,7 +412,7 @@ static void judge_backup(struct bitflip *one, const char *dir)
 	snprintf(restored, sizeof(restored), "%s-restored", dir);
 	enum mf_status status = mf_store_restore(&(struct mf_restore_options){.file = file, .dir = restored}, NULL, &error);
 	if (status != MF_OK) {
-		expect_typed(one, status, error.message, "restoring", file);
+		expect_typed(one, status, error.message, error.lsn, "restoring", file);
 		if (access(restored, F_OK) == 0)
 			problem(one, SILENT, "a refused backup left %s", restored);
 		return;
@@ -425,6 +468,10 @@ static enum outcome run_case(struct bitflip *one, struct worker *shared)
 		if (exhaustive || ++one->attempt == ATTEMPTS || !choose(one))
 			return UNCHANGED;
 	shared->attempt = one->attempt;
+	one->row = damage_row(maps[one->scene->number], &one->damage, &one->named);
+	if (verbose && one->row)
+		fprintf(stderr, "case %llu hits the row of %s of document '%s', LSN %lld%s\n", (unsigned long long)one->number, one->row->table, one->row->doc, (long long)one->row->lsn,
+			one->named ? "" : ", where it says so");
 	if (one->scene->number == SCENE_BACKUP) {
 		judge_backup(one, one->work);
 		return one->outcome;
@@ -578,7 +625,7 @@ static int tell(bool tap)
 		else
 			tell_row(scene_names[scene], counts);
 	}
-	uint64_t passed = all[HARMLESS] + all[DETECTED] + all[DETECTED_LATE], failed = all[SILENT];
+	uint64_t passed = all[HARMLESS] + all[DETECTED], failed = all[SILENT];
 	if (!tap) {
 		tell_row("all", all);
 		printf("%llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);

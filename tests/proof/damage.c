@@ -17,12 +17,18 @@
 #define MAX_PAGES 4096
 #define MAX_CLASSES 40
 #define MAX_RANGES 64
+#define MAX_KEYS 2000
 
 /* A class: a table, an index, the free pages. Its pages are equally likely. */
 struct class {
 	char name[48];
 	int *pages; /* from 0 */
 	int count;
+};
+
+struct key {
+	char key[48];
+	int64_t lsn;
 };
 
 struct range { /* each bit of it is flipped by damage_enumerate */
@@ -37,6 +43,9 @@ struct damage_map {
 	int64_t size[8]; /* of scene_file(i); of the backup behind them */
 	struct class classes[MAX_CLASSES];
 	int class_count;
+	struct key *keys;
+	int key_count;
+	struct damage_rows *rows; /* NULL: without dbstat nobody knows which pages are theirs */
 	struct range ranges[MAX_RANGES];
 	int range_count;
 };
@@ -94,6 +103,50 @@ static bool map_pages(struct damage_map *map, const char *path)
 		if (!known || !used[i])
 			add_page(map, known ? "free" : "page", i);
 	return good;
+}
+
+static bool same_count(sqlite3 *db, const struct damage_rows *rows, const char *table)
+{
+	char sql[64];
+	sqlite3_stmt *stmt = NULL;
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+	bool same = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0) == damage_rows_count(rows, table);
+	sqlite3_finalize(stmt);
+	return same;
+}
+
+/* SQLite must count as many. */
+static bool map_rows(struct damage_map *map, const char *path)
+{
+	static const char *const tables[] = {"events", "snapshots", "snapshot_chunks"};
+	char uri[256];
+	sqlite3 *db = NULL;
+	snprintf(uri, sizeof(uri), "file:%.200s?immutable=1", path);
+	bool good = sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK;
+	for (size_t i = 0; good && i < sizeof(tables) / sizeof(tables[0]); i++)
+		for (int n = 0; good && n < map->class_count; n++)
+			if (strcmp(map->classes[n].name, tables[i]) == 0)
+				good = (map->rows = damage_rows_add(map->rows, path, tables[i], map->classes[n].pages, map->classes[n].count)) && same_count(db, map->rows, tables[i]);
+	sqlite3_close(db);
+	return good;
+}
+
+static bool map_keys(struct damage_map *map, const char *path)
+{
+	char uri[256];
+	sqlite3 *db = NULL;
+	sqlite3_stmt *stmt = NULL;
+	snprintf(uri, sizeof(uri), "file:%.200s?immutable=1", path);
+	bool good = sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK && (map->keys = calloc(MAX_KEYS, sizeof(*map->keys))) &&
+		    sqlite3_prepare_v2(db, "SELECT idempotency_key, lsn FROM events UNION ALL SELECT idempotency_key, lsn FROM compacted_keys", -1, &stmt, NULL) == SQLITE_OK;
+	while (good && sqlite3_step(stmt) == SQLITE_ROW && map->key_count < MAX_KEYS) {
+		struct key *key = &map->keys[map->key_count++];
+		snprintf(key->key, sizeof(key->key), "%s", (const char *)sqlite3_column_text(stmt, 0));
+		key->lsn = sqlite3_column_int64(stmt, 1);
+	}
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return good && map->key_count < MAX_KEYS;
 }
 
 static void add_range(struct damage_map *map, const char *file, const char *place, int64_t at, int64_t len, bool cut)
@@ -160,7 +213,7 @@ struct damage_map *damage_map_new(const struct scene *scene)
 	for (size_t i = 0; scene_file(i); i++)
 		map->size[i] = size_of(scene->dir, scene_file(i));
 	snprintf(path, sizeof(path), "%.200s/store.db", scene->dir);
-	if (!map_pages(map, path))
+	if (!map_pages(map, path) || !map_rows(map, path) || !map_keys(map, path))
 		return NULL;
 	map_small_things(map, path);
 	return map;
@@ -209,6 +262,14 @@ static void choose_in_database(const struct damage_map *map, uint64_t *seed, str
 	}
 }
 
+/* A value of an event, a snapshot or a chunk. */
+static void choose_in_row(const struct damage_map *map, uint64_t *seed, struct damage *out)
+{
+	const struct damage_row *row;
+	out->at = damage_rows_pick(map->rows, seed, &row);
+	snprintf(out->place, sizeof(out->place), "a row of %.30s", row->table);
+}
+
 static void choose_in_log(uint64_t *seed, int64_t size, struct damage *out)
 {
 	int64_t frames = (size - LOG_HEADER) / FRAME, frame = LOG_HEADER + below(seed, frames) * FRAME;
@@ -248,7 +309,10 @@ void damage_choose(const struct damage_map *map, uint64_t seed, struct damage *o
 	*out = (struct damage){.kind = choose_kind(&seed)};
 	out->file = choose_file(map, &seed);
 	if (strcmp(out->file, "store.db") == 0) {
-		choose_in_database(map, &seed, out);
+		if (map->rows && out->kind <= DAMAGE_GARBAGE && below(&seed, 3) == 0)
+			choose_in_row(map, &seed, out);
+		else
+			choose_in_database(map, &seed, out);
 	} else if (strcmp(out->file, "store.db-wal") == 0) {
 		choose_in_log(&seed, map->size[1], out);
 	} else {
@@ -326,6 +390,28 @@ bool damage_do(const struct damage *damage, const char *dir)
 	bool good = damage->kind != DAMAGE_CUT ? change(fd, damage) : fstat(fd, &stat) == 0 && damage->at >= 0 && stat.st_size > damage->at && ftruncate(fd, damage->at) == 0;
 	close(fd);
 	return good;
+}
+
+const struct damage_row *damage_row(const struct damage_map *map, const struct damage *damage, bool *named)
+{
+	bool sector = damage->kind == DAMAGE_ZERO || damage->kind == DAMAGE_GARBAGE;
+	if (!map->rows || strcmp(damage->file, "store.db") != 0 || (!sector && damage->kind != DAMAGE_BIT && damage->kind != DAMAGE_BYTE))
+		return NULL;
+	return damage_rows_at(map->rows, sector ? damage->at - damage->at % SECTOR : damage->at, sector ? SECTOR : 1, named);
+}
+
+bool damage_of_keys(const struct damage *damage)
+{
+	return strstr(damage->place, "autoindex_events") || strstr(damage->place, "compacted_keys");
+}
+
+bool damage_key(const struct damage_map *map, int index, const char **key, int64_t *lsn)
+{
+	if (index >= map->key_count)
+		return false;
+	*key = map->keys[index].key;
+	*lsn = map->keys[index].lsn;
+	return true;
 }
 
 const char *damage_tell(const struct damage *damage, char *buffer, size_t size)

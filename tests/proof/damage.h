@@ -1,6 +1,7 @@
 /* damage.h - one change of one file, as a bad device or a bad copy makes it. */
 #pragma once
 
+#include "damage_rows.h"
 #include "scene.h"
 
 enum damage_kind {
@@ -31,4 +32,9 @@ void damage_choose(const struct damage_map *map, uint64_t seed, struct damage *o
 /* Each bit of each small thing, and each length of each small file, in turn. false: there are no more. */
 bool damage_enumerate(const struct damage_map *map, uint64_t index, struct damage *out);
 bool damage_do(const struct damage *damage, const char *dir); /* false: it changes nothing, or cannot be done */
+/* The event, snapshot or chunk in whose values all lies that it changes; NULL: it is more, or something else. */
+const struct damage_row *damage_row(const struct damage_map *map, const struct damage *damage, bool *named);
+/* Whether it lies where keys are looked up; then each key of the database is to be asked for: index from 0. false: there are no more. */
+bool damage_of_keys(const struct damage *damage);
+bool damage_key(const struct damage_map *map, int index, const char **key, int64_t *lsn);
 const char *damage_tell(const struct damage *damage, char *buffer, size_t size);

@@ -30,8 +30,10 @@ static struct picture_item *add(struct picture *picture, enum picture_kind kind,
 static void told(struct picture_item *item, enum mf_status status, const struct mf_error *error)
 {
 	item->status = status;
-	if (status != MF_OK)
-		snprintf(item->told, sizeof(item->told), "%.199s", error->message);
+	if (status == MF_OK)
+		return;
+	snprintf(item->told, sizeof(item->told), "%.199s", error->message);
+	item->lsn = error->lsn;
 }
 
 /* ---- states ---- */
@@ -178,6 +180,7 @@ void picture_take(const struct picture_plan *plan, const char *dir, struct pictu
 	out->opened = mf_runtime_open(&options, &runtime, &error);
 	if (out->opened != MF_OK) {
 		snprintf(out->told, sizeof(out->told), "%.199s", error.message);
+		out->told_lsn = error.lsn;
 		picture_verify(dir, out);
 		return;
 	}

