@@ -38,6 +38,7 @@ struct life {
 	bool reader, reader_first; /* a process that backs up; killed before the writer */
 	bool copy;                 /* of the files, with the writer at work */
 	bool ask;                  /* the oracle, afterwards */
+	bool last;
 };
 
 struct cycle {
@@ -156,7 +157,8 @@ static void plan_life(struct cycle *cycle, struct life *life, uint32_t number)
 	life->reader = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
 	life->reader_first = below(cycle, 2) == 0;
 	life->copy = life->workload.kind != MF_COMMIT_MEMORY_ONLY && below(cycle, 4) == 0;
-	life->ask = number + 1 == cycle->lives || below(cycle, 3) > 0;
+	life->last = number + 1 == cycle->lives;
+	life->ask = life->last || below(cycle, 3) > 0;
 }
 
 /* ---- children ---- */
@@ -402,7 +404,7 @@ static bool ask(struct cycle *cycle, const struct life *life, const struct oracl
 		tell(cycle, life, plan, strerror(errno));
 		return false;
 	}
-	if (harness_number("MF_LIE", 0, 0, 2) == 2)
+	if (life->last && harness_number("MF_LIE", 0, 0, 2) == 2)
 		raise(SIGKILL);
 	(void)oracle_check(plan, ledger, report);
 	return true;
@@ -413,7 +415,7 @@ static bool ask_oracle(struct cycle *cycle, const struct life *life)
 	struct crash_figures *figures = cycle->figures;
 	struct oracle_report report;
 	struct oracle_plan plan = {.dir = cycle->data, .config = cycle->config, .backups = cycle->backups, .crash = ORACLE_KILLED, .seed = cycle->seed + cycle->number};
-	if (harness_number("MF_LIE", 0, 0, 2) == 1)
+	if (life->last && harness_number("MF_LIE", 0, 0, 2) == 1)
 		lie(cycle);
 	int64_t began = now_us();
 	if (!ask(cycle, life, &plan, cycle->ledger, &report))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 PATIENCE_S = 240
 CRASH = sys.argv[1]
+COUNT = "9"  # some of them ask the oracle more than once
 
 
 def run(place, *arguments, **settings):
@@ -37,7 +38,7 @@ def left(place):
 
 def failures(place, **settings):
     """The folders of the cycles that failed; each is named in what was printed."""
-    code, lines = run(place, MF_COUNT="6", MF_SEED="5", **settings)
+    code, lines = run(place, MF_COUNT=COUNT, MF_SEED="7", **settings)
     failed = int(re.fullmatch(r"\d+ passed, (\d+) failed", lines[-1])[1])
     named = [line.split()[-1] for line in lines if line.startswith("#   exactly: ./dev crash --ask ")]
     assert code == 1 and failed > 0 and sorted(named) == [str(path) for path in left(place)] and len(named) == failed, lines
@@ -53,7 +54,7 @@ def ask(place, folder):
 
 
 def without_the_lie(folder):
-    lines = [line for line in (folder / "ledger").read_text().splitlines(keepends=True) if line.split()[1] != str(1 << 62)]
+    lines = [line for line in (folder / "ledger").read_text().splitlines(keepends=True) if line.split()[1:2] != [str(1 << 62)]]
     (folder / "ledger").write_text("".join(lines))
 
 
@@ -65,8 +66,14 @@ def a_failure_is_told_again_word_for_word(place):
             assert ask(place, folder) == (1, said + ["0 passed, 1 failed"]), folder
 
 
+def asked_before(folder):
+    return sum(line.startswith("W ") for line in (folder / "ledger").read_text().splitlines())
+
+
 def what_is_sound_is_told_to_be_sound(place):
-    for folder in failures(place, MF_LIE="1")[:2]:  # each is asked 20 times
+    folders = sorted(failures(place, MF_LIE="1"), key=asked_before)
+    assert asked_before(folders[-1]) > 0, "what the oracle found before is a part of the evidence"
+    for folder in (folders[0], folders[-1]):  # each is asked 20 times
         without_the_lie(folder)
         code, lines = ask(place, folder)
         assert code == 0 and lines[0] == "sound" and "# asked 20 times it never said what the run said:" in lines and lines[-1] == "1 passed, 0 failed", lines
@@ -108,19 +115,19 @@ def who_asks_may_die_of_it(place):
         assert "process ended with status 9" in said, said
         code, lines = ask(place, folder)
         assert code == 0 and (lines[0] == "sound" or "MF_ERR_CORRUPTED" in lines[0]) and lines[-2] == said, lines  # a copy may be refused
-    assert len(left(place)) == 6
+    assert len(left(place)) == int(COUNT)
 
 
 def a_second_failure_leaves_the_first(place):
     first = failures(place, MF_LIE="2")
     before = [contents(folder) for folder in first]
-    code, _ = run(place, MF_CYCLE="1", MF_SEED="5", MF_LIE="2")
+    code, _ = run(place, MF_CYCLE="1", MF_SEED="7", MF_LIE="2")
     assert code == 1 and [contents(folder) for folder in first] == before
-    assert {path.name for path in left(place)} - {path.name for path in first} == {"5-1.2"}, left(place)
+    assert {path.name for path in left(place)} - {path.name for path in first} == {"7-1.2"}, left(place)
 
 
 def a_success_leaves_nothing(place):
-    code, lines = run(place, MF_COUNT="4", MF_SEED="5")
+    code, lines = run(place, MF_COUNT="4", MF_SEED="7")
     assert code == 0 and lines[-1] == "4 passed, 0 failed" and not left(place), lines
 
 
