@@ -190,6 +190,13 @@ static enum mf_status configure(struct mf_sql *sql, struct mf_error *error)
 	return MF_OK;
 }
 
+/* Their directory, which is another's, may have no room, or be one that may not be written: that must not keep a sound store from being read. */
+static enum mf_status keep_out_of_files(struct mf_sql *sql, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_pragma(sql, "temp_store", "MEMORY", NULL, error);
+	return status == MF_OK ? mf_sql_pragma(sql, "temp_store", NULL, "2", error) : status;
+}
+
 enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode mode, struct mf_sql **out, struct mf_error *error)
 {
 	static const int flags[] = {
@@ -211,6 +218,8 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 		status = translate_as(sql, rc, "it could not be opened", true, error);
 	else
 		status = configure(sql, error);
+	if (status == MF_OK)
+		status = keep_out_of_files(sql, error);
 	if (status != MF_OK) {
 		mf_sql_close(sql, NULL);
 		return status;
@@ -244,44 +253,6 @@ enum mf_status mf_sql_exec(struct mf_sql *sql, const char *text, struct mf_error
 {
 	int rc = sqlite3_exec(sql->db, text, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? MF_OK : translate(sql, rc, "a statement was refused", error);
-}
-
-enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error)
-{
-	char text[128];
-	snprintf(text, sizeof(text), value ? "PRAGMA %s = %s" : "PRAGMA %s", name, value);
-	struct mf_stmt *stmt = NULL;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
-	if (status != MF_OK)
-		return status;
-	bool row;
-	status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK && expected) {
-		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
-		if (!answer && mf_stmt_no_memory(stmt))
-			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while asking for PRAGMA %s", name);
-		else if (!answer || strcmp(answer, expected) != 0)
-			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
-	}
-	/* It answers before it has done it: what a change of the journal mode writes, it writes in the last step. */
-	while (status == MF_OK && row)
-		status = mf_stmt_step(stmt, &row, error);
-	mf_stmt_free(stmt);
-	return status;
-}
-
-enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error)
-{
-	struct mf_stmt *stmt = NULL;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
-	if (status != MF_OK)
-		return status;
-	bool row;
-	status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK)
-		*out = row ? mf_stmt_int(stmt, 0) : 0;
-	mf_stmt_free(stmt);
-	return status;
 }
 
 enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_stmt **out, struct mf_error *error)

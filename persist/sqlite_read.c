@@ -5,6 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include <moduforge/value.h>
+
+#include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/event_page.h"
 #include "persist/record.h"
@@ -309,36 +312,104 @@ enum mf_status mf_sqlite_find_key(struct mf_store *base, const char *key, struct
 
 /* ---- documents ---- */
 
-#define DOCUMENTS \
-	"SELECT doc_id, max(last), sum(events), (SELECT count(*) FROM snapshots s WHERE s.doc_id = d.doc_id) FROM" \
-	" (SELECT doc_id, max(lsn) AS last, count(*) AS events FROM events INDEXED BY ix_events_doc_lsn GROUP BY doc_id" \
-	" UNION ALL SELECT doc_id, chain_lsn, 0 FROM compactions WHERE chain_lsn > 0) d GROUP BY doc_id ORDER BY doc_id"
+/* Two lists that are in order already, and one comes out: in one query SQLite would sort them, in a file that is as large as both. */
+static const char *const documents[] = {
+	"SELECT doc_id, max(lsn), count(*), (SELECT count(*) FROM snapshots s WHERE s.doc_id = e.doc_id) FROM events e INDEXED BY ix_events_doc_lsn"
+	" GROUP BY doc_id ORDER BY doc_id",
+	"SELECT doc_id, chain_lsn, 0, (SELECT count(*) FROM snapshots s WHERE s.doc_id = c.doc_id) FROM compactions c"
+	" WHERE chain_lsn > 0 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id) ORDER BY doc_id",
+};
+#define LISTS (sizeof(documents) / sizeof(documents[0]))
+
+struct listing {
+	struct mf_sql *sql;
+	struct mf_stmt *stmts[LISTS];
+	struct mf_document_info next[LISTS]; /* without doc_id: there is no more */
+	char *last; /* what was visited last; NULL: nothing yet */
+	size_t room;
+};
+
+static enum mf_status next_document(struct listing *listing, size_t i, struct mf_error *error)
+{
+	bool row;
+	struct mf_stmt *stmt = listing->stmts[i];
+	enum mf_status status = mf_stmt_step(stmt, &row, error);
+	listing->next[i] = (struct mf_document_info){0};
+	if (status != MF_OK || !row)
+		return status;
+	const struct mf_document_info info = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3)};
+	if (!info.doc_id)
+		return mf_stmt_no_memory(stmt) ? mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while listing documents")
+					       : mf_sqlite_corrupted(error, NULL, info.last_lsn, "an event without a document");
+	listing->next[i] = info;
+	return MF_OK;
+}
+
+static enum mf_status begin_listing(struct listing *listing, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_begin_reading(listing->sql, error); /* one moment for both */
+	for (size_t i = 0; i < LISTS && status == MF_OK; i++) {
+		status = mf_sql_prepare(listing->sql, documents[i], &listing->stmts[i], error);
+		if (status == MF_OK)
+			status = next_document(listing, i, error);
+	}
+	return status;
+}
+
+/* Which of the lists has the first of the documents that are left; LISTS: none are. */
+static size_t first_of(const struct listing *listing)
+{
+	const char *events = listing->next[0].doc_id, *compacted = listing->next[1].doc_id;
+	if (!events)
+		return compacted ? 1 : LISTS;
+	return compacted && strcmp(compacted, events) < 0;
+}
+
+/* Damage may lead to where the list has been, for ever. */
+static enum mf_status check_order(struct listing *listing, const struct mf_document_info *info, struct mf_error *error)
+{
+	if (listing->last && strcmp(info->doc_id, listing->last) <= 0)
+		return mf_sqlite_corrupted(error, info->doc_id, info->last_lsn, "the index of documents, or the records of compactions, are out of order");
+	size_t size = strlen(info->doc_id) + 1;
+	if (size > listing->room) {
+		mf_free(listing->last);
+		listing->room = 2 * size;
+		listing->last = mf_malloc(listing->room);
+	}
+	if (!listing->last)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while listing documents");
+	memcpy(listing->last, info->doc_id, size);
+	return MF_OK;
+}
+
+static enum mf_status visit_all(struct listing *listing, mf_document_visit *visit, void *user, struct mf_error *error)
+{
+	enum mf_status status = begin_listing(listing, error);
+	while (status == MF_OK) {
+		size_t i = first_of(listing);
+		if (i == LISTS)
+			return MF_OK;
+		status = check_order(listing, &listing->next[i], error);
+		if (status != MF_OK || !visit(user, &listing->next[i]))
+			return status;
+		status = next_document(listing, i, error);
+	}
+	return status;
+}
 
 enum mf_status mf_sqlite_documents(struct mf_store *base, mf_document_visit *visit, void *user, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
 	enum mf_status status = mf_sqlite_check_owner(store, error);
+	struct listing listing = {0};
+	if (status == MF_OK)
+		status = mf_sqlite_open_reader(store, &listing.sql, error); /* of its own: the visitor may call the store */
 	if (status != MF_OK)
 		return status;
-	struct mf_sql *sql; /* of its own: the visitor may call the store */
-	status = mf_sqlite_open_reader(store, &sql, error);
-	if (status != MF_OK)
-		return status;
-	struct mf_stmt *stmt = NULL;
-	status = mf_sql_prepare(sql, DOCUMENTS, &stmt, error);
-	while (status == MF_OK) {
-		bool row;
-		status = mf_stmt_step(stmt, &row, error);
-		if (status != MF_OK || !row)
-			break;
-		struct mf_document_info info = {mf_stmt_text(stmt, 0, NULL), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2), mf_stmt_int(stmt, 3)};
-		if (!info.doc_id)
-			status = mf_stmt_no_memory(stmt) ? mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while listing documents")
-							 : mf_sqlite_corrupted(error, NULL, info.last_lsn, "an event without a document");
-		else if (!visit(user, &info))
-			break;
-	}
-	mf_stmt_free(stmt);
-	mf_sql_close(sql, NULL);
+	status = visit_all(&listing, visit, user, error);
+	for (size_t i = 0; i < LISTS; i++)
+		mf_stmt_free(listing.stmts[i]);
+	mf_free(listing.last);
+	mf_sql_close(listing.sql, NULL);
 	return status;
 }

@@ -97,9 +97,10 @@
 	"SELECT (SELECT count(*) FROM compacted_keys WHERE lsn BETWEEN ?1 AND ?2)" \
 	" + (SELECT ifnull(sum(min(first_lsn - 1, ?2) - max(lost_from, ?1) + 1), 0) FROM epochs WHERE lost_from > 0 AND lost_from <= ?2 AND first_lsn > ?1)"
 
-/* UNION, not UNION ALL: in a damaged index the next id may be one that was met before, for ever. */
+/* One after the other, and in no table that would be as large as they are many: such a one SQLite puts into the temporary files' directory,
+ * which may have no room. In a damaged index the next id may be one that was met before, for ever: it ends where they do not ascend. */
 #define MF_SQLITE_COUNT_DOCUMENTS \
-	"WITH RECURSIVE ids(id) AS (SELECT min(doc_id) FROM events UNION" \
-	" SELECT (SELECT min(doc_id) FROM events WHERE doc_id > ids.id) FROM ids WHERE ids.id IS NOT NULL)" \
-	" SELECT (SELECT count(id) FROM ids) + (SELECT count(*) FROM compactions c WHERE chain_lsn > 0 AND NOT EXISTS" \
-	" (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id))"
+	"WITH RECURSIVE ids(id, before) AS (SELECT min(doc_id), NULL FROM events UNION ALL" \
+	" SELECT (SELECT min(doc_id) FROM events WHERE doc_id > ids.id), ids.id FROM ids WHERE ids.id IS NOT NULL AND (ids.before IS NULL OR ids.id > ids.before))" \
+	" SELECT (SELECT count(*) FROM ids WHERE id IS NOT NULL AND (before IS NULL OR id > before)) + (SELECT count(*) FROM compactions c" \
+	" WHERE chain_lsn > 0 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.doc_id = c.doc_id))"

@@ -129,10 +129,6 @@ static enum mf_status set_writer_pragmas(struct mf_sql *sql, struct mf_error *er
 	if (status == MF_OK)
 		status = mf_sql_pragma(sql, "journal_mode", "WAL", "wal", error);
 	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "temp_store", "MEMORY", NULL, error);
-	if (status == MF_OK)
-		status = mf_sql_pragma(sql, "temp_store", NULL, "2", error);
-	if (status == MF_OK)
 		status = mf_sql_pragma(sql, "secure_delete", "FAST", "2", error);
 	return status;
 }

@@ -1,0 +1,43 @@
+/* Statements that are made, asked once, and gone: settings of a connection, and one number. */
+#include "persist/sqlite_db.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error)
+{
+	char text[128];
+	snprintf(text, sizeof(text), value ? "PRAGMA %s = %s" : "PRAGMA %s", name, value);
+	struct mf_stmt *stmt = NULL;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK && expected) {
+		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
+		if (!answer && mf_stmt_no_memory(stmt))
+			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while asking for PRAGMA %s", name);
+		else if (!answer || strcmp(answer, expected) != 0)
+			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
+	}
+	/* It answers before it has done it: what a change of the journal mode writes, it writes in the last step. */
+	while (status == MF_OK && row)
+		status = mf_stmt_step(stmt, &row, error);
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error)
+{
+	struct mf_stmt *stmt = NULL;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	bool row;
+	status = mf_stmt_step(stmt, &row, error);
+	if (status == MF_OK)
+		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	mf_stmt_free(stmt);
+	return status;
+}
