@@ -197,6 +197,7 @@ int main(int argc, char **argv)
 		harness_usage(usage, argv[1]);
 	uint64_t seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX), one = harness_number("MF_CYCLE", UINT64_MAX, 0, HARNESS_MANY);
 	uint64_t first = one == UINT64_MAX ? 0 : one, end = one == UINT64_MAX ? harness_number("MF_COUNT", 1000, 1, HARNESS_MANY) : one + 1;
+	(void)harness_number("MF_LIE", 0, 0, 2); /* a wrong one is refused before there are workers */
 	worker_count = end - first < WORKERS ? 1 : WORKERS;
 	workers = mmap(NULL, WORKERS * sizeof(*workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == MAP_FAILED)

@@ -37,7 +37,7 @@ def a_number_that_is_none_is_refused():
 
 
 def each_program_refuses_what_it_does_not_know():
-    for program, name, wrong in (("crash", "MF_CYCLE", "99999999999"), ("bitflip", "MF_CASE", "abc"), ("bitflip", "MF_SCENE", "nosuch"), ("oom", "MF_SCENE", "nosuch"), ("oom", "MF_JOBS", "0"),
+    for program, name, wrong in (("crash", "MF_CYCLE", "99999999999"), ("crash", "MF_LIE", "3"), ("bitflip", "MF_CASE", "abc"), ("bitflip", "MF_SCENE", "nosuch"), ("oom", "MF_SCENE", "nosuch"), ("oom", "MF_JOBS", "0"),
                                  ("model", "MF_WITHOUT", "3,x"), ("model", "MF_SEED", "1.5"), ("powerloss", "MF_COUNT", "1e3"), ("faults", "MF_WORKLOADS", "abc"), ("threads", "MF_SECONDS", "-1"),
                                  ("race", "MF_SECONDS", "abc")):
         code, said = answer(program, **{name: wrong})
