@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -116,6 +118,23 @@ static int64_t os_size(void *user, const char *path)
 	return stat(path, &info) == 0 ? (int64_t)info.st_size : -(int64_t)errno;
 }
 
+static int os_identity(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	(void)user;
+	struct stat info;
+	if ((path ? stat(path, &info) : fstat(fd, &info)) != 0)
+		return -errno;
+	*out = (struct mf_file_identity){.device = info.st_dev, .number = info.st_ino, .names = info.st_nlink, .size = info.st_size};
+	return 0;
+}
+
+static int os_resolve(void *user, const char *path, char out[MF_PATH_MAX])
+{
+	(void)user;
+	_Static_assert(MF_PATH_MAX >= PATH_MAX, "realpath fills so much");
+	return realpath(path, out) ? 0 : -errno;
+}
+
 static int64_t os_free_bytes(void *user, const char *path)
 {
 	(void)user;
@@ -188,7 +207,7 @@ static const struct mf_env os_env = {
 	.fsync = os_fsync,
 	.lock = os_lock,
 	.mkdir = os_mkdir,
-	.size = os_size,
+	.size = os_size, .identity = os_identity, .resolve = os_resolve,
 	.drop_cache = os_drop_cache,
 	.rename = os_rename,
 	.remove = os_remove,

@@ -10,6 +10,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Which file it is, whatever its name, for as long as somebody has it open. */
+struct mf_file_identity {
+	uint64_t device, number;
+	uint64_t names; /* hard links */
+	int64_t size;   /* bytes */
+};
+
+#define MF_PATH_MAX 4096 /* bytes, with the NUL */
+
 struct mf_env {
 	void *user;
 	const char *sqlite_vfs; /* NULL: SQLite's default */
@@ -25,6 +34,10 @@ struct mf_env {
 	int (*mkdir)(void *user, const char *path, mode_t mode);
 	/* Without opening it: closing any descriptor of a database file would drop SQLite's locks on it in this process. */
 	int64_t (*size)(void *user, const char *path); /* -ENOENT when there is none */
+	/* Of the file that the path leads to; NULL: that of the descriptor. It is not opened either. */
+	int (*identity)(void *user, const char *path, int fd, struct mf_file_identity *out);
+	/* The path from the root without symbolic links: it leads there wherever the process changes to, and whoever changes a link. */
+	int (*resolve)(void *user, const char *path, char out[MF_PATH_MAX]);
 	/* Lets the kernel forget the clean pages of a file, so that the next read tells what the device holds. */
 	int (*drop_cache)(void *user, const char *path);
 	/* Gives a file or directory its final name. replace: it may take the place of a file, or of an empty directory;

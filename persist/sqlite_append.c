@@ -219,14 +219,15 @@ static enum mf_status sync_locked(struct mf_sqlite *store, struct mf_error *erro
 		return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "%s", reason.message);
 	}
 	int64_t commits = atomic_load(&store->commits), last = atomic_load(&store->last_lsn);
-	if (commits == store->synced_commits)
-		return MF_OK;
 	struct mf_error reason;
-	enum mf_status status = mf_sql_sync_log(store->writer, &reason);
+	enum mf_status status = commits == store->synced_commits ? MF_OK : mf_sql_sync_log(store->writer, &reason);
 	if (status != MF_OK) {
 		mf_sqlite_end_write(store, status, &reason);
 		return mf_error_set(error, status, "%s", reason.message);
 	}
+	status = mf_sqlite_check_files(store, error);
+	if (status != MF_OK || commits == store->synced_commits)
+		return status;
 	store->synced_commits = commits;
 	atomic_store(&store->synced_lsn, last);
 	(void)mf_sqlite_write_watermark(store, NULL);
@@ -300,7 +301,7 @@ static enum mf_status checkpoint_locked(struct mf_sqlite *store, bool truncate, 
 /* Would the database still have the room that all of it may need, but not twice as much? */
 static bool room_is_scarce(const struct mf_sqlite *store, int64_t waiting)
 {
-	int64_t free_bytes = store->env->free_bytes(store->env->user, store->dir), needed = waiting * LOG_PAGE_BYTES;
+	int64_t free_bytes = store->env->free_bytes(store->env->user, store->home), needed = waiting * LOG_PAGE_BYTES;
 	return needed <= free_bytes && needed > free_bytes / 2;
 }
 

@@ -74,10 +74,13 @@ static enum mf_status fill(struct backup *backup, struct mf_error *error)
 	struct mf_sql *sql;
 	int64_t pages = 0, page_size = 0, unused = 0;
 	struct mf_error reason = {0};
+	int64_t known = atomic_load(&backup->store->last_lsn);
 	enum mf_status status = mf_sqlite_open_reader(backup->store, &sql, error);
 	if (status != MF_OK)
 		return status;
 	status = mf_sqlite_newest(sql, &backup->newest_before, &reason);
+	if (status == MF_OK && backup->newest_before < known)
+		backup->newest_before = known;
 	if (status == MF_OK)
 		status = mf_sql_number(sql, "PRAGMA page_count", &pages, &reason);
 	if (status == MF_OK)

@@ -393,18 +393,21 @@ void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user)
 	sqlite3_progress_handler(sql->db, 1000, tick, user);
 }
 
+uint32_t mf_sql_data_version(struct mf_sql *sql)
+{
+	unsigned version = 0;
+	(void)sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
 int64_t mf_sql_changes(struct mf_sql *sql) { return sqlite3_changes64(sql->db); }
 
 /* ---- transactions ---- */
 
 static enum mf_status run_cached(struct mf_sql *sql, struct mf_stmt **stmt, const char *text, struct mf_error *error)
 {
-	if (!*stmt) {
-		enum mf_status status = mf_sql_prepare(sql, text, stmt, error);
-		if (status != MF_OK)
-			return status;
-	}
-	return mf_stmt_run(*stmt, error);
+	enum mf_status status = *stmt ? MF_OK : mf_sql_prepare(sql, text, stmt, error);
+	return status == MF_OK ? mf_stmt_run(*stmt, error) : status;
 }
 
 static enum mf_status prepare_rollback(struct mf_sql *sql, struct mf_error *error)
@@ -558,9 +561,7 @@ enum mf_status mf_sql_checkpoint(struct mf_sql *sql, bool truncate, int64_t *out
 	/* Waiting for a reader would hold up every commit. */
 	sqlite3_busy_timeout(sql->db, 0);
 	int rc = sqlite3_wal_checkpoint_v2(sql->db, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
-	enum mf_status status = MF_OK;
-	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)
-		status = translate(sql, rc, "copying the log into it failed", error);
+	enum mf_status status = rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? MF_OK : translate(sql, rc, "copying the log into it failed", error);
 	sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
 	if (status != MF_OK)
 		return status;

@@ -36,6 +36,25 @@ uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost
 
 /* ---- files ---- */
 
+/* The directory is there, if there is one at all. */
+static enum mf_status make_paths(struct mf_sqlite *store, struct mf_error *error)
+{
+	char home[MF_PATH_MAX];
+	int result = store->env->resolve(store->env->user, store->dir, home);
+	if (result == -ENOMEM)
+		return mf_sqlite_os_failed(error, result, "look for", store->dir);
+	store->home = mf_strdup(result < 0 ? store->dir : home); /* else whoever opens something there will say what is wrong */
+	if (store->home) {
+		store->db_path = mf_path_join(store->home, "store.db");
+		store->wal_path = mf_path_join(store->home, "store.db-wal");
+		store->watermark_path = mf_path_join(store->home, "watermark");
+		store->lock_path = mf_path_join(store->home, "lock");
+		store->metrics_path = mf_path_join(store->home, "metrics");
+	}
+	bool made = store->home && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path;
+	return made ? MF_OK : mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", store->dir);
+}
+
 static enum mf_status make_dir(const struct mf_sqlite *store, struct mf_error *error)
 {
 	/* Documents may be private: nobody else reads them unless the owner says so. */
@@ -368,7 +387,11 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	struct newest newest;
 	enum mf_status status = make_dir(store, error);
 	if (status == MF_OK)
+		status = make_paths(store, error);
+	if (status == MF_OK)
 		status = take_lock(store, error);
+	if (status == MF_OK)
+		status = mf_sqlite_refuse_other_names(store, error);
 	if (status == MF_OK)
 		status = look(store, &presence, error);
 	if (status != MF_OK)
@@ -407,6 +430,8 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	atomic_store(&store->synced_lsn, presence.watermark.synced_lsn);
 	if (status == MF_OK)
 		status = begin_epoch(store, &presence, &newest, error);
+	if (status == MF_OK)
+		status = mf_sqlite_note_files(store, error);
 	if (status == MF_OK && store->watermark_note[0])
 		mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: %s; it was made anew", store->dir, store->watermark_note);
 	if (status == MF_OK)
@@ -421,7 +446,9 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	struct presence presence;
 	struct newest newest;
 	enum mf_sqlite_identity identity = MF_SQLITE_OURS;
-	enum mf_status status = look(store, &presence, error);
+	enum mf_status status = make_paths(store, error);
+	if (status == MF_OK)
+		status = look(store, &presence, error);
 	if (status != MF_OK)
 		return status;
 	bool had_watermark = presence.watermark_state != MF_WATERMARK_MISSING;
@@ -430,6 +457,8 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	if (presence.db_size == 0)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s", store->dir);
 	status = mf_sqlite_open_reader(store, &store->reader, error);
+	if (status == MF_OK)
+		status = mf_sqlite_note_database(store, error);
 	if (status == MF_OK)
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
@@ -462,17 +491,6 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	return MF_OK;
 }
 
-static bool make_paths(struct mf_sqlite *store, const char *dir)
-{
-	store->dir = mf_strdup(dir);
-	store->db_path = mf_path_join(dir, "store.db");
-	store->wal_path = mf_path_join(dir, "store.db-wal");
-	store->watermark_path = mf_path_join(dir, "watermark");
-	store->lock_path = mf_path_join(dir, "lock");
-	store->metrics_path = mf_path_join(dir, "metrics");
-	return store->dir && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path;
-}
-
 static pthread_mutex_t *lock_of(struct mf_sqlite *store, size_t i)
 {
 	pthread_mutex_t *const locks[] = {&store->compact_lock, &store->write_lock, &store->sync_lock, &store->watermark_lock, &store->poison_lock, &store->read_lock, &store->count_lock, &store->metrics_lock};
@@ -494,7 +512,8 @@ static enum mf_status prepare_store(struct mf_sqlite *store, const struct mf_sql
 	int result = store->env->random(store->env->user, &seed, sizeof(seed));
 	if (result < 0)
 		return mf_sqlite_os_failed(error, result, "get random numbers for", options->dir);
-	if (!make_paths(store, options->dir) || (!store->read_only && mf_heads_new(seed, &store->heads) != MF_OK)) /* only who appends asks them */
+	store->dir = mf_strdup(options->dir);
+	if (!store->dir || (!store->read_only && mf_heads_new(seed, &store->heads) != MF_OK)) /* only who appends asks them */
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", options->dir);
 	return MF_OK;
 }
@@ -515,7 +534,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		store->env->close(store->env->user, store->lock_fd);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
-	char *const paths[] = {store->dir, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path};
+	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);

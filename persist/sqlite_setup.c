@@ -135,7 +135,7 @@ static enum mf_status set_writer_pragmas(struct mf_sql *sql, struct mf_error *er
 
 enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error)
 {
-	int result = mf_env_sync_dir(store->env, store->dir);
+	int result = mf_env_sync_dir(store->env, store->home);
 	return result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", store->dir) : MF_OK;
 }
 
@@ -237,9 +237,13 @@ enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sq
 	if (status != MF_OK)
 		return status;
 	status = set_pragmas(sql, "-2000", error);
+	if (status != MF_OK)
+		mf_error_prefix(error, status, "%.300s", store->db_path);
+	else
+		status = mf_sqlite_check_database(store, error);
 	if (status != MF_OK) {
 		mf_sql_close(sql, NULL);
-		return mf_error_prefix(error, status, "%.300s", store->db_path);
+		return status;
 	}
 	*out = sql;
 	return MF_OK;

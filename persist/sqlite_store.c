@@ -72,7 +72,8 @@ enum mf_status mf_sqlite_write_watermark(struct mf_sqlite *store, struct mf_erro
 	return status == MF_OK ? MF_OK : mf_error_set(error, status, "%s", reason.message);
 }
 
-static void poison(struct mf_sqlite *store, const struct mf_error *error)
+/* Was it we who did? */
+static bool stop(struct mf_sqlite *store, const struct mf_error *error)
 {
 	pthread_mutex_lock(&store->poison_lock);
 	bool first = !atomic_load(&store->poisoned);
@@ -81,14 +82,19 @@ static void poison(struct mf_sqlite *store, const struct mf_error *error)
 		atomic_store(&store->poisoned, true);
 	}
 	pthread_mutex_unlock(&store->poison_lock);
-	if (first) /* whoever writes has its file open */
-		(void)mf_sqlite_write_watermark(store, NULL);
+	return first;
+}
+
+void mf_sqlite_stop(struct mf_sqlite *store, const struct mf_error *error)
+{
+	if (stop(store, error))
+		mf_logf(&store->logger, MF_LOG_ERROR, "%.400s", error->message);
 }
 
 void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error)
 {
-	if (status == MF_ERR_UNKNOWN_OUTCOME)
-		poison(store, error);
+	if (status == MF_ERR_UNKNOWN_OUTCOME && stop(store, error)) /* whoever writes has its file open */
+		(void)mf_sqlite_write_watermark(store, NULL);
 }
 
 /* After a commit: what the other threads may know. */
@@ -100,6 +106,7 @@ static void note_commit(struct mf_sqlite *store)
 	atomic_store(&store->log_pages, pages);
 	atomic_store(&store->last_lsn, store->next_last_lsn); /* before commits: see mf_sqlite_sync */
 	atomic_fetch_add(&store->commits, 1);
+	store->data_version = mf_sql_data_version(store->writer);
 	store->log_may_restart = false;
 }
 
@@ -124,7 +131,9 @@ static enum mf_status run(struct mf_sqlite *store, mf_sqlite_work *work, void *u
 	if (status != MF_OK)
 		return status;
 	store->next_last_lsn = atomic_load(&store->last_lsn);
-	status = work(store, user, error);
+	status = mf_sqlite_check_alone(store, error);
+	if (status == MF_OK)
+		status = work(store, user, error);
 	if (status == MF_OK)
 		return mf_sql_commit(store->writer, error);
 	struct mf_error undo;
@@ -244,7 +253,9 @@ static enum mf_status look_at_writer(struct mf_sqlite *store, struct mf_error *e
 	struct mf_watermark watermark;
 	enum mf_watermark_state state;
 	int64_t last = 0;
-	enum mf_status status = mf_watermark_read(store->env, store->watermark_path, &watermark, &state, error);
+	enum mf_status status = mf_sqlite_check_database(store, error);
+	if (status == MF_OK)
+		status = mf_watermark_read(store->env, store->watermark_path, &watermark, &state, error);
 	if (status != MF_OK)
 		return status;
 	pthread_mutex_lock(&store->read_lock);
@@ -277,7 +288,7 @@ static enum mf_status stats_counted(struct mf_sqlite *store, struct mf_store_sta
 		.log_pages = atomic_load(&store->log_pages) - atomic_load(&store->log_done),
 		.log_checkpoints = atomic_load(&store->checkpoints),
 		.log_bytes = file_size(store, store->wal_path),
-		.free_bytes = store->env->free_bytes(store->env->user, store->dir),
+		.free_bytes = store->env->free_bytes(store->env->user, store->home),
 		.writing = writing_of(store),
 	};
 	stats.last_lsn = atomic_load(&store->last_lsn);

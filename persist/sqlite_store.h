@@ -1,4 +1,4 @@
-/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _append, _read, _keys,
+/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _files, _append, _read, _keys,
  * _snapshot, _prune, _compact, _followers, _backup, _restore, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
@@ -11,7 +11,9 @@
  *    checkpoint, in which SQLite syncs by itself: a failed sync is reported to one of two concurrent callers only.
  * 4. synced_lsn moves only after a sync that began after that event was committed.
  * 5. Once poisoned, nothing is written or synced any more; reads go on.
- * 6. The database file is never opened but through SQLite while a store is open: closing such a descriptor would
+ * 6. What is told as synced was written to the files that are at their paths then, and a transaction begins only with the
+ *    numbers that the last one of ours left (sqlite_files.c). Else the store stops, as after a failed sync.
+ * 7. The database file is never opened but through SQLite while a store is open: closing such a descriptor would
  *    drop SQLite's locks in this process. */
 #pragma once
 
@@ -38,6 +40,8 @@ enum mf_sqlite_read_stmt {
 	MF_READ_STMTS
 };
 
+enum mf_sqlite_file { MF_SQLITE_FILE_DB, MF_SQLITE_FILE_LOG, MF_SQLITE_FILE_WATERMARK, MF_SQLITE_FILE_LOCK, MF_SQLITE_FILES };
+
 struct mf_sqlite {
 	struct mf_store base;
 	const struct mf_env *env;
@@ -45,8 +49,14 @@ struct mf_sqlite {
 	bool read_only;
 	struct mf_logger logger;
 	uint32_t checkpoint_pages;
-	char *dir, *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path;
+	char *dir;  /* as it was given: for people */
+	char *home; /* resolved: for the system */
+	char *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
+	struct mf_file_identity files[MF_SQLITE_FILES]; /* as they were opened */
+	bool files_known;                               /* all; else only, if database_known, that of the database */
+	bool database_known;
+	int64_t page_bytes;
 	char watermark_note[256];    /* "" or what was wrong with the watermark at open */
 	char watermark_failure[256]; /* watermark_lock: "" or why it could not be written the last time */
 
@@ -58,6 +68,7 @@ struct mf_sqlite {
 	struct mf_heads *heads;
 	bool log_may_restart; /* the next commit may sync by itself: see invariant 3 */
 	bool any_compacted_keys;
+	uint32_t data_version; /* SQLite's, after the last transaction of ours: another one says that others wrote */
 	int64_t look_at_room; /* when so many pages wait in the log */
 	int64_t next_last_lsn; /* what last_lsn becomes when the transaction under way commits */
 	int lock_fd;
@@ -126,6 +137,21 @@ enum mf_status mf_sqlite_transact(struct mf_sqlite *store, mf_sqlite_work *work,
 enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error);
 enum mf_status mf_sqlite_vacuum_locked(struct mf_sqlite *store, struct mf_error *error); /* write_lock is held */
 enum mf_status mf_sqlite_corrupted(struct mf_error *error, const char *doc_id, int64_t lsn, const char *what);
+
+/* From now on nothing is written or synced, because of that; nor is the watermark, which may be another's by now. */
+void mf_sqlite_stop(struct mf_sqlite *store, const struct mf_error *error);
+
+/* ---- sqlite_files.c ---- */
+/* Once all files are there; what is there then is what the others compare with. */
+enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error); /* for reading only */
+enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error); /* hard links of the database */
+/* sync_lock is held. MF_ERR_UNKNOWN_OUTCOME when they are others, and then the store has stopped. */
+enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *error);
+/* Of whoever opens another connection: MF_ERR_IO when it would be one to another database. */
+enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error);
+/* In a transaction that has just begun. MF_ERR_LOCKED, MF_ERR_CORRUPTED: another program has written, and the store has stopped. */
+enum mf_status mf_sqlite_check_alone(struct mf_sqlite *store, struct mf_error *error);
 
 /* ---- sqlite_append.c ---- */
 enum mf_status mf_sqlite_append_batch(struct mf_store *store, struct mf_event *events, size_t count, int64_t *out_last_lsn, struct mf_error *error);

@@ -478,11 +478,14 @@ static enum mf_status check_quick(struct walk *walk, struct mf_stmt *stmt)
 
 static enum mf_status prepare_walk(struct walk *walk)
 {
+	int64_t known = atomic_load(&walk->store->last_lsn);
 	enum mf_status status = mf_sqlite_open_reader(walk->store, &walk->sql, &walk->error);
 	for (size_t i = 0; i < VERIFY_STMTS && status == MF_OK; i++)
 		status = mf_sql_prepare(walk->sql, texts[i], &walk->stmts[i], &walk->error);
 	if (status == MF_OK)
 		status = mf_sqlite_newest(walk->sql, &walk->last, &walk->error);
+	if (status == MF_OK && walk->last < known)
+		report(walk, "database", NULL, walk->last, "the newest event is LSN %lld, and LSN %lld was committed", (long long)walk->last, (long long)known);
 	return status;
 }
 

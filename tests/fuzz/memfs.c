@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,6 +267,25 @@ static int64_t env_size(void *user, const char *path)
 	return result;
 }
 
+static int env_identity(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	(void)user;
+	pthread_mutex_lock(&memfs_lock);
+	const struct handle *handle = path ? NULL : handle_of(fd);
+	const struct mem_file *file = path ? memfs_find(path) : handle ? handle->file : NULL;
+	if (file)
+		*out = (struct mf_file_identity){.number = (uintptr_t)file, .names = 1, .size = (int64_t)file->len};
+	pthread_mutex_unlock(&memfs_lock);
+	return file ? 0 : path ? -ENOENT : -EBADF;
+}
+
+static int env_resolve(void *user, const char *path, char out[MF_PATH_MAX])
+{
+	(void)user;
+	snprintf(out, MF_PATH_MAX, "%s", path);
+	return 0;
+}
+
 static int env_drop_cache(void *user, const char *path)
 {
 	(void)user, (void)path;
@@ -347,7 +367,7 @@ const struct mf_env *memfs_env(void)
 {
 	static const struct mf_env env = {
 		.sqlite_vfs = MEMFS_VFS, .wall_us = env_time, .monotonic_us = env_time, .random = env_random, .open = env_open, .close = env_close, .pread = env_pread,
-		.pwrite = env_pwrite, .fsync = env_fsync, .lock = env_lock, .mkdir = env_mkdir, .size = env_size, .drop_cache = env_drop_cache, .rename = env_rename,
+		.pwrite = env_pwrite, .fsync = env_fsync, .lock = env_lock, .mkdir = env_mkdir, .size = env_size, .identity = env_identity, .resolve = env_resolve, .drop_cache = env_drop_cache, .rename = env_rename,
 		.remove = env_remove, .free_bytes = env_free_bytes, .is_empty = env_is_empty};
 	static bool begun;
 	if (!begun) {

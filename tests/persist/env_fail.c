@@ -39,6 +39,8 @@ FAILING(int, fsync, (void *user, int fd), fd)
 FAILING(int, lock, (void *user, int fd), fd)
 FAILING(int, mkdir, (void *user, const char *path, mode_t mode), path, mode)
 FAILING(int64_t, size, (void *user, const char *path), path)
+FAILING(int, identity, (void *user, const char *path, int fd, struct mf_file_identity *out), path, fd, out)
+FAILING(int, resolve, (void *user, const char *path, char out[MF_PATH_MAX]), path, out)
 FAILING(int, drop_cache, (void *user, const char *path), path)
 FAILING(int, rename, (void *user, const char *before, const char *after, bool replace), before, after, replace)
 FAILING(int, remove, (void *user, const char *path), path)
@@ -64,6 +66,8 @@ const struct mf_env *env_fail(void)
 	env.lock = fail_lock;
 	env.mkdir = fail_mkdir;
 	env.size = fail_size;
+	env.identity = fail_identity;
+	env.resolve = fail_resolve;
 	env.drop_cache = fail_drop_cache;
 	env.rename = fail_rename;
 	env.remove = fail_remove;

@@ -1,6 +1,7 @@
 /* memory_env.c - the library's door to the files in memory. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "memory_files_parts.h"
@@ -146,6 +147,24 @@ static int64_t size_of(void *user, const char *path)
 	return node ? node->now.len : -ENOENT;
 }
 
+static int identity_of(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	(void)user;
+	const struct descriptor *descriptor = path ? NULL : of(fd);
+	const struct node *node = path ? memory_find(path) : descriptor ? descriptor->node : NULL;
+	if (!node)
+		return path ? -ENOENT : -EBADF;
+	*out = (struct mf_file_identity){.number = (uintptr_t)node, .names = 1, .size = node->now.len};
+	return 0;
+}
+
+static int resolve(void *user, const char *path, char out[MF_PATH_MAX])
+{
+	(void)user;
+	snprintf(out, MF_PATH_MAX, "%s", path);
+	return 0;
+}
+
 static int drop_cache(void *user, const char *path)
 {
 	(void)user;
@@ -205,7 +224,7 @@ void memory_env_replace(void)
 {
 	static const struct mf_env env = {
 		.sqlite_vfs = MEMORY_VFS, .wall_us = wall_us, .monotonic_us = monotonic_us, .random = chance, .open = open_file, .close = close_file,
-		.pread = read_file, .pwrite = write_file, .fsync = sync_file, .lock = lock_file, .mkdir = make_dir, .size = size_of,
+		.pread = read_file, .pwrite = write_file, .fsync = sync_file, .lock = lock_file, .mkdir = make_dir, .size = size_of, .identity = identity_of, .resolve = resolve,
 		.drop_cache = drop_cache, .rename = rename_file, .remove = remove_file, .free_bytes = free_bytes, .is_empty = is_empty,
 	};
 	mf_env_replace(&env);

@@ -1,0 +1,147 @@
+/* Are the files that we have open still those of the store, and are we its only writer?
+ *
+ * A program that restores a copy over an open store, moves its directory, or deletes what it takes for a leftover leaves us with
+ * files that no path leads to: all calls go well, and nothing of it is there at the next opening, not even a watermark that knew. And
+ * who deletes the lock lets a second writer in. So what is acknowledged as synced was written to files that are at their paths at that
+ * moment, and each transaction begins with the numbers that the last one of ours left.
+ *
+ * What cannot be asked (no permission to search a directory any more, say) says nothing against the files. */
+#include "persist/sqlite_store.h"
+
+#include <errno.h>
+
+#define LOG_HEADER 32
+#define LOG_FRAME 24 /* beside its page; https://www.sqlite.org/fileformat2.html#walformat */
+
+static const char *const names[MF_SQLITE_FILES] = {"store.db", "store.db-wal", "watermark", "lock"};
+
+static const char *path_of(const struct mf_sqlite *store, enum mf_sqlite_file file)
+{
+	const char *const paths[MF_SQLITE_FILES] = {store->db_path, store->wal_path, store->watermark_path, store->lock_path};
+	return paths[file];
+}
+
+static bool same(const struct mf_file_identity *a, const struct mf_file_identity *b)
+{
+	return a->device == b->device && a->number == b->number;
+}
+
+/* ---- what they are ---- */
+
+static enum mf_status note(struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_error *error)
+{
+	int result = store->env->identity(store->env->user, path_of(store, file), -1, &store->files[file]);
+	return result < 0 ? mf_sqlite_os_failed(error, result, "look at", path_of(store, file)) : MF_OK;
+}
+
+enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error)
+{
+	enum mf_status status = note(store, MF_SQLITE_FILE_DB, error);
+	store->database_known = status == MF_OK;
+	return status;
+}
+
+enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA page_size", &store->page_bytes, error);
+	for (int file = 0; status == MF_OK && file < MF_SQLITE_FILES; file++)
+		status = note(store, (enum mf_sqlite_file)file, error);
+	store->files_known = store->database_known = status == MF_OK;
+	return status;
+}
+
+enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error)
+{
+	struct mf_file_identity database;
+	if (store->env->identity(store->env->user, store->db_path, -1, &database) < 0 || database.names <= 1)
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_STATE,
+			    "%.300s has %llu names (hard links): under another one it would be a store of its own with a log of its own, and each would lose what the other writes; "
+			    "copy it, and give the copy this name",
+			    store->db_path, (unsigned long long)database.names);
+}
+
+/* ---- are they still? ---- */
+
+/* NULL, or what is wrong. */
+static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file, int64_t log_pages)
+{
+	struct mf_file_identity now;
+	int result = store->env->identity(store->env->user, path_of(store, file), -1, &now);
+	if (result == -ENOENT || result == -ENOTDIR)
+		return "was moved or removed";
+	if (result < 0)
+		return NULL;
+	if (!same(&now, &store->files[file]))
+		return "was replaced by another";
+	return file == MF_SQLITE_FILE_LOG && log_pages > 0 && now.size < LOG_HEADER + log_pages * (store->page_bytes + LOG_FRAME) ? "was cut short" : NULL;
+}
+
+/* A program that closes all descriptors that it does not know has ours written into whatever it opens next. */
+static bool watermark_is_open(const struct mf_sqlite *store)
+{
+	struct mf_file_identity now;
+	return store->env->identity(store->env->user, NULL, store->watermark_fd, &now) >= 0 && same(&now, &store->files[MF_SQLITE_FILE_WATERMARK]);
+}
+
+static enum mf_status stop(struct mf_sqlite *store, enum mf_sqlite_file file, const char *what, struct mf_error *error)
+{
+	struct mf_error reason;
+	mf_error_set(&reason, MF_ERR_UNKNOWN_OUTCOME,
+		     "%s of the store in %.150s %s while the store was open: what was written since the last sync may be lost; put the files back, or restore a backup, open the store again and retry "
+		     "with the same keys",
+		     names[file], store->dir, what);
+	mf_sqlite_stop(store, &reason);
+	return mf_error_set(error, reason.status, "%s", reason.message);
+}
+
+enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *error)
+{
+	if (!store->files_known)
+		return MF_OK;
+	int64_t log_pages = atomic_load(&store->log_pages); /* before the file: it grows */
+	for (int file = 0; file < MF_SQLITE_FILES; file++) {
+		const char *wrong = wrong_with(store, (enum mf_sqlite_file)file, log_pages);
+		if (wrong)
+			return stop(store, (enum mf_sqlite_file)file, wrong, error);
+	}
+	return watermark_is_open(store) ? MF_OK : stop(store, MF_SQLITE_FILE_WATERMARK, "was closed by somebody else in this process", error);
+}
+
+enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error)
+{
+	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB, 0) : NULL;
+	return wrong ? mf_error_set(error, MF_ERR_IO, "store.db of the store in %.200s %s while the store was open; open it again", store->dir, wrong) : MF_OK;
+}
+
+/* ---- are we alone? ---- */
+
+static enum mf_status look_who_wrote(struct mf_sqlite *store, struct mf_error *error)
+{
+	int64_t newest = 0, epoch = 0, last = atomic_load(&store->last_lsn);
+	enum mf_status status = mf_sqlite_newest(store->writer, &newest, error);
+	if (status == MF_OK)
+		status = mf_sql_number(store->writer, "SELECT max(epoch) FROM epochs", &epoch, error);
+	if (status != MF_OK || (newest == last && epoch == store->epoch))
+		return status;
+	struct mf_error reason;
+	if (epoch != store->epoch)
+		mf_error_set(&reason, MF_ERR_LOCKED, "another process has opened the store in %.200s for writing (epoch %lld, ours is %lld), though its lock was ours: was the file 'lock' deleted?", store->dir,
+			     (long long)epoch, (long long)store->epoch);
+	else
+		mf_error_set(&reason, MF_ERR_CORRUPTED, "another program changed the store in %.200s: its newest event is LSN %lld, and was %lld; run 'mf verify', then restore a backup", store->dir,
+			     (long long)newest, (long long)last);
+	mf_sqlite_stop(store, &reason);
+	return mf_error_set(error, reason.status, "%s", reason.message);
+}
+
+enum mf_status mf_sqlite_check_alone(struct mf_sqlite *store, struct mf_error *error)
+{
+	uint32_t version = mf_sql_data_version(store->writer);
+	if (!store->files_known || version == store->data_version)
+		return MF_OK;
+	enum mf_status status = look_who_wrote(store, error);
+	if (status == MF_OK) /* a checkpoint of another program, or a transaction of ours that was rolled back */
+		store->data_version = version;
+	return status;
+}

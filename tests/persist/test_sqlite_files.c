@@ -1,0 +1,443 @@
+/* Files that are others than those that were opened, and a second writer: nothing that was acknowledged as synced is in files that
+ * nobody will find, and no LSN is given twice (persist/sqlite_files.c). */
+#include "store_kit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include <moduforge/backup.h>
+
+#include "env_fail.h"
+#include "persist/env.h"
+#include "persist/sqlite_store.h"
+#include "sql_fail.h"
+
+static struct mf_error error;
+
+static int tear_down(void **state)
+{
+	sql_fail_end();
+	env_fail_end();
+	return kit_tear_down(state);
+}
+
+static void in_store(const char *command)
+{
+	char text[700];
+	snprintf(text, sizeof(text), "cd '%s' && %s", kit_dir, command);
+	assert_int_equal(system(text), 0);
+}
+
+static void expect_stopped(struct mf_store *store, const char *words)
+{
+	struct mf_event event = kit_event("d", "one more");
+	int64_t synced = -1;
+	assert_int_equal(mf_store_sync(store, &synced, &error), MF_ERR_UNKNOWN_OUTCOME);
+	if (!strstr(error.message, words))
+		fail_msg("'%s' is not in '%s'", words, error.message);
+	assert_int_equal(synced, -1);
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_sync(store, NULL, &error), MF_ERR_UNKNOWN_OUTCOME);
+}
+
+/* ---- other files ---- */
+
+/* In a folder beside it, as a tool does that gives files their names when they are whole. */
+static void a_copy_that_takes_the_place_of_an_open_store_is_noticed_by_the_next_sync(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	in_store("mkdir copy && cp store.db store.db-wal watermark lock copy");
+	kit_append_many(store, "d", "l", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	in_store("mv copy/* .");
+	kit_append_many(store, "d", "m", 3);
+	expect_stopped(store, "was replaced by another");
+	assert_non_null(strstr(error.message, "store.db of the store"));
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	store = kit_open(kit_dir); /* what the copy had */
+	assert_int_equal(kit_count(store, "d", 0), 3);
+	kit_close(store);
+}
+
+static void each_file_that_is_gone_or_another_stops_the_store(void **state)
+{
+	static const char *const names[] = {"store.db", "store.db-wal", "watermark", "lock"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (int replaced = 0; replaced < 2; replaced++) {
+			char command[100];
+			struct mf_store *store = kit_open(kit_dir);
+			kit_append(store, "d", "k");
+			snprintf(command, sizeof(command), replaced ? "cp %s x && mv x %s" : "rm %s", names[i], names[i]);
+			in_store(command);
+			expect_stopped(store, replaced ? "was replaced by another" : "was moved or removed");
+			if (strncmp(error.message + strcspn(error.message, ":") + 2, names[i], strlen(names[i])) != 0)
+				fail_msg("'%s' does not name %s", error.message, names[i]);
+			assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+			kit_tear_down(state);
+			kit_set_up(state);
+		}
+}
+
+/* Also when there is nothing to be synced: closing would copy the hole in the log into the database. */
+static void a_log_that_was_cut_short_is_not_copied_into_the_database(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	int64_t whole = kit_file_size(kit_dir, "store.db");
+	kit_truncate(kit_dir, "store.db-wal", 32 + 4120); /* its header and one page */
+	expect_stopped(store, "store.db-wal of the store");
+	assert_non_null(strstr(error.message, "was cut short"));
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	assert_int_equal(kit_file_size(kit_dir, "store.db"), whole);
+}
+
+static void a_directory_that_was_moved_stops_the_store_and_loses_nothing(void **state)
+{
+	(void)state;
+	char *dir = kit_path(kit_dir, "here"), *elsewhere = kit_path(kit_dir, "there");
+	struct mf_store *store = kit_open(dir);
+	kit_append_many(store, "d", "k", 3);
+	assert_int_equal(rename(dir, elsewhere), 0);
+	expect_stopped(store, "was moved or removed");
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	store = kit_open(elsewhere);
+	assert_int_equal(kit_count(store, "d", 0), 3);
+	kit_close(store);
+	free(dir);
+	free(elsewhere);
+}
+
+/* A path below what is now a file leads nowhere either. */
+static void a_directory_that_became_a_file_stops_the_store(void **state)
+{
+	(void)state;
+	char *dir = kit_path(kit_dir, "here"), *elsewhere = kit_path(kit_dir, "there");
+	struct mf_store *store = kit_open(dir);
+	kit_append(store, "d", "k");
+	assert_int_equal(rename(dir, elsewhere), 0);
+	int fd = open(dir, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	expect_stopped(store, "was moved or removed");
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	free(dir);
+	free(elsewhere);
+}
+
+/* It is in a program that closes all descriptors that it does not know that this happens. */
+static void a_watermark_whose_descriptor_is_anothers_now_is_not_written(void **state)
+{
+	(void)state;
+	char *path = kit_path(kit_dir, "theirs");
+	for (int reused = 0; reused < 2; reused++) {
+		struct mf_store *store = kit_open(kit_dir);
+		struct mf_sqlite *sqlite = mf_sqlite_of(store);
+		int fd = sqlite->watermark_fd;
+		assert_int_equal(kit_append(store, "d", reused ? "l" : "k"), 1 + reused);
+		close(fd);
+		if (reused) {
+			int theirs = open(path, O_RDWR | O_CREAT, 0600);
+			assert_int_equal(dup2(theirs, fd), fd);
+			close(theirs);
+		}
+		expect_stopped(store, "was closed by somebody else in this process");
+		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	}
+	assert_int_equal(kit_file_size(kit_dir, "theirs"), 0);
+	free(path);
+}
+
+static int asked, answer;
+
+static int answer_identity(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	asked++;
+	return answer && path ? -answer : mf_env_os()->identity(user, path, fd, out);
+}
+
+/* A process that gave up its rights may not search the directory any more; the files are none the worse. */
+static void files_that_cannot_be_looked_at_are_taken_for_the_same(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.identity = answer_identity;
+	answer = 0;
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
+	kit_append(store, "d", "k");
+	answer = EACCES;
+	asked = 0;
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	assert_true(asked >= MF_SQLITE_FILES);
+	kit_close(store);
+	answer = 0;
+	kit_close(kit_open(kit_dir));
+}
+
+/* ---- where the store is ---- */
+
+static void a_process_that_changes_its_directory_keeps_its_store(void **state)
+{
+	(void)state;
+	char here[4096], *backup = kit_path(kit_dir, "b"), *dir = kit_path(kit_dir, "store");
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(kit_dir), 0);
+	struct mf_store *store = kit_open("store");
+	assert_int_equal(chdir("/"), 0);
+	kit_append_many(store, "d", "k", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	KIT_OK(mf_store_verify(store, NULL, NULL, &error), &error);
+	KIT_OK(mf_store_backup(store, backup, NULL, NULL, NULL, &error), &error);
+	kit_append(store, "d", "l");
+	kit_close(store);
+	assert_int_equal(chdir(here), 0);
+	store = kit_open(dir);
+	assert_int_equal(kit_count(store, "d", 0), 4);
+	kit_close(store);
+	free(backup);
+	free(dir);
+}
+
+static void a_link_that_leads_elsewhere_meanwhile_changes_nothing(void **state)
+{
+	(void)state;
+	struct mf_backup_info info;
+	char *one = kit_path(kit_dir, "one"), *two = kit_path(kit_dir, "two"), *link = kit_path(kit_dir, "link"), *backup = kit_path(kit_dir, "b");
+	struct mf_store *other = kit_open(two);
+	kit_append(other, "other", "o");
+	kit_close(other);
+	assert_int_equal(mkdir(one, 0700), 0);
+	assert_int_equal(symlink("one", link), 0);
+	struct mf_store *store = kit_open(link);
+	kit_append_many(store, "d", "k", 3);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("two", link), 0);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	KIT_OK(mf_store_backup(store, backup, NULL, NULL, &info, &error), &error);
+	assert_int_equal(info.lsn, 3);
+	kit_close(store);
+	free(one);
+	free(two);
+	free(link);
+	free(backup);
+}
+
+static int no_memory_to_resolve(void *user, const char *path, char out[MF_PATH_MAX])
+{
+	(void)user, (void)path, (void)out;
+	return -ENOMEM;
+}
+
+static void a_directory_that_cannot_be_resolved_for_want_of_memory_is_not_opened(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.resolve = no_memory_to_resolve;
+	for (int read_only = 0; read_only < 2; read_only++)
+		assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = read_only, .env = &env}, &error), MF_ERR_NO_MEMORY);
+}
+
+/* ---- connections that are opened later ---- */
+
+static void whoever_opens_another_connection_gets_none_to_another_database(void **state)
+{
+	(void)state;
+	char *backup = kit_path(kit_dir, "b");
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	struct mf_store *reader = kit_open_reader(kit_dir);
+	struct mf_store_stats stats;
+	KIT_OK(mf_store_stats(reader, &stats, &error), &error);
+	in_store("cp store.db x && mv x store.db");
+	assert_int_equal(mf_store_backup(store, backup, NULL, NULL, NULL, &error), MF_ERR_IO);
+	assert_non_null(strstr(error.message, "was replaced by another"));
+	assert_int_equal(access(backup, F_OK), -1);
+	assert_int_equal(mf_store_verify(store, NULL, NULL, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_stats(reader, &stats, &error), MF_ERR_IO);
+	assert_non_null(strstr(error.message, "open it again"));
+	kit_close(reader);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_UNKNOWN_OUTCOME);
+	free(backup);
+}
+
+/* ---- another writer ---- */
+
+static void run_in_child(void (*work)(void))
+{
+	int ended = 0;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		work();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &ended, 0), child);
+	assert_int_equal(ended, 0);
+}
+
+static void compact_all_of_e(void)
+{
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "e", "l", 3);
+	kit_write_snapshot(store, "e", 6, 10);
+	KIT_OK(mf_store_compact(store, "e", 6, &error), &error);
+	kit_close(store);
+}
+
+/* Who deletes the lock lets another one in, which gives the next numbers; compacted, they look free. */
+static void a_writer_that_another_one_has_overtaken_gives_no_number_again(void **state)
+{
+	(void)state;
+	struct mf_event event = kit_event("d", "m");
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_store("rm lock");
+	run_in_child(compact_all_of_e);
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_LOCKED);
+	assert_non_null(strstr(error.message, "was the file 'lock' deleted?"));
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	store = kit_open(kit_dir);
+	assert_int_equal(kit_append(store, "d", "m"), 7);
+	KIT_OK(mf_store_verify(store, NULL, NULL, &error), &error);
+	kit_close(store);
+}
+
+static void beside(const char *sql)
+{
+	char *path = kit_path(kit_dir, "store.db");
+	struct sqlite3 *db;
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	free(path);
+}
+
+static const char *in_beside;
+
+static void do_beside(void)
+{
+	beside(in_beside);
+}
+
+static void an_event_that_was_deleted_beside_the_writer_is_not_given_again(void **state)
+{
+	(void)state;
+	struct mf_event event = kit_event("d", "m");
+	struct kit_findings findings;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_beside = "DELETE FROM events WHERE lsn = 3";
+	run_in_child(do_beside);
+	assert_int_equal(kit_verify(store, NULL, &findings), MF_ERR_CORRUPTED);
+	assert_int_equal(findings.lsn, 2);
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "another program changed the store"));
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+}
+
+static void a_backup_of_what_lost_its_newest_event_is_refused(void **state)
+{
+	(void)state;
+	char *backup = kit_path(kit_dir, "b");
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_beside = "DELETE FROM events WHERE lsn = 3";
+	run_in_child(do_beside);
+	assert_int_equal(mf_store_backup(store, backup, NULL, NULL, NULL, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "ends at LSN 2, the store held LSN 3 before"));
+	assert_int_equal(access(backup, F_OK), -1);
+	(void)mf_store_close(store, &error);
+	free(backup);
+}
+
+static void what_changes_no_event_does_not_stop_the_writer(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_beside = "PRAGMA wal_checkpoint(TRUNCATE); REINDEX; ANALYZE";
+	run_in_child(do_beside);
+	assert_int_equal(kit_append(store, "d", "m"), 4);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	kit_close(store);
+}
+
+static void a_look_at_who_wrote_that_fails_appends_nothing(void **state)
+{
+	(void)state;
+	struct mf_event event = kit_event("d", "m");
+	int failed = 0;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	for (int64_t n = 1; n <= 3; n++) { /* BEGIN, then the two questions */
+		in_beside = "PRAGMA user_version = 3";
+		run_in_child(do_beside);
+		sql_fail_begin(SQL_STEP, n, 1, SQLITE_NOMEM);
+		failed += mf_store_append_batch(store, &event, 1, NULL, &error) == MF_ERR_NO_MEMORY;
+		sql_fail_end();
+	}
+	assert_int_equal(failed, 3);
+	assert_int_equal(kit_append(store, "d", "m"), 4);
+	kit_close(store);
+}
+
+/* ---- other names ---- */
+
+static void a_database_with_another_name_is_not_opened_for_writing(void **state)
+{
+	(void)state;
+	char *db = kit_path(kit_dir, "store.db"), *other = kit_path(kit_dir, "other.db");
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append(store, "d", "k");
+	kit_close(store);
+	assert_int_equal(link(db, other), 0);
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir}, &error), MF_ERR_STATE);
+	assert_non_null(strstr(error.message, "has 2 names"));
+	store = kit_open_reader(kit_dir);
+	assert_int_equal(kit_count(store, "d", 0), 1);
+	kit_close(store);
+	assert_int_equal(unlink(other), 0);
+	kit_close(kit_open(kit_dir));
+	free(db);
+	free(other);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_copy_that_takes_the_place_of_an_open_store_is_noticed_by_the_next_sync),
+		T(each_file_that_is_gone_or_another_stops_the_store),
+		T(a_log_that_was_cut_short_is_not_copied_into_the_database),
+		T(a_directory_that_was_moved_stops_the_store_and_loses_nothing),
+		T(a_directory_that_became_a_file_stops_the_store),
+		T(a_watermark_whose_descriptor_is_anothers_now_is_not_written),
+		T(files_that_cannot_be_looked_at_are_taken_for_the_same),
+		T(a_process_that_changes_its_directory_keeps_its_store),
+		T(a_link_that_leads_elsewhere_meanwhile_changes_nothing),
+		T(a_directory_that_cannot_be_resolved_for_want_of_memory_is_not_opened),
+		T(whoever_opens_another_connection_gets_none_to_another_database),
+		T(a_writer_that_another_one_has_overtaken_gives_no_number_again),
+		T(an_event_that_was_deleted_beside_the_writer_is_not_given_again),
+		T(a_backup_of_what_lost_its_newest_event_is_refused),
+		T(what_changes_no_event_does_not_stop_the_writer),
+		T(a_look_at_who_wrote_that_fails_appends_nothing),
+		T(a_database_with_another_name_is_not_opened_for_writing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
