@@ -192,6 +192,8 @@ enum mf_status mf_sqlite_load_since(struct mf_store *base, const char *doc_id, i
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
 	enum mf_status status = mf_sqlite_check_owner(store, error);
+	if (status == MF_OK && store->read_only) /* who follows a writer would wait for ever */
+		status = mf_sqlite_check_database(store, error);
 	if (status != MF_OK)
 		return status;
 	struct reading reading = {.store = store, .doc_id = doc_id, .from_lsn = from_lsn, .previous = from_lsn};

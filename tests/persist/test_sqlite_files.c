@@ -150,8 +150,7 @@ static void a_watermark_whose_descriptor_is_anothers_now_is_not_written(void **s
 		close(fd);
 		if (reused) {
 			int theirs = open(path, O_RDWR | O_CREAT, 0600);
-			assert_int_equal(dup2(theirs, fd), fd);
-			close(theirs);
+			assert_int_equal(theirs, fd); /* the lowest that is free */
 		}
 		expect_stopped(store, "was closed by somebody else in this process");
 		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
@@ -161,11 +160,27 @@ static void a_watermark_whose_descriptor_is_anothers_now_is_not_written(void **s
 }
 
 static int asked, answer;
+static uint64_t other_device;
 
 static int answer_identity(void *user, const char *path, int fd, struct mf_file_identity *out)
 {
 	asked++;
-	return answer && path ? -answer : mf_env_os()->identity(user, path, fd, out);
+	int result = answer && path ? -answer : mf_env_os()->identity(user, path, fd, out);
+	out->device += other_device;
+	return result;
+}
+
+static void a_device_that_was_mounted_over_the_store_is_another_place(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.identity = answer_identity;
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
+	kit_append(store, "d", "k");
+	other_device = 1; /* where its files have the same numbers */
+	expect_stopped(store, "was replaced by another");
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	other_device = 0;
 }
 
 /* A process that gave up its rights may not search the directory any more; the files are none the worse. */
@@ -267,6 +282,8 @@ static void whoever_opens_another_connection_gets_none_to_another_database(void 
 	assert_int_equal(mf_store_verify(store, NULL, NULL, &error), MF_ERR_IO);
 	assert_int_equal(mf_store_stats(reader, &stats, &error), MF_ERR_IO);
 	assert_non_null(strstr(error.message, "open it again"));
+	struct mf_event_list list;
+	assert_int_equal(mf_store_load_since(reader, "d", 0, 10, &list, &error), MF_ERR_IO); /* what it reads is nobody's any more */
 	kit_close(reader);
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_UNKNOWN_OUTCOME);
 	free(backup);
@@ -312,6 +329,26 @@ static void a_writer_that_another_one_has_overtaken_gives_no_number_again(void *
 	store = kit_open(kit_dir);
 	assert_int_equal(kit_append(store, "d", "m"), 7);
 	KIT_OK(mf_store_verify(store, NULL, NULL, &error), &error);
+	kit_close(store);
+}
+
+static void open_and_close(void)
+{
+	kit_close(kit_open(kit_dir));
+}
+
+static void a_writer_that_another_one_has_followed_stores_nothing(void **state)
+{
+	(void)state;
+	struct mf_event event = kit_event("d", "m");
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_store("rm lock");
+	run_in_child(open_and_close);
+	assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_LOCKED);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+	store = kit_open(kit_dir);
+	assert_int_equal(kit_count(store, "d", 0), 3);
 	kit_close(store);
 }
 
@@ -427,12 +464,14 @@ int main(void)
 		T(a_directory_that_was_moved_stops_the_store_and_loses_nothing),
 		T(a_directory_that_became_a_file_stops_the_store),
 		T(a_watermark_whose_descriptor_is_anothers_now_is_not_written),
+		T(a_device_that_was_mounted_over_the_store_is_another_place),
 		T(files_that_cannot_be_looked_at_are_taken_for_the_same),
 		T(a_process_that_changes_its_directory_keeps_its_store),
 		T(a_link_that_leads_elsewhere_meanwhile_changes_nothing),
 		T(a_directory_that_cannot_be_resolved_for_want_of_memory_is_not_opened),
 		T(whoever_opens_another_connection_gets_none_to_another_database),
 		T(a_writer_that_another_one_has_overtaken_gives_no_number_again),
+		T(a_writer_that_another_one_has_followed_stores_nothing),
 		T(an_event_that_was_deleted_beside_the_writer_is_not_given_again),
 		T(a_backup_of_what_lost_its_newest_event_is_refused),
 		T(what_changes_no_event_does_not_stop_the_writer),
