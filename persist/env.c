@@ -54,16 +54,28 @@ static int above_standard(int fd)
 	return moved < 0 ? -error : moved;
 }
 
+/* Of a FIFO or a device, which somebody put in a file's place, reading and writing may wait for ever, or lead anywhere. */
+static int plain_only(int fd)
+{
+	struct stat info;
+	int error = fstat(fd, &info) != 0 ? errno : S_ISREG(info.st_mode) ? 0 : ENXIO;
+	if (error)
+		close(fd);
+	return error ? -error : fd;
+}
+
 static int os_open(void *user, const char *path, int flags, mode_t mode)
 {
 	(void)user;
 	int fd;
 	do {
-		fd = open(path, flags | O_CLOEXEC, mode);
+		fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode); /* opening a FIFO waits, too */
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return -errno;
-	return fd > STDERR_FILENO ? fd : above_standard(fd);
+	if (!(flags & O_DIRECTORY))
+		fd = plain_only(fd);
+	return fd < 0 || fd > STDERR_FILENO ? fd : above_standard(fd);
 }
 
 static int os_close(void *user, int fd)
@@ -115,7 +127,9 @@ static int64_t os_size(void *user, const char *path)
 {
 	(void)user;
 	struct stat info;
-	return stat(path, &info) == 0 ? (int64_t)info.st_size : -(int64_t)errno;
+	if (stat(path, &info) != 0)
+		return -(int64_t)errno;
+	return S_ISREG(info.st_mode) ? (int64_t)info.st_size : -ENXIO;
 }
 
 static int os_identity(void *user, const char *path, int fd, struct mf_file_identity *out)

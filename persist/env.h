@@ -25,7 +25,7 @@ struct mf_env {
 	int64_t (*wall_us)(void *user);      /* since 1970-01-01 UTC; may jump */
 	int64_t (*monotonic_us)(void *user); /* never goes back; the clock of every window and time-out */
 	int (*random)(void *user, void *bytes, size_t len);
-	int (*open)(void *user, const char *path, int flags, mode_t mode); /* O_CLOEXEC is added */
+	int (*open)(void *user, const char *path, int flags, mode_t mode); /* O_CLOEXEC is added. -ENXIO: it is there, and neither a file nor, with O_DIRECTORY, a directory */
 	int (*close)(void *user, int fd);
 	ssize_t (*pread)(void *user, int fd, void *bytes, size_t len, int64_t offset);
 	ssize_t (*pwrite)(void *user, int fd, const void *bytes, size_t len, int64_t offset);
@@ -33,7 +33,7 @@ struct mf_env {
 	int (*lock)(void *user, int fd); /* exclusive, without waiting: -EWOULDBLOCK when another has it */
 	int (*mkdir)(void *user, const char *path, mode_t mode);
 	/* Without opening it: closing any descriptor of a database file would drop SQLite's locks on it in this process. */
-	int64_t (*size)(void *user, const char *path); /* -ENOENT when there is none */
+	int64_t (*size)(void *user, const char *path); /* -ENOENT when there is none, -ENXIO: it is no file */
 	/* Of the file that the path leads to; NULL: that of the descriptor. It is not opened either. */
 	int (*identity)(void *user, const char *path, int fd, struct mf_file_identity *out);
 	/* The path from the root without symbolic links: it leads there wherever the process changes to, and whoever changes a link. */

@@ -69,7 +69,12 @@ static enum mf_status insert(struct mf_sqlite *store, const struct mf_event *eve
 	mf_stmt_bind_int(stmt, 11, event->prev_lsn);
 	mf_stmt_bind_int(stmt, 12, event->action);
 	mf_stmt_bind_int(stmt, 13, event->source_lsn);
-	return mf_stmt_run(stmt, error);
+	int64_t before = mf_sql_total_changes(store->writer);
+	enum mf_status status = mf_stmt_run(stmt, error);
+	if (status != MF_OK || mf_sql_total_changes(store->writer) == before + 1)
+		return status;
+	return mf_error_set(error, MF_ERR_IO, "SQLite took LSN %lld without a word and did not store it: an authorizer or extension that the application gave SQLite passes over it; take that away",
+			    (long long)event->lsn);
 }
 
 /* Finds the key among stored events, this transaction's included, then among compacted ones. */
@@ -258,7 +263,10 @@ enum mf_status mf_sqlite_sync(struct mf_store *base, int64_t *out_synced_lsn, st
 static void tell_log(struct mf_sqlite *store, int64_t pages, int64_t done)
 {
 	store->log_told_at = pages;
-	mf_logf(&store->logger, MF_LOG_WARNING, "the store in %.200s: a reader holds %lld pages in the log, so that it grows: see which program reads for so long", store->dir, (long long)(pages - done));
+	mf_logf(&store->logger, MF_LOG_WARNING,
+		"the store in %.200s: a reader holds %lld of the %lld pages of the log, which grows as long as somebody, here or in another program, reads whenever it could begin anew:"
+		" see who reads for so long, or so often",
+		store->dir, (long long)(pages - done), (long long)pages);
 }
 
 /* Both locks are held. Told again each time that the log has doubled. A log that was copied whole is as large as it was, until

@@ -125,9 +125,13 @@ static enum mf_status ask_copy(struct backup *backup, struct mf_error *error)
 static enum mf_status make_partial(struct backup *backup, struct mf_error *error)
 {
 	const struct mf_env *env = backup->store->env;
-	if (env->size(env->user, backup->path) >= 0)
+	enum mf_status status = mf_path_check_free(env, backup->path, error);
+	if (status != MF_OK)
+		return status;
+	int64_t size = env->size(env->user, backup->path);
+	if (size >= 0 || size == -ENXIO)
 		return mf_error_set(error, MF_ERR_INVALID, "%.300s exists already; a backup takes no file's place: give it another name", backup->path);
-	enum mf_status status = mf_path_partial(env, backup->path, &backup->partial, error);
+	status = mf_path_partial(env, backup->path, &backup->partial, error);
 	if (status != MF_OK)
 		return status;
 	int fd = env->open(env->user, backup->partial, O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -161,7 +165,8 @@ static enum mf_status seal(struct backup *backup, struct mf_error *error)
 	if (fd < 0)
 		return mf_sqlite_os_failed(error, fd, "open the backup", backup->partial);
 	int64_t size = env->size(env->user, backup->partial);
-	backup->mark.info.time_us = env->wall_us(env->user);
+	int64_t now = env->wall_us(env->user);
+	backup->mark.info.time_us = now < 0 ? 0 : now; /* a clock before 1970: a mark has no negative numbers */
 	enum mf_status status = size < 0 ? mf_sqlite_os_failed(error, size, "look at", backup->partial) : mf_backup_mark_write(env, fd, size, backup->partial, &backup->mark, error);
 	int result = status == MF_OK ? env->fsync(env->user, fd) : 0;
 	int closed = env->close(env->user, fd);

@@ -214,7 +214,10 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 		return status;
 	}
 	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, mf_log_vfs_name(sql->vfs));
-	if (rc != SQLITE_OK)
+	int most, len = rc == SQLITE_OK ? 0 : mf_log_vfs_too_long(sql->vfs, path, &most);
+	if (len > 0)
+		status = mf_error_set(error, MF_ERR_INVALID, "%.200s...: the path is too long: whole and without symbolic links it has %d bytes, and SQLite takes %d; give the store a shorter one", path, len, most);
+	else if (rc != SQLITE_OK)
 		status = translate_as(sql, rc, "it could not be opened", true, error);
 	else
 		status = configure(sql, error);
@@ -401,6 +404,8 @@ uint32_t mf_sql_data_version(struct mf_sql *sql)
 }
 
 int64_t mf_sql_changes(struct mf_sql *sql) { return sqlite3_changes64(sql->db); }
+
+int64_t mf_sql_total_changes(struct mf_sql *sql) { return sqlite3_total_changes64(sql->db); }
 
 /* ---- transactions ---- */
 

@@ -60,6 +60,7 @@ void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user);
 /* Changes with each commit, of any connection, and when the cache was thrown away; what others did it tells from the beginning of the
  * next transaction on (SQLITE_FCNTL_DATA_VERSION, https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html). */
 uint32_t mf_sql_data_version(struct mf_sql *sql);
+int64_t mf_sql_total_changes(struct mf_sql *sql); /* such rows since it was opened */
 int64_t mf_sql_changes(struct mf_sql *sql); /* rows that the last statement inserted, changed or deleted */
 
 /* ---- transactions ---- */

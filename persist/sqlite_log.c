@@ -335,6 +335,19 @@ const char *mf_log_vfs_name(const struct mf_log_vfs *vfs)
 	return vfs->name;
 }
 
+#define WHOLE_NAME_MAX 8192
+#define LONGEST_SUFFIX 8 /* "-journal": SQLite makes that name too */
+
+int mf_log_vfs_too_long(const struct mf_log_vfs *vfs, const char *path, int *out_most)
+{
+	char whole[WHOLE_NAME_MAX];
+	int rc = vfs->below->xFullPathname(vfs->below, path, sizeof(whole), whole), most = vfs->below->mxPathname - LONGEST_SUFFIX;
+	if ((rc & 0xff) != SQLITE_OK || strlen(whole) <= (size_t)most) /* OK_SYMLINK is OK */
+		return 0;
+	*out_most = most;
+	return (int)strlen(whole);
+}
+
 void mf_log_vfs_free(struct mf_log_vfs *vfs)
 {
 	if (!vfs)

@@ -35,6 +35,8 @@ struct sqlite3_file;
 enum mf_status mf_log_vfs_new(const char *below, bool writes, struct mf_log_vfs **out, struct mf_error *error);
 const char *mf_log_vfs_name(const struct mf_log_vfs *vfs); /* for sqlite3_open_v2 */
 void mf_log_vfs_free(struct mf_log_vfs *vfs);              /* NULL is fine */
+/* The length of the whole name of a database when that is why it cannot be opened, and the limit; else 0. */
+int mf_log_vfs_too_long(const struct mf_log_vfs *vfs, const char *path, int *out_most);
 
 bool mf_log_is_one(const struct sqlite3_file *file); /* is it the log of such a connection? The others take only those. */
 /* These return SQLite's result code. */

@@ -23,7 +23,7 @@ extern const struct mf_store_ops mf_sqlite_ops;
 
 /* What lies in the directory. */
 struct presence {
-	int64_t db_size, log_size; /* 0: missing or empty */
+	int64_t db_size, log_size, journal_size; /* 0: missing or empty */
 	enum mf_watermark_state watermark_state;
 	struct mf_watermark watermark;
 };
@@ -47,11 +47,12 @@ static enum mf_status make_paths(struct mf_sqlite *store, struct mf_error *error
 	if (store->home) {
 		store->db_path = mf_path_join(store->home, "store.db");
 		store->wal_path = mf_path_join(store->home, "store.db-wal");
+		store->journal_path = mf_path_join(store->home, "store.db-journal");
 		store->watermark_path = mf_path_join(store->home, "watermark");
 		store->lock_path = mf_path_join(store->home, "lock");
 		store->metrics_path = mf_path_join(store->home, "metrics");
 	}
-	bool made = store->home && store->db_path && store->wal_path && store->watermark_path && store->lock_path && store->metrics_path;
+	bool made = store->home && store->db_path && store->wal_path && store->journal_path && store->watermark_path && store->lock_path && store->metrics_path;
 	return made ? MF_OK : mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", store->dir);
 }
 
@@ -69,7 +70,7 @@ static enum mf_status make_database_private(const struct mf_sqlite *store, struc
 {
 	int fd = store->env->open(store->env->user, store->db_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
-		return mf_sqlite_os_failed(error, fd, "create the database", store->db_path);
+		return mf_sqlite_not_made(error, fd, "create the database", store->db_path);
 	store->env->close(store->env->user, fd);
 	return MF_OK;
 }
@@ -78,7 +79,7 @@ static enum mf_status take_lock(struct mf_sqlite *store, struct mf_error *error)
 {
 	int fd = store->env->open(store->env->user, store->lock_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
-		return mf_sqlite_os_failed(error, fd, "open the lock", store->lock_path);
+		return mf_sqlite_not_made(error, fd, "open the lock", store->lock_path);
 	store->lock_fd = fd;
 	int result = store->env->lock(store->env->user, fd);
 	if (result == -EWOULDBLOCK)
@@ -95,6 +96,16 @@ static enum mf_status size_of(const struct mf_sqlite *store, const char *path, i
 	return MF_OK;
 }
 
+/* A store keeps a log, and no journal once its watermark is there: SQLite would play back into the database what another left under that name,
+ * or delete it. */
+static enum mf_status check_journal(const struct mf_sqlite *store, const struct presence *presence, struct mf_error *error)
+{
+	if (presence->journal_size == 0 || presence->watermark_state == MF_WATERMARK_MISSING)
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_CORRUPTED, "%.300s is not of this store, which has no journal, and SQLite would play it back into the database, or delete it; see what it is, and move it elsewhere",
+			    store->journal_path);
+}
+
 /* The watermark before the log, the log before the database: a writer beside us makes them, and moves them on, in
  * the opposite order. */
 static enum mf_status look(struct mf_sqlite *store, struct presence *out, struct mf_error *error)
@@ -104,7 +115,9 @@ static enum mf_status look(struct mf_sqlite *store, struct presence *out, struct
 		status = size_of(store, store->wal_path, &out->log_size, error);
 	if (status == MF_OK)
 		status = size_of(store, store->db_path, &out->db_size, error);
-	return status;
+	if (status == MF_OK)
+		status = size_of(store, store->journal_path, &out->journal_size, error);
+	return status == MF_OK ? check_journal(store, out, error) : status;
 }
 
 static enum mf_status set_loss(struct mf_error *error, int64_t expected, int64_t found)
@@ -355,7 +368,7 @@ static enum mf_status open_watermark(struct mf_sqlite *store, struct mf_error *e
 {
 	int fd = store->env->open(store->env->user, store->watermark_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
-		return mf_sqlite_os_failed(error, fd, "open the watermark", store->watermark_path);
+		return mf_sqlite_not_made(error, fd, "open the watermark", store->watermark_path);
 	store->watermark_fd = fd;
 	return MF_OK;
 }
@@ -391,9 +404,9 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	if (status == MF_OK)
 		status = take_lock(store, error);
 	if (status == MF_OK)
-		status = mf_sqlite_refuse_other_names(store, error);
-	if (status == MF_OK)
 		status = look(store, &presence, error);
+	if (status == MF_OK)
+		status = mf_sqlite_refuse_other_names(store, error);
 	if (status != MF_OK)
 		return status;
 	if (presence.db_size == 0 && (presence.watermark_state != MF_WATERMARK_MISSING || presence.log_size > 0))
@@ -441,6 +454,14 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	return status == MF_OK ? mf_sqlite_resume_compactions(store, error) : status;
 }
 
+/* A writer beside us may have made the store, or just been writing the watermark, since we looked. It has one before it stores its first
+ * event: one that is missing now is missing. */
+static enum mf_status look_again(const struct mf_sqlite *store, struct presence *presence, struct newest *newest, struct mf_error *error)
+{
+	enum mf_status status = mf_watermark_read(store->env, store->watermark_path, &presence->watermark, &presence->watermark_state, error);
+	return status == MF_OK ? find_newest(store->reader, presence, newest, error) : status; /* what it knows of is there before it */
+}
+
 static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_sqlite_options *options, struct mf_error *error)
 {
 	struct presence presence;
@@ -470,6 +491,8 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		status = mf_sqlite_prepare_reads(store, error);
 	if (status == MF_OK)
 		status = find_newest(store->reader, &presence, &newest, error);
+	if (status == MF_OK && presence.watermark_state != MF_WATERMARK_GOOD && newest.found > 0)
+		status = look_again(store, &presence, &newest, error);
 	if (status == MF_OK && !options->accept_damage)
 		status = check_epochs(store->reader, error);
 	if (status != MF_OK)
@@ -534,7 +557,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		store->env->close(store->env->user, store->lock_fd);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
-	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->watermark_path, store->lock_path, store->metrics_path};
+	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->journal_path, store->watermark_path, store->lock_path, store->metrics_path};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);

@@ -1,5 +1,7 @@
 #include "persist/sqlite_paths.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,16 +50,40 @@ enum mf_status mf_path_partial(const struct mf_env *env, const char *path, char 
 	return MF_OK;
 }
 
+/* Of the directory that holds path, which it changes. */
+static const char *parent_of(char *path)
+{
+	path[trimmed(path)] = '\0';
+	char *slash = strrchr(path, '/');
+	if (slash)
+		slash[slash == path] = '\0';
+	return slash ? path : ".";
+}
+
+enum mf_status mf_path_check_free(const struct mf_env *env, const char *path, struct mf_error *error)
+{
+	static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm", "store.db-journal", "watermark", "lock", "metrics"};
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	bool used = false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		used = used || strcmp(name, names[i]) == 0;
+	if (!used)
+		return MF_OK;
+	char *copy = mf_strdup(path), *database = copy ? mf_path_join(parent_of(copy), names[0]) : NULL;
+	int64_t size = database ? env->size(env->user, database) : 0;
+	mf_free(copy);
+	mf_free(database);
+	if (!database)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory for the name %.300s", path);
+	return size == -ENOENT ? MF_OK : mf_error_set(error, MF_ERR_INVALID, "%.300s is the name of a file of the store there; give it another name", path);
+}
+
 enum mf_status mf_path_sync_parent(const struct mf_env *env, const char *path, struct mf_error *error)
 {
 	char *parent = mf_strdup(path);
 	if (!parent)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while syncing the directory of %.300s", path);
-	parent[trimmed(parent)] = '\0';
-	char *slash = strrchr(parent, '/');
-	if (slash)
-		slash[slash == parent] = '\0';
-	const char *name = slash ? parent : ".";
+	const char *name = parent_of(parent);
 	int result = mf_env_sync_dir(env, name);
 	enum mf_status status = result < 0 ? mf_sqlite_os_failed(error, result, "sync the directory", name) : MF_OK;
 	mf_free(parent);

@@ -139,6 +139,7 @@ static enum mf_status write_watermark(const struct restore *restore, struct mf_e
 /* Every file that a store has, or a failed one may have; the last is the directory. */
 static const char *const file_names[] = {"store.db", "store.db-wal", "store.db-shm", "store.db-journal", "watermark", "lock", "."};
 #define FILES (sizeof(file_names) / sizeof(file_names[0]))
+#define ITSELF (FILES - 1) /* the directory */
 
 static void remove_partial(const struct restore *restore)
 {
@@ -157,7 +158,7 @@ static enum mf_status sync_files(const struct restore *restore, struct mf_error 
 		char *path = mf_path_join(restore->partial, file_names[i]);
 		if (!path)
 			return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while restoring %.300s", restore->options->file);
-		int fd = restore->env->open(restore->env->user, path, O_RDONLY, 0);
+		int fd = restore->env->open(restore->env->user, path, i == ITSELF ? O_RDONLY | O_DIRECTORY : O_RDONLY, 0);
 		int result = fd == -ENOENT ? 0 : fd < 0 ? fd : restore->env->fsync(restore->env->user, fd);
 		if (fd >= 0)
 			restore->env->close(restore->env->user, fd);

@@ -12,8 +12,17 @@ enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const
 {
 	int code = (int)-result;
 	enum mf_status status = code == ENOENT ? MF_ERR_NOT_FOUND : mf_sql_out_of_space(code) ? MF_ERR_STORAGE_FULL : code == ENOMEM ? MF_ERR_NO_MEMORY : MF_ERR_IO;
+	const char *what = code == ENXIO ? "it is not a plain file, but a directory, a FIFO, a socket or a device" : strerror(code);
 	const char *advice = status == MF_ERR_STORAGE_FULL ? "; free some space, then go on" : status == MF_ERR_IO ? "; check the path, the permissions and the device" : "";
-	return mf_error_set(error, status, "cannot %s %.300s: %s%s", doing, path, strerror(code), advice);
+	return mf_error_set(error, status, "cannot %s %.300s: %s%s", doing, path, what, advice);
+}
+
+/* The directory is there: only a link leads to where nothing can be made. That is no store's absence. */
+enum mf_status mf_sqlite_not_made(struct mf_error *error, int result, const char *doing, const char *path)
+{
+	if (result != -ENOENT)
+		return mf_sqlite_os_failed(error, result, doing, path);
+	return mf_error_set(error, MF_ERR_IO, "cannot %s %.300s: it, or its directory, is a symbolic link to a place that is not there; remove the link, or make what it leads to", doing, path);
 }
 
 static enum mf_status prepare_all(struct mf_sql *sql, const char *const *texts, struct mf_stmt **out, size_t count, struct mf_error *error)

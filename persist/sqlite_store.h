@@ -51,7 +51,7 @@ struct mf_sqlite {
 	uint32_t checkpoint_pages;
 	char *dir;  /* as it was given: for people */
 	char *home; /* resolved: for the system */
-	char *db_path, *wal_path, *watermark_path, *lock_path, *metrics_path;
+	char *db_path, *wal_path, *journal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
 	struct mf_file_identity files[MF_SQLITE_FILES]; /* as they were opened */
 	bool files_known;                               /* all; else only, if database_known, that of the database */
@@ -262,6 +262,7 @@ enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error 
 enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path); /* result: -errno */
+enum mf_status mf_sqlite_not_made(struct mf_error *error, int result, const char *doing, const char *path); /* of a file that was to be made where it was not there */
 
 /* ---- sqlite_open.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);

@@ -6,7 +6,7 @@
 
 #include "persist/checksum.h"
 #include "persist/env.h"
-#include "persist/sqlite_db.h"
+#include "persist/sqlite_store.h"
 
 static const unsigned char magic[4] = {'M', 'F', 'W', 'M'};
 
@@ -49,7 +49,7 @@ enum mf_status mf_watermark_read(const struct mf_env *env, const char *path, str
 		return MF_OK;
 	}
 	if (fd < 0)
-		return mf_error_set(error, MF_ERR_IO, "cannot open %s: %s", path, strerror(-fd));
+		return mf_sqlite_os_failed(error, fd, "open the watermark", path);
 	ssize_t got = mf_env_read_all(env, fd, bytes, sizeof(bytes), 0);
 	env->close(env->user, fd);
 	if (got < 0)
