@@ -132,6 +132,7 @@ static enum mf_status look_who_wrote(struct mf_sqlite *store, struct mf_error *e
 		mf_error_set(&reason, MF_ERR_CORRUPTED, "another program changed the store in %.200s: its newest event is LSN %lld, and was %lld; run 'mf verify', then restore a backup", store->dir,
 			     (long long)newest, (long long)last);
 	mf_sqlite_stop(store, &reason);
+	mf_logf(&store->logger, MF_LOG_ERROR, "writes have stopped until the store is reopened: %.400s", reason.message); /* of a failed sync its caller tells */
 	return mf_error_set(error, reason.status, "%s", reason.message);
 }
 

@@ -87,8 +87,7 @@ static bool stop(struct mf_sqlite *store, const struct mf_error *error)
 
 void mf_sqlite_stop(struct mf_sqlite *store, const struct mf_error *error)
 {
-	if (stop(store, error))
-		mf_logf(&store->logger, MF_LOG_ERROR, "%.400s", error->message);
+	(void)stop(store, error);
 }
 
 void mf_sqlite_end_write(struct mf_sqlite *store, enum mf_status status, const struct mf_error *error)
