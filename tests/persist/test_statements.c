@@ -83,7 +83,7 @@ static void ask_everything(void)
 
 /* ---- what it needs ---- */
 
-/* Of few rows, whatever the store is. */
+/* Of few rows, whatever the store is, or of small ones that are as few as snapshots. */
 static const struct {
 	const char *text;
 	int most;
@@ -91,7 +91,7 @@ static const struct {
 } small[] = {
 	{"ORDER BY lsn DESC LIMIT 256) GROUP BY doc_id", 2, "256 rows"},
 	{"WITH RECURSIVE ids(id, before)", 1, "the queue of a recursion that goes from row to row: one"},
-	{"ORDER BY s.doc_id, s.upto_lsn DESC", 2, "the row of base_lsn, and the snapshots of one document at a time"},
+	{"ORDER BY s.doc_id, s.upto_lsn DESC", 2, "the row of base_lsn; and what lists snapshots, from the rows and not through an index that may lack some: a name and five numbers each"},
 	{"(SELECT 0 AS base_lsn) CROSS JOIN snapshots s", 1, "one row"},
 	{"name IN ('events',", 1, "six names"},
 };
