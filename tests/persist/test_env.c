@@ -229,6 +229,30 @@ static void an_environment_of_the_whole_process_takes_the_place_of_the_systems(v
 	assert_ptr_equal(mf_env_or_default(NULL), mf_env_os());
 }
 
+static void only_files_are_opened_and_measured_and_none_that_cannot_be_looked_at(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(kit_dir, "file"), *fifo = kit_path(kit_dir, "fifo");
+	int fd = env->open(env->user, path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	env->close(env->user, fd);
+	sys_fail(SYS_FSTAT, 1, EIO);
+	assert_int_equal(env->open(env->user, path, O_RDWR, 0), -EIO);
+	sys_fail(SYS_FSTAT, 0, 0);
+	assert_int_equal(env->open(env->user, path, O_RDWR, 0), fd); /* so it was closed */
+	env->close(env->user, fd);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	static const int ways[] = {O_RDONLY, O_WRONLY, O_RDWR};
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		assert_int_equal(env->open(env->user, fifo, ways[i] | O_CREAT, 0600), -ENXIO);
+	assert_int_equal(env->size(env->user, fifo), -ENXIO);
+	assert_int_equal(env->open(env->user, kit_dir, O_RDONLY, 0), -ENXIO);
+	assert_int_equal(env->size(env->user, kit_dir), -ENXIO);
+	free(path);
+	free(fifo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +264,7 @@ int main(void)
 		cmocka_unit_test(what_a_signal_interrupts_is_done_again_but_a_close_is_not),
 		cmocka_unit_test(what_writes_nothing_is_an_io_error),
 		cmocka_unit_test(where_a_rename_cannot_spare_a_file_it_is_looked_for_first),
+		cmocka_unit_test(only_files_are_opened_and_measured_and_none_that_cannot_be_looked_at),
 		cmocka_unit_test(an_environment_of_the_whole_process_takes_the_place_of_the_systems),
 	};
 	return cmocka_run_group_tests_name("env", tests, kit_set_up, kit_tear_down);
