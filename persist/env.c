@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "model/thread.h"
+#include "persist/fork_guard.h"
 
 static int64_t os_wall_us(void *user)
 {
@@ -64,9 +65,8 @@ static int plain_only(int fd)
 	return error ? -error : fd;
 }
 
-static int os_open(void *user, const char *path, int flags, mode_t mode)
+static int open_file(const char *path, int flags, mode_t mode)
 {
-	(void)user;
 	int fd;
 	do {
 		fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode); /* opening a FIFO waits, too */
@@ -78,9 +78,31 @@ static int os_open(void *user, const char *path, int flags, mode_t mode)
 	return fd < 0 || fd > STDERR_FILENO ? fd : above_standard(fd);
 }
 
+static int open_to_lock(const char *path, int flags, mode_t mode)
+{
+	mf_fork_hold();
+	int fd = open_file(path, flags, mode);
+	if (fd >= 0 && !mf_fork_add_lock(fd)) {
+		close(fd);
+		fd = -ENOMEM;
+	}
+	mf_fork_go_on();
+	return fd;
+}
+
+static int os_open(void *user, const char *path, int flags, mode_t mode)
+{
+	(void)user;
+	if (flags & MF_OPEN_TO_LOCK)
+		return open_to_lock(path, flags & ~MF_OPEN_TO_LOCK, mode);
+	return open_file(path, flags, mode);
+}
+
 static int os_close(void *user, int fd)
 {
 	(void)user;
+	if (mf_fork_forget_lock(fd))
+		flock(fd, LOCK_UN);
 	/* Linux releases the descriptor also when close is interrupted: never again. */
 	return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }

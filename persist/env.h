@@ -19,6 +19,10 @@ struct mf_file_identity {
 
 #define MF_PATH_MAX 4096 /* bytes, with the NUL */
 
+/* A flag of open: what is opened will be locked. Closing it ends the lock, whatever children of fork have of it, and those that are
+ * noticed have nothing of it (fork_guard.h). None of the system's. */
+#define MF_OPEN_TO_LOCK (1 << 30)
+
 struct mf_env {
 	void *user;
 	const char *sqlite_vfs; /* NULL: SQLite's default */

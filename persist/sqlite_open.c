@@ -77,7 +77,7 @@ static enum mf_status make_database_private(const struct mf_sqlite *store, struc
 
 static enum mf_status take_lock(struct mf_sqlite *store, struct mf_error *error)
 {
-	int fd = store->env->open(store->env->user, store->lock_path, O_RDWR | O_CREAT, 0600);
+	int fd = store->env->open(store->env->user, store->lock_path, O_RDWR | O_CREAT | MF_OPEN_TO_LOCK, 0600);
 	if (fd < 0)
 		return mf_sqlite_not_made(error, fd, "open the lock", store->lock_path);
 	store->lock_fd = fd;
@@ -553,7 +553,8 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		store->env->close(store->env->user, store->watermark_fd);
 	if (store->metrics_fd >= 0)
 		store->env->close(store->env->user, store->metrics_fd);
-	if (store->lock_fd >= 0) /* last: who waits for it may open now */
+	/* Last: who waits for it may open now. In a child of fork the number may be another file's. */
+	if (store->lock_fd >= 0 && !mf_forked_since(store->generation))
 		store->env->close(store->env->user, store->lock_fd);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));

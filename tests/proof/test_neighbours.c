@@ -129,6 +129,24 @@ static void fork_a_child_that_is_killed(void)
 	try_a_second_writer();
 }
 
+static pid_t living[16];
+static size_t alive;
+
+/* Until it is killed; a test that failed does not wait for it. */
+static void fork_a_child_that_lives_on(void)
+{
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		alarm(60);
+		for (;;)
+			pause();
+	}
+	assert_true(alive < sizeof(living) / sizeof(living[0]));
+	living[alive++] = child;
+	try_a_second_writer();
+}
+
 /* ---- the first ---- */
 
 struct visit {
@@ -192,6 +210,18 @@ static void a_child_that_is_killed_harms_nothing(void **unused)
 	work_beside(fork_a_child_that_is_killed);
 }
 
+static void a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes(void **unused)
+{
+	(void)unused;
+	alive = 0;
+	work_beside(fork_a_child_that_lives_on);
+	assert_true(alive > 0);
+	for (size_t i = 0; i < alive; i++) {
+		kill(living[i], SIGKILL);
+		assert_int_equal(-SIGKILL, wait_for(living[i]));
+	}
+}
+
 /* The lock of a writer goes with it. */
 static void after_a_kill_the_next_process_gets_in(void **unused)
 {
@@ -227,6 +257,7 @@ int main(int argc, char **argv)
 		TEST(a_child_that_closes_every_descriptor_harms_nothing),
 		TEST(a_child_that_opens_the_store_too_is_locked_out),
 		TEST(a_child_that_is_killed_harms_nothing),
+		TEST(a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes),
 		TEST(after_a_kill_the_next_process_gets_in),
 	};
 	if (argc == 3 && strcmp(argv[1], "open") == 0)
