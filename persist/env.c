@@ -16,6 +16,7 @@
 
 #include "model/thread.h"
 #include "persist/fork_guard.h"
+#include "persist/inodes.h"
 
 static int64_t os_wall_us(void *user)
 {
@@ -95,7 +96,8 @@ static int os_open(void *user, const char *path, int flags, mode_t mode)
 	(void)user;
 	if (flags & MF_OPEN_TO_LOCK)
 		return open_to_lock(path, flags & ~MF_OPEN_TO_LOCK, mode);
-	return open_file(path, flags, mode);
+	int fd = mf_inode_reuse(path, flags);
+	return fd >= 0 ? fd : open_file(path, flags, mode);
 }
 
 static int os_close(void *user, int fd)
@@ -104,7 +106,7 @@ static int os_close(void *user, int fd)
 	if (mf_fork_forget_lock(fd))
 		flock(fd, LOCK_UN);
 	/* Linux releases the descriptor also when close is interrupted: never again. */
-	return close(fd) == 0 || errno == EINTR ? 0 : -errno;
+	return mf_inode_close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
 static ssize_t os_pread(void *user, int fd, void *bytes, size_t len, int64_t offset)

@@ -29,7 +29,9 @@ struct mf_env {
 	int64_t (*wall_us)(void *user);      /* since 1970-01-01 UTC; may jump */
 	int64_t (*monotonic_us)(void *user); /* never goes back; the clock of every window and time-out */
 	int (*random)(void *user, void *bytes, size_t len);
-	int (*open)(void *user, const char *path, int flags, mode_t mode); /* O_CLOEXEC is added. -ENXIO: it is there, and neither a file nor, with O_DIRECTORY, a directory */
+	/* O_CLOEXEC is added. -ENXIO: it is there, and neither a file nor, with O_DIRECTORY, a directory.
+	 * Of a database that this process has open, close keeps the descriptor, for the next that opens it (inodes.h). */
+	int (*open)(void *user, const char *path, int flags, mode_t mode);
 	int (*close)(void *user, int fd);
 	ssize_t (*pread)(void *user, int fd, void *bytes, size_t len, int64_t offset);
 	ssize_t (*pwrite)(void *user, int fd, const void *bytes, size_t len, int64_t offset);

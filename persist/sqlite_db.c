@@ -9,12 +9,14 @@
 #include <moduforge/value.h>
 
 #include "model/mem.h"
+#include "persist/inodes.h"
 #include "persist/sqlite_log.h"
 
 #define BUSY_TIMEOUT_MS 2000
 
 struct mf_sql {
 	sqlite3 *db;
+	struct mf_inode *inode;
 	struct mf_log_vfs *vfs;
 	sqlite3_file *log;
 	int64_t log_pages;
@@ -197,6 +199,15 @@ static enum mf_status keep_out_of_files(struct mf_sql *sql, struct mf_error *err
 	return status == MF_OK ? mf_sql_pragma(sql, "temp_store", NULL, "2", error) : status;
 }
 
+static enum mf_status connect_to(struct mf_sql *sql, const char *path, int flags, struct mf_error *error)
+{
+	int rc = sqlite3_open_v2(path, &sql->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, mf_log_vfs_name(sql->vfs));
+	int most, len = rc == SQLITE_OK ? 0 : mf_log_vfs_too_long(sql->vfs, path, &most);
+	if (len > 0)
+		return mf_error_set(error, MF_ERR_INVALID, "%.200s...: the path is too long: whole and without symbolic links it has %d bytes, and SQLite takes %d; give the store a shorter one", path, len, most);
+	return rc == SQLITE_OK ? configure(sql, error) : translate_as(sql, rc, "it could not be opened", true, error);
+}
+
 enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode mode, struct mf_sql **out, struct mf_error *error)
 {
 	static const int flags[] = {
@@ -208,19 +219,11 @@ enum mf_status mf_sql_open(const char *path, const char *vfs, enum mf_sql_mode m
 	if (!sql)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %s", path);
 	sql->mode = mode;
-	enum mf_status status = mf_log_vfs_new(vfs, mode != MF_SQL_READ, &sql->vfs, error);
-	if (status != MF_OK) {
-		mf_free(sql);
-		return status;
-	}
-	int rc = sqlite3_open_v2(path, &sql->db, flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, mf_log_vfs_name(sql->vfs));
-	int most, len = rc == SQLITE_OK ? 0 : mf_log_vfs_too_long(sql->vfs, path, &most);
-	if (len > 0)
-		status = mf_error_set(error, MF_ERR_INVALID, "%.200s...: the path is too long: whole and without symbolic links it has %d bytes, and SQLite takes %d; give the store a shorter one", path, len, most);
-	else if (rc != SQLITE_OK)
-		status = translate_as(sql, rc, "it could not be opened", true, error);
-	else
-		status = configure(sql, error);
+	enum mf_status status = mf_inode_enter(path, &sql->inode, error);
+	if (status == MF_OK)
+		status = mf_log_vfs_new(vfs, mode != MF_SQL_READ, &sql->vfs, error);
+	if (status == MF_OK)
+		status = connect_to(sql, path, flags[mode], error);
 	if (status == MF_OK)
 		status = keep_out_of_files(sql, error);
 	if (status != MF_OK) {
@@ -246,6 +249,7 @@ enum mf_status mf_sql_close(struct mf_sql *sql, struct mf_error *error)
 		return status; /* what is still open in it needs the rest */
 	}
 	mf_log_vfs_free(sql->vfs);
+	mf_inode_leave(sql->inode);
 	mf_free(sql);
 	return status;
 }

@@ -13,8 +13,8 @@
  * 5. Once poisoned, nothing is written or synced any more; reads go on.
  * 6. What is told as synced was written to the files that are at their paths then, and a transaction begins only with the
  *    numbers that the last one of ours left (sqlite_files.c). Else the store stops, as after a failed sync.
- * 7. The database file is never opened but through SQLite while a store is open: closing such a descriptor would
- *    drop SQLite's locks in this process. */
+ * 7. No descriptor of the database file but SQLite's is closed while a store is open: that would drop SQLite's locks in
+ *    this process (inodes.h). */
 #pragma once
 
 #include <pthread.h>

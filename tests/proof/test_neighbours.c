@@ -222,6 +222,38 @@ static void a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes
 	}
 }
 
+/* As a daemon that opened too early: its parent is gone, and the lock with it, but what SQLite in it takes for its locks is not. */
+static void a_child_opens_what_its_parent_had_open_only_after_exec(void **unused)
+{
+	(void)unused;
+	int ends[2];
+	char answers[2] = {0};
+	assert_int_equal(0, pipe(ends));
+	fflush(NULL);
+	pid_t first = fork();
+	if (first == 0) {
+		struct mf_runtime *runtime;
+		struct mf_runtime_options options = {.config_path = scratch_config, .mode = "sync"};
+		if (mf_runtime_open(&options, &runtime, NULL) != MF_OK)
+			_exit(1);
+		pid_t self = getpid();
+		if (fork() != 0)
+			_exit(0);
+		alarm(60);
+		while (getppid() == self)
+			usleep(1000);
+		answers[0] = (char)open_here(scratch_config);
+		answers[1] = (char)open_elsewhere();
+		_exit(write(ends[1], answers, 2) == 2 ? 0 : 1);
+	}
+	close(ends[1]);
+	assert_int_equal(0, wait_for(first));
+	assert_int_equal(2, read(ends[0], answers, 2));
+	close(ends[0]);
+	assert_int_equal(MF_ERR_STATE, answers[0]);
+	assert_int_equal(MF_OK, answers[1]);
+}
+
 /* The lock of a writer goes with it. */
 static void after_a_kill_the_next_process_gets_in(void **unused)
 {
@@ -258,6 +290,7 @@ int main(int argc, char **argv)
 		TEST(a_child_that_opens_the_store_too_is_locked_out),
 		TEST(a_child_that_is_killed_harms_nothing),
 		TEST(a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes),
+		TEST(a_child_opens_what_its_parent_had_open_only_after_exec),
 		TEST(after_a_kill_the_next_process_gets_in),
 	};
 	if (argc == 3 && strcmp(argv[1], "open") == 0)
