@@ -132,12 +132,14 @@ static void fork_a_child_that_is_killed(void)
 static pid_t living[16];
 static size_t alive;
 
-/* Until it is killed; a test that failed does not wait for it. */
+/* Until it is killed; nobody waits for the child of a test that failed. */
 static void fork_a_child_that_lives_on(void)
 {
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0) {
+		close(STDOUT_FILENO);
+		close(STDERR_FILENO);
 		alarm(60);
 		for (;;)
 			pause();
