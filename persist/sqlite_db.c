@@ -400,6 +400,18 @@ void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user)
 	sqlite3_progress_handler(sql->db, 1000, tick, user);
 }
 
+#define INDEX_REGION 32768 /* of the log's index, store.db-shm */
+#define INDEX_FRAMES_AT 4  /* mxFrame, as the fifth number: https://www.sqlite.org/walformat.html#the_wal_index_file_format */
+
+int64_t mf_sql_index_frames(struct mf_sql *sql)
+{
+	void volatile *region = NULL;
+	sqlite3_file *file = database_file(sql);
+	if (file) /* with a log it has this method */
+		(void)file->pMethods->xShmMap(file, 0, INDEX_REGION, 0, &region);
+	return region ? (int64_t)((const volatile uint32_t *)region)[INDEX_FRAMES_AT] : -1;
+}
+
 uint32_t mf_sql_data_version(struct mf_sql *sql)
 {
 	unsigned version = 0;
@@ -432,10 +444,9 @@ enum mf_status mf_sql_begin_reading(struct mf_sql *sql, struct mf_error *error)
 	return status == MF_OK ? mf_sql_exec(sql, "BEGIN", error) : status;
 }
 
-/* The log's index (store.db-shm) has a region of 32 KiB for the first 4062 frames and for each 4096 after them
+/* The log's index has a region of 32 KiB for the first 4062 frames and for each 4096 after them
  * (https://www.sqlite.org/walformat.html). SQLite makes the next one in the middle of a COMMIT whose frames are written
  * already: without room the outcome would be unknown. So there is always one more than the log needs. */
-#define INDEX_REGION 32768
 #define INDEX_FRAMES 4096
 #define INDEX_HEADER_FRAMES 34 /* whose place the header takes in the first one */
 

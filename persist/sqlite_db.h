@@ -86,6 +86,8 @@ bool mf_sql_starved(const struct mf_sql *sql); /* a transaction is still open, s
 /* Finds the log's file; call once, after something was written or read. */
 enum mf_status mf_sql_find_log(struct mf_sql *sql, struct mf_error *error);
 enum mf_status mf_sql_sync_log(struct mf_sql *sql, struct mf_error *error); /* one fdatasync */
+/* So many are in it by its index, which all processes share: 0 after a checkpoint of any of them that emptied the log. -1: there is none. */
+int64_t mf_sql_index_frames(struct mf_sql *sql);
 int64_t mf_sql_log_pages(const struct mf_sql *sql); /* in the log after the last commit */
 /* truncate: also empties the log when no reader holds it. *out_done: pages copied into the database so far.
  * A reader in the way is not an error. MF_ERR_STORAGE_FULL: not now, nothing lost. */

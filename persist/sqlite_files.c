@@ -9,6 +9,9 @@
 #include "persist/sqlite_store.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "persist/fork_guard.h"
 
 #define LOG_HEADER 32
 #define LOG_FRAME 24 /* beside its page; https://www.sqlite.org/fileformat2.html#walformat */
@@ -28,9 +31,14 @@ static bool same(const struct mf_file_identity *a, const struct mf_file_identity
 
 /* ---- what they are ---- */
 
+static int look_at(const struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_file_identity *out)
+{
+	return store->env->identity(store->env->user, path_of(store, file), -1, out);
+}
+
 static enum mf_status note(struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_error *error)
 {
-	int result = store->env->identity(store->env->user, path_of(store, file), -1, &store->files[file]);
+	int result = look_at(store, file, &store->files[file]);
 	return result < 0 ? mf_sqlite_os_failed(error, result, "look at", path_of(store, file)) : MF_OK;
 }
 
@@ -53,7 +61,10 @@ enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *er
 enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error)
 {
 	struct mf_file_identity database;
-	if (store->env->identity(store->env->user, store->db_path, -1, &database) < 0 || database.names <= 1)
+	char path[MF_PATH_MAX];
+	if (store->env->resolve(store->env->user, store->db_path, path) == 0 && strcmp(path, store->db_path) != 0)
+		return mf_error_set(error, MF_ERR_STATE, "%.200s is a link to %.200s, whose directory has a log and a lock of its own; open that one", store->db_path, path);
+	if (look_at(store, MF_SQLITE_FILE_DB, &database) < 0 || database.names <= 1)
 		return MF_OK;
 	return mf_error_set(error, MF_ERR_STATE,
 			    "%.300s has %llu names (hard links): under another one it would be a store of its own with a log of its own, and each would lose what the other writes; "
@@ -64,24 +75,38 @@ enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struc
 /* ---- are they still? ---- */
 
 /* NULL, or what is wrong. */
-static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file, int64_t log_pages)
+static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file)
 {
 	struct mf_file_identity now;
-	int result = store->env->identity(store->env->user, path_of(store, file), -1, &now);
+	int result = look_at(store, file, &now);
 	if (result == -ENOENT || result == -ENOTDIR)
 		return "was moved or removed";
-	if (result < 0)
-		return NULL;
-	if (!same(&now, &store->files[file]))
-		return "was replaced by another";
-	return file == MF_SQLITE_FILE_LOG && log_pages > 0 && now.size < LOG_HEADER + log_pages * (store->page_bytes + LOG_FRAME) ? "was cut short" : NULL;
+	return result < 0 || same(&now, &store->files[file]) ? NULL : "was replaced by another";
+}
+
+static bool log_holds(const struct mf_sqlite *store, int64_t pages)
+{
+	struct mf_file_identity now;
+	return pages == 0 || look_at(store, MF_SQLITE_FILE_LOG, &now) < 0 || now.size >= LOG_HEADER + pages * (store->page_bytes + LOG_FRAME);
+}
+
+/* Checkpoints of other programs shorten it too, when all of it is in the database; their index says so. */
+static bool log_is_whole(struct mf_sqlite *store)
+{
+	if (log_holds(store, atomic_load(&store->log_pages)))
+		return true;
+	pthread_mutex_lock(&store->read_lock);
+	int64_t frames = mf_sql_index_frames(store->reader);
+	pthread_mutex_unlock(&store->read_lock);
+	return frames >= 0 && log_holds(store, frames);
 }
 
 /* A program that closes all descriptors that it does not know has ours written into whatever it opens next. */
-static bool watermark_is_open(const struct mf_sqlite *store)
+static bool is_ours(const struct mf_sqlite *store, enum mf_sqlite_file file, int fd)
 {
 	struct mf_file_identity now;
-	return store->env->identity(store->env->user, NULL, store->watermark_fd, &now) >= 0 && same(&now, &store->files[MF_SQLITE_FILE_WATERMARK]);
+	int result = store->env->identity(store->env->user, NULL, fd, &now);
+	return result < 0 ? result != -EBADF : same(&now, &store->files[file]);
 }
 
 static enum mf_status stop(struct mf_sqlite *store, enum mf_sqlite_file file, const char *what, struct mf_error *error)
@@ -97,20 +122,39 @@ static enum mf_status stop(struct mf_sqlite *store, enum mf_sqlite_file file, co
 
 enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *error)
 {
+	static const char closed[] = "was closed by somebody else in this process";
 	if (!store->files_known)
 		return MF_OK;
-	int64_t log_pages = atomic_load(&store->log_pages); /* before the file: it grows */
 	for (int file = 0; file < MF_SQLITE_FILES; file++) {
-		const char *wrong = wrong_with(store, (enum mf_sqlite_file)file, log_pages);
+		const char *wrong = wrong_with(store, (enum mf_sqlite_file)file);
 		if (wrong)
 			return stop(store, (enum mf_sqlite_file)file, wrong, error);
 	}
-	return watermark_is_open(store) ? MF_OK : stop(store, MF_SQLITE_FILE_WATERMARK, "was closed by somebody else in this process", error);
+	if (!log_is_whole(store))
+		return stop(store, MF_SQLITE_FILE_LOG, "was cut short", error);
+	if (!is_ours(store, MF_SQLITE_FILE_WATERMARK, store->watermark_fd))
+		return stop(store, MF_SQLITE_FILE_WATERMARK, closed, error);
+	return is_ours(store, MF_SQLITE_FILE_LOCK, store->lock_fd) ? MF_OK : stop(store, MF_SQLITE_FILE_LOCK, closed, error);
+}
+
+void mf_sqlite_close_files(struct mf_sqlite *store)
+{
+	/* What somebody else has closed may be theirs by now. */
+	if (store->watermark_fd >= 0 && (!store->files_known || is_ours(store, MF_SQLITE_FILE_WATERMARK, store->watermark_fd)))
+		store->env->close(store->env->user, store->watermark_fd);
+	if (store->metrics_fd >= 0)
+		store->env->close(store->env->user, store->metrics_fd);
+	if (store->lock_fd < 0 || mf_forked_since(store->generation)) /* a child closed it when it began */
+		return;
+	if (!store->files_known || is_ours(store, MF_SQLITE_FILE_LOCK, store->lock_fd))
+		store->env->close(store->env->user, store->lock_fd); /* last: who waits for it may open now */
+	else
+		(void)mf_fork_forget_lock(store->lock_fd);
 }
 
 enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error)
 {
-	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB, 0) : NULL;
+	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB) : NULL;
 	return wrong ? mf_error_set(error, MF_ERR_IO, "store.db of the store in %.200s %s while the store was open; open it again", store->dir, wrong) : MF_OK;
 }
 

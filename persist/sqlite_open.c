@@ -477,9 +477,9 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		return gone(store, &presence, error);
 	if (presence.db_size == 0)
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s", store->dir);
-	status = mf_sqlite_open_reader(store, &store->reader, error);
+	status = mf_sqlite_note_database(store, error);
 	if (status == MF_OK)
-		status = mf_sqlite_note_database(store, error);
+		status = mf_sqlite_open_reader(store, &store->reader, error);
 	if (status == MF_OK)
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
@@ -549,13 +549,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		mf_stmt_free(store->write[i]);
 	enum mf_status status = mf_sql_close(store->reader, error);
 	enum mf_status closed = mf_sql_close(store->writer, status == MF_OK ? error : NULL);
-	if (store->watermark_fd >= 0)
-		store->env->close(store->env->user, store->watermark_fd);
-	if (store->metrics_fd >= 0)
-		store->env->close(store->env->user, store->metrics_fd);
-	/* Last: who waits for it may open now. In a child of fork the number may be another file's. */
-	if (store->lock_fd >= 0 && !mf_forked_since(store->generation))
-		store->env->close(store->env->user, store->lock_fd);
+	mf_sqlite_close_files(store);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
 	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->journal_path, store->watermark_path, store->lock_path, store->metrics_path};

@@ -191,9 +191,7 @@ static enum mf_status read_page(struct reading *reading, uint32_t limit, struct 
 enum mf_status mf_sqlite_load_since(struct mf_store *base, const char *doc_id, int64_t from_lsn, uint32_t limit, struct mf_event_list *out, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
-	enum mf_status status = mf_sqlite_check_owner(store, error);
-	if (status == MF_OK && store->read_only) /* who follows a writer would wait for ever */
-		status = mf_sqlite_check_database(store, error);
+	enum mf_status status = mf_sqlite_check_readable(store, error);
 	if (status != MF_OK)
 		return status;
 	struct reading reading = {.store = store, .doc_id = doc_id, .from_lsn = from_lsn, .previous = from_lsn};
@@ -247,7 +245,7 @@ static enum mf_status find_head(struct mf_sqlite *store, const char *doc_id, int
 enum mf_status mf_sqlite_last_lsn(struct mf_store *base, const char *doc_id, int64_t *out_lsn, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
-	enum mf_status status = mf_sqlite_check_owner(store, error);
+	enum mf_status status = mf_sqlite_check_readable(store, error);
 	if (status != MF_OK)
 		return status;
 	if (!doc_id && !store->read_only) {
@@ -293,7 +291,7 @@ static enum mf_status find_in(struct mf_sqlite *store, enum mf_sqlite_read_stmt 
 enum mf_status mf_sqlite_find_key(struct mf_store *base, const char *key, struct mf_key_info *out, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
-	enum mf_status status = mf_sqlite_check_owner(store, error);
+	enum mf_status status = mf_sqlite_check_readable(store, error);
 	if (status != MF_OK)
 		return status;
 	struct mf_key_info found;

@@ -410,7 +410,7 @@ static enum mf_status read_asked(struct mf_stmt *row, struct mf_stmt *chunks_of,
 enum mf_status mf_sqlite_latest_snapshot(struct mf_store *base, const char *doc_id, int64_t at_most, struct mf_snapshot *out, struct mf_error *error)
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
-	enum mf_status status = mf_sqlite_check_owner(store, error);
+	enum mf_status status = mf_sqlite_check_readable(store, error);
 	if (status != MF_OK)
 		return status;
 	bool row;

@@ -16,6 +16,13 @@ enum mf_status mf_sqlite_check_owner(const struct mf_sqlite *store, struct mf_er
 	return mf_error_set(error, MF_ERR_STATE, "the store in %.200s belongs to the process that opened it; a child of fork opens another, and this one only after exec", store->dir);
 }
 
+enum mf_status mf_sqlite_check_readable(const struct mf_sqlite *store, struct mf_error *error)
+{
+	enum mf_status status = mf_sqlite_check_owner(store, error);
+	/* Who follows a writer would wait for ever. */
+	return status == MF_OK && store->read_only ? mf_sqlite_check_database(store, error) : status;
+}
+
 enum mf_status mf_sqlite_check_writable(struct mf_sqlite *store, struct mf_error *error)
 {
 	enum mf_status status = mf_sqlite_check_owner(store, error);
@@ -105,7 +112,6 @@ static void note_commit(struct mf_sqlite *store)
 	atomic_store(&store->log_pages, pages);
 	atomic_store(&store->last_lsn, store->next_last_lsn); /* before commits: see mf_sqlite_sync */
 	atomic_fetch_add(&store->commits, 1);
-	store->data_version = mf_sql_data_version(store->writer);
 	store->log_may_restart = false;
 }
 
@@ -154,19 +160,31 @@ enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work
 	if (may_sync)
 		pthread_mutex_unlock(&store->sync_lock);
 	note_room(store, status, error);
-	if (status == MF_OK)
-		note_commit(store);
-	return status;
+	if (status != MF_OK)
+		return status;
+	note_commit(store);
+	store->data_version = mf_sql_data_version(store->writer);
+	return MF_OK;
+}
+
+static enum mf_status change_nothing(struct mf_sqlite *store, void *user, struct mf_error *error)
+{
+	(void)store, (void)user, (void)error;
+	return MF_OK;
 }
 
 enum mf_status mf_sqlite_vacuum_locked(struct mf_sqlite *store, struct mf_error *error)
 {
 	struct mf_error reason;
 	bool may_sync = store->log_may_restart;
+	enum mf_status status = mf_sqlite_transact_locked(store, change_nothing, NULL, error); /* are we alone? What it finds later the next transaction sees */
+	if (status != MF_OK)
+		return status;
+	store->log_may_restart = may_sync; /* it wrote nothing */
 	if (may_sync)
 		pthread_mutex_lock(&store->sync_lock);
 	store->next_last_lsn = atomic_load(&store->last_lsn);
-	enum mf_status status = mf_sql_vacuum(store->writer, &reason);
+	status = mf_sql_vacuum(store->writer, &reason);
 	mf_sqlite_end_write(store, status, &reason);
 	if (may_sync)
 		pthread_mutex_unlock(&store->sync_lock);

@@ -123,6 +123,7 @@ static inline struct mf_sqlite *mf_sqlite_of(struct mf_store *store)
 
 /* ---- sqlite_store.c: what every part uses ---- */
 enum mf_status mf_sqlite_check_owner(const struct mf_sqlite *store, struct mf_error *error);
+enum mf_status mf_sqlite_check_readable(const struct mf_sqlite *store, struct mf_error *error); /* the owner, and of a reader the database */
 enum mf_status mf_sqlite_check_writable(struct mf_sqlite *store, struct mf_error *error);
 void mf_sqlite_lock_writer(struct mf_sqlite *store);
 void mf_sqlite_let_writers_pass(struct mf_sqlite *store); /* call without the lock, between two pieces of background work */
@@ -145,9 +146,12 @@ void mf_sqlite_stop(struct mf_sqlite *store, const struct mf_error *error);
 /* Once all files are there; what is there then is what the others compare with. */
 enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error); /* for reading only */
-enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error); /* hard links of the database */
+/* MF_ERR_STATE: the database has more names, by hard or symbolic links, and so more logs. */
+enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error);
 /* sync_lock is held. MF_ERR_UNKNOWN_OUTCOME when they are others, and then the store has stopped. */
 enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *error);
+/* At the end: closes what is still ours. */
+void mf_sqlite_close_files(struct mf_sqlite *store);
 /* Of whoever opens another connection: MF_ERR_IO when it would be one to another database. */
 enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error);
 /* In a transaction that has just begun. MF_ERR_LOCKED, MF_ERR_CORRUPTED: another program has written, and the store has stopped. */

@@ -19,6 +19,7 @@
 #include "persist/env.h"
 #include "persist/sqlite_store.h"
 #include "sql_fail.h"
+#include "vfs_shim.h"
 
 static struct mf_error error;
 
@@ -104,6 +105,28 @@ static void a_log_that_was_cut_short_is_not_copied_into_the_database(void **stat
 	assert_int_equal(kit_file_size(kit_dir, "store.db"), whole);
 }
 
+static void a_log_is_cut_short_as_long_as_nothing_says_that_it_was_copied(void **state)
+{
+	(void)state;
+	for (int asked = 0; asked < 2; asked++) {
+		struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = vfs_shim_env()});
+		kit_append_many(store, "d", asked ? "l" : "k", 3);
+		KIT_OK(mf_store_sync(store, NULL, &error), &error);
+		kit_truncate(kit_dir, "store.db-wal", 0);
+		vfs_shim_reset();
+		if (asked)
+			vfs_shim_plan(&(struct shim_plan){.file = SHIM_DB, .call = SHIM_SHM, .at = 1, .times = 1, .rc = SQLITE_IOERR});
+		else
+			sql_fail_begin(SQL_CONTROL, 1, SQL_FOR_EVER, SQLITE_OK);
+		assert_int_equal(mf_store_sync(store, NULL, &error), MF_ERR_UNKNOWN_OUTCOME);
+		assert_non_null(strstr(error.message, "was cut short"));
+		sql_fail_end();
+		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+		kit_tear_down(state);
+		kit_set_up(state);
+	}
+}
+
 static void a_directory_that_was_moved_stops_the_store_and_loses_nothing(void **state)
 {
 	(void)state;
@@ -138,22 +161,26 @@ static void a_directory_that_became_a_file_stops_the_store(void **state)
 }
 
 /* It is in a program that closes all descriptors that it does not know that this happens. */
-static void a_watermark_whose_descriptor_is_anothers_now_is_not_written(void **state)
+static void what_somebody_else_has_closed_is_neither_written_nor_closed_again(void **state)
 {
 	(void)state;
 	char *path = kit_path(kit_dir, "theirs");
-	for (int reused = 0; reused < 2; reused++) {
+	for (int round = 0; round < 4; round++) {
+		bool lock = round / 2, reused = round % 2;
 		struct mf_store *store = kit_open(kit_dir);
-		struct mf_sqlite *sqlite = mf_sqlite_of(store);
-		int fd = sqlite->watermark_fd;
-		assert_int_equal(kit_append(store, "d", reused ? "l" : "k"), 1 + reused);
+		int fd = lock ? mf_sqlite_of(store)->lock_fd : mf_sqlite_of(store)->watermark_fd, theirs = -1;
+		char key[] = {(char)('k' + round), '\0'};
+		assert_int_equal(kit_append(store, "d", key), 1 + round);
 		close(fd);
 		if (reused) {
-			int theirs = open(path, O_RDWR | O_CREAT, 0600);
+			theirs = open(path, O_RDWR | O_CREAT, 0600);
 			assert_int_equal(theirs, fd); /* the lowest that is free */
 		}
 		expect_stopped(store, "was closed by somebody else in this process");
+		assert_non_null(strstr(error.message, lock ? "lock of the store" : "watermark of the store"));
 		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+		if (reused)
+			assert_int_equal(close(theirs), 0);
 	}
 	assert_int_equal(kit_file_size(kit_dir, "theirs"), 0);
 	free(path);
@@ -283,7 +310,13 @@ static void whoever_opens_another_connection_gets_none_to_another_database(void 
 	assert_int_equal(mf_store_stats(reader, &stats, &error), MF_ERR_IO);
 	assert_non_null(strstr(error.message, "open it again"));
 	struct mf_event_list list;
+	struct mf_key_info key;
+	struct mf_snapshot snapshot = {0};
+	int64_t lsn;
 	assert_int_equal(mf_store_load_since(reader, "d", 0, 10, &list, &error), MF_ERR_IO); /* what it reads is nobody's any more */
+	assert_int_equal(reader->ops->last_lsn(reader, "d", &lsn, &error), MF_ERR_IO);
+	assert_int_equal(reader->ops->find_key(reader, "k-0", &key, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_latest_snapshot(reader, "d", INT64_MAX, &snapshot, &error), MF_ERR_IO);
 	kit_close(reader);
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_UNKNOWN_OUTCOME);
 	free(backup);
@@ -427,6 +460,32 @@ static void what_changes_no_event_does_not_stop_the_writer(void **state)
 	kit_close(store);
 }
 
+/* All of the log is in the database then; not one transaction of ours came after that. */
+static void a_checkpoint_of_another_program_that_empties_the_log_stops_nothing(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	in_beside = "PRAGMA wal_checkpoint(TRUNCATE)";
+	run_in_child(do_beside);
+	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), 0);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	assert_int_equal(kit_append(store, "d", "m"), 4);
+	kit_close(store);
+}
+
+static void a_writer_that_another_one_has_followed_does_not_vacuum(void **state)
+{
+	(void)state;
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 3);
+	in_store("rm lock");
+	run_elsewhere("open");
+	assert_int_equal(mf_store_vacuum(store, &error), MF_ERR_LOCKED);
+	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+}
+
 static void a_look_at_who_wrote_that_fails_appends_nothing(void **state)
 {
 	(void)state;
@@ -467,6 +526,27 @@ static void a_database_with_another_name_is_not_opened_for_writing(void **state)
 	free(other);
 }
 
+static void a_database_that_is_a_link_is_not_opened_for_writing(void **state)
+{
+	(void)state;
+	char *one = kit_path(kit_dir, "one"), *two = kit_path(kit_dir, "two"), *link = kit_path(kit_dir, "two/store.db");
+	struct mf_store *store = kit_open(one);
+	kit_append(store, "d", "k");
+	kit_close(store);
+	assert_int_equal(mkdir(two, 0700), 0);
+	assert_int_equal(symlink("../one/store.db", link), 0);
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = two}, &error), MF_ERR_STATE);
+	assert_non_null(strstr(error.message, "/one/store.db, whose directory has"));
+	store = kit_open(one);
+	struct mf_store_stats stats;
+	KIT_OK(mf_store_stats(store, &stats, &error), &error);
+	assert_int_equal(stats.epoch, 2); /* nothing was written through the link */
+	kit_close(store);
+	free(one);
+	free(two);
+	free(link);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -475,9 +555,10 @@ int main(int argc, char **argv)
 		T(a_copy_that_takes_the_place_of_an_open_store_is_noticed_by_the_next_sync),
 		T(each_file_that_is_gone_or_another_stops_the_store),
 		T(a_log_that_was_cut_short_is_not_copied_into_the_database),
+		T(a_log_is_cut_short_as_long_as_nothing_says_that_it_was_copied),
 		T(a_directory_that_was_moved_stops_the_store_and_loses_nothing),
 		T(a_directory_that_became_a_file_stops_the_store),
-		T(a_watermark_whose_descriptor_is_anothers_now_is_not_written),
+		T(what_somebody_else_has_closed_is_neither_written_nor_closed_again),
 		T(a_device_that_was_mounted_over_the_store_is_another_place),
 		T(files_that_cannot_be_looked_at_are_taken_for_the_same),
 		T(a_process_that_changes_its_directory_keeps_its_store),
@@ -489,8 +570,11 @@ int main(int argc, char **argv)
 		T(an_event_that_was_deleted_beside_the_writer_is_not_given_again),
 		T(a_backup_of_what_lost_its_newest_event_is_refused),
 		T(what_changes_no_event_does_not_stop_the_writer),
+		T(a_checkpoint_of_another_program_that_empties_the_log_stops_nothing),
+		T(a_writer_that_another_one_has_followed_does_not_vacuum),
 		T(a_look_at_who_wrote_that_fails_appends_nothing),
 		T(a_database_with_another_name_is_not_opened_for_writing),
+		T(a_database_that_is_a_link_is_not_opened_for_writing),
 	};
 	if (argc == 3) {
 		kit_dir = argv[2];
