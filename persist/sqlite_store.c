@@ -270,9 +270,7 @@ static enum mf_status look_at_writer(struct mf_sqlite *store, struct mf_error *e
 	struct mf_watermark watermark;
 	enum mf_watermark_state state;
 	int64_t last = 0;
-	enum mf_status status = mf_sqlite_check_database(store, error);
-	if (status == MF_OK)
-		status = mf_watermark_read(store->env, store->watermark_path, &watermark, &state, error);
+	enum mf_status status = mf_watermark_read(store->env, store->watermark_path, &watermark, &state, error);
 	if (status != MF_OK)
 		return status;
 	pthread_mutex_lock(&store->read_lock);
