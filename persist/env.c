@@ -66,14 +66,25 @@ static int plain_only(int fd)
 	return error ? -error : fd;
 }
 
+static bool is_plain(const char *path)
+{
+	struct stat info;
+	return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 static int open_file(const char *path, int flags, mode_t mode)
 {
-	int fd;
+	int fd, error, without_waiting = O_NONBLOCK; /* opening a FIFO waits, too */
 	do {
-		fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode); /* opening a FIFO waits, too */
-	} while (fd < 0 && errno == EINTR);
-	if (fd < 0)
-		return -errno;
+		fd = open(path, flags | O_CLOEXEC | O_NOCTTY | without_waiting, mode);
+		error = fd < 0 ? errno : 0;
+		if (error == EWOULDBLOCK && is_plain(path)) {
+			without_waiting = 0; /* a file server has a lease on it, which the kernel takes back meanwhile */
+			error = EINTR;
+		}
+	} while (error == EINTR);
+	if (error)
+		return -error;
 	if (!(flags & O_DIRECTORY))
 		fd = plain_only(fd);
 	return fd < 0 || fd > STDERR_FILENO ? fd : above_standard(fd);

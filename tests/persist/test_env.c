@@ -253,6 +253,28 @@ static void only_files_are_opened_and_measured_and_none_that_cannot_be_looked_at
 	free(fifo);
 }
 
+/* Who has a lease on a file is told to give it back; who opens it without waiting is refused until then. */
+static void a_file_that_a_file_server_has_a_lease_on_is_opened(void **state)
+{
+	(void)state;
+	const struct mf_env *env = mf_env_os();
+	char *path = kit_path(kit_dir, "leased");
+	sys_fail(SYS_OPEN, 1, EWOULDBLOCK);
+	assert_int_equal(env->open(env->user, path, O_RDONLY, 0), -EWOULDBLOCK);
+	sys_fail(SYS_OPEN, 1, EWOULDBLOCK);
+	assert_int_equal(env->open(env->user, kit_dir, O_RDONLY, 0), -EWOULDBLOCK);
+	sys_fail(SYS_OPEN, 0, 0);
+	int fd = env->open(env->user, path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	env->close(env->user, fd);
+	sys_fail(SYS_OPEN, 1, EWOULDBLOCK);
+	assert_int_equal(env->open(env->user, path, O_RDWR, 0), fd);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	sys_fail(SYS_OPEN, 0, 0);
+	env->close(env->user, fd);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +287,7 @@ int main(void)
 		cmocka_unit_test(what_writes_nothing_is_an_io_error),
 		cmocka_unit_test(where_a_rename_cannot_spare_a_file_it_is_looked_for_first),
 		cmocka_unit_test(only_files_are_opened_and_measured_and_none_that_cannot_be_looked_at),
+		cmocka_unit_test(a_file_that_a_file_server_has_a_lease_on_is_opened),
 		cmocka_unit_test(an_environment_of_the_whole_process_takes_the_place_of_the_systems),
 	};
 	return cmocka_run_group_tests_name("env", tests, kit_set_up, kit_tear_down);
