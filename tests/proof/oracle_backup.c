@@ -23,12 +23,22 @@ static void empty(const char *path)
 	closedir(dir);
 }
 
-/* Every LSN up to the backup's is there, with the key that the world knows it by. */
-static void compare_events(struct oracle *oracle, const char *file, struct mf_store *store, int64_t upto)
+/* A power loss may have taken back what was only written, and what a backup has of it stays there: a later life gave its LSN again. */
+static bool is_given_again(const struct ledger *ledger, const struct ledger_item *item, int64_t lsn)
+{
+	for (size_t i = 0; i < ledger->count; i++)
+		if (ledger->items[i].found == lsn && &ledger->items[i] != item)
+			return true;
+	return false;
+}
+
+/* Every LSN up to the backup's is there, with the key that the world knows it by. false: some are others' by now. */
+static bool compare_events(struct oracle *oracle, const char *file, struct mf_store *store, int64_t upto)
 {
 	bool *there = calloc((size_t)upto + 2, sizeof(*there));
 	struct mf_key_info info;
 	int64_t from = 0, missing = 0;
+	bool given_again = false;
 	if (!there)
 		abort();
 	for (size_t count = 1; count > 0;) {
@@ -42,6 +52,7 @@ static void compare_events(struct oracle *oracle, const char *file, struct mf_st
 			from = event->lsn;
 			if (!item || (item->lsn && item->lsn != event->lsn) || (item->found && item->found != event->lsn))
 				oracle_broken(oracle, "backup %s has key %s as LSN %" PRId64 ", which is not what was submitted", file, event->idempotency_key, event->lsn);
+			given_again = given_again || is_given_again(oracle->ledger, item, event->lsn);
 			if (event->lsn <= upto)
 				there[event->lsn] = true;
 			else
@@ -57,6 +68,7 @@ static void compare_events(struct oracle *oracle, const char *file, struct mf_st
 	if (missing > 0)
 		oracle_broken(oracle, "backup %s goes to LSN %" PRId64 ", and %" PRId64 " of them are missing", file, upto, missing);
 	free(there);
+	return !given_again;
 }
 
 static void compare_restored(struct oracle *oracle, const char *file, const char *dir, int64_t upto)
@@ -68,8 +80,8 @@ static void compare_restored(struct oracle *oracle, const char *file, const char
 		oracle_broken(oracle, "backup %s was restored and does not open: %s", file, error.message);
 		return;
 	}
-	compare_events(oracle, file, store, upto);
-	for (size_t i = 0; i < oracle->doc_count; i++) {
+	bool of_this_history = compare_events(oracle, file, store, upto);
+	for (size_t i = 0; i < oracle->doc_count && of_this_history; i++) {
 		const struct ledger_item *last = NULL;
 		struct ledger_state found = {0};
 		struct mf_state *state;
