@@ -4,16 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* *out is the caller's to free, whatever comes back. */
+static enum mf_status ask(struct mf_sql *sql, const char *text, struct mf_stmt **out, bool *row, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_prepare(sql, text, out, error);
+	return status == MF_OK ? mf_stmt_step(*out, row, error) : status;
+}
+
 enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error)
 {
 	char text[128];
 	snprintf(text, sizeof(text), value ? "PRAGMA %s = %s" : "PRAGMA %s", name, value);
 	struct mf_stmt *stmt = NULL;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
-	if (status != MF_OK)
-		return status;
-	bool row;
-	status = mf_stmt_step(stmt, &row, error);
+	bool row = false;
+	enum mf_status status = ask(sql, text, &stmt, &row, error);
 	if (status == MF_OK && expected) {
 		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
 		if (!answer && mf_stmt_no_memory(stmt))
@@ -31,11 +35,8 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error)
 {
 	struct mf_stmt *stmt = NULL;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
-	if (status != MF_OK)
-		return status;
-	bool row;
-	status = mf_stmt_step(stmt, &row, error);
+	bool row = false;
+	enum mf_status status = ask(sql, text, &stmt, &row, error);
 	if (status == MF_OK)
 		*out = row ? mf_stmt_int(stmt, 0) : 0;
 	mf_stmt_free(stmt);

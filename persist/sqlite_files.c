@@ -31,8 +31,10 @@ static bool same(const struct mf_file_identity *a, const struct mf_file_identity
 
 /* ---- what they are ---- */
 
+/* What cannot be asked has the size -1. */
 static int look_at(const struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_file_identity *out)
 {
+	*out = (struct mf_file_identity){.size = -1};
 	return store->env->identity(store->env->user, path_of(store, file), -1, out);
 }
 
@@ -75,30 +77,31 @@ enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struc
 /* ---- are they still? ---- */
 
 /* NULL, or what is wrong. */
-static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file)
+static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_file_identity *now)
 {
-	struct mf_file_identity now;
-	int result = look_at(store, file, &now);
+	int result = look_at(store, file, now);
 	if (result == -ENOENT || result == -ENOTDIR)
 		return "was moved or removed";
-	return result < 0 || same(&now, &store->files[file]) ? NULL : "was replaced by another";
+	return result < 0 || same(now, &store->files[file]) ? NULL : "was replaced by another";
 }
 
-static bool log_holds(const struct mf_sqlite *store, int64_t pages)
+static bool is_enough(const struct mf_sqlite *store, int64_t size, int64_t pages)
 {
-	struct mf_file_identity now;
-	return pages == 0 || look_at(store, MF_SQLITE_FILE_LOG, &now) < 0 || now.size >= LOG_HEADER + pages * (store->page_bytes + LOG_FRAME);
+	return size < 0 || pages == 0 || size >= LOG_HEADER + pages * (store->page_bytes + LOG_FRAME);
 }
 
-/* Checkpoints of other programs shorten it too, when all of it is in the database; their index says so. */
-static bool log_is_whole(struct mf_sqlite *store)
+/* Has the log the pages that it had before it was asked for its size? Checkpoints of other programs shorten it too, when all of it is
+ * in the database; their index says so. */
+static bool log_is_whole(struct mf_sqlite *store, int64_t size, int64_t pages)
 {
-	if (log_holds(store, atomic_load(&store->log_pages)))
+	if (is_enough(store, size, pages))
 		return true;
 	pthread_mutex_lock(&store->read_lock);
 	int64_t frames = mf_sql_index_frames(store->reader);
 	pthread_mutex_unlock(&store->read_lock);
-	return frames >= 0 && log_holds(store, frames);
+	struct mf_file_identity now;
+	(void)look_at(store, MF_SQLITE_FILE_LOG, &now);
+	return frames >= 0 && is_enough(store, now.size, frames);
 }
 
 /* A program that closes all descriptors that it does not know has ours written into whatever it opens next. */
@@ -125,12 +128,14 @@ enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *e
 	static const char closed[] = "was closed by somebody else in this process";
 	if (!store->files_known)
 		return MF_OK;
+	int64_t pages = atomic_load(&store->log_pages); /* first: they become more beside us */
+	struct mf_file_identity now[MF_SQLITE_FILES];
 	for (int file = 0; file < MF_SQLITE_FILES; file++) {
-		const char *wrong = wrong_with(store, (enum mf_sqlite_file)file);
+		const char *wrong = wrong_with(store, (enum mf_sqlite_file)file, &now[file]);
 		if (wrong)
 			return stop(store, (enum mf_sqlite_file)file, wrong, error);
 	}
-	if (!log_is_whole(store))
+	if (!log_is_whole(store, now[MF_SQLITE_FILE_LOG].size, pages))
 		return stop(store, MF_SQLITE_FILE_LOG, "was cut short", error);
 	if (!is_ours(store, MF_SQLITE_FILE_WATERMARK, store->watermark_fd))
 		return stop(store, MF_SQLITE_FILE_WATERMARK, closed, error);
@@ -154,7 +159,8 @@ void mf_sqlite_close_files(struct mf_sqlite *store)
 
 enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error)
 {
-	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB) : NULL;
+	struct mf_file_identity now;
+	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB, &now) : NULL;
 	return wrong ? mf_error_set(error, MF_ERR_IO, "store.db of the store in %.200s %s while the store was open; open it again", store->dir, wrong) : MF_OK;
 }
 
