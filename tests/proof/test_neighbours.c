@@ -67,6 +67,19 @@ static int wait_for(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+/* A child that has the store open for writing, in which it is 0; ends: a pipe from it. */
+static pid_t fork_a_writer(int ends[2])
+{
+	struct mf_runtime *runtime;
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = "sync"};
+	assert_int_equal(0, pipe(ends));
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0 && mf_runtime_open(&options, &runtime, NULL) != MF_OK)
+		_exit(1);
+	return child;
+}
+
 /* The status with which another program opens the store for writing. */
 static int open_elsewhere(void)
 {
@@ -230,14 +243,8 @@ static void a_child_opens_what_its_parent_had_open_only_after_exec(void **unused
 	(void)unused;
 	int ends[2];
 	char answers[2] = {0};
-	assert_int_equal(0, pipe(ends));
-	fflush(NULL);
-	pid_t first = fork();
+	pid_t first = fork_a_writer(ends);
 	if (first == 0) {
-		struct mf_runtime *runtime;
-		struct mf_runtime_options options = {.config_path = scratch_config, .mode = "sync"};
-		if (mf_runtime_open(&options, &runtime, NULL) != MF_OK)
-			_exit(1);
 		pid_t self = getpid();
 		if (fork() != 0)
 			_exit(0);
@@ -262,13 +269,9 @@ static void after_a_kill_the_next_process_gets_in(void **unused)
 	(void)unused;
 	int ends[2];
 	char byte;
-	assert_int_equal(0, pipe(ends));
-	fflush(NULL);
-	pid_t first = fork();
+	pid_t first = fork_a_writer(ends);
 	if (first == 0) {
-		struct mf_runtime *runtime;
-		struct mf_runtime_options options = {.config_path = scratch_config, .mode = "sync"};
-		if (mf_runtime_open(&options, &runtime, NULL) != MF_OK || write(ends[1], "x", 1) != 1)
+		if (write(ends[1], "x", 1) != 1)
 			_exit(1);
 		pause();
 	}

@@ -692,6 +692,48 @@ static void a_backup_that_lacks_what_was_committed_is_noticed(void **unused)
 	expect_broken("was committed when it began");
 }
 
+static bool as_not_synced(char *line, size_t room, size_t number)
+{
+	(void)room;
+	(void)number;
+	return line[0] != 'Y' && line[0] != 'X';
+}
+
+/* What the store was, kept and put back. */
+static void keep_store(bool back)
+{
+	char command[512], kept[160];
+	snprintf(kept, sizeof(kept), "%s.kept", scratch_data);
+	snprintf(command, sizeof(command), "rm -rf %s && cp -a %s %s", back ? scratch_data : kept, back ? kept : scratch_data, back ? scratch_data : kept);
+	assert_int_equal(0, system(command));
+}
+
+/* A life of which only the opening is left after a power loss, and one that gives its LSNs again: the backup of the first is not of that history. */
+static void a_backup_of_what_a_power_loss_took_back_is_not_compared_with_what_came_after(void **unused)
+{
+	(void)unused;
+	struct mf_runtime *runtime;
+	struct mf_runtime_options options = {.config_path = scratch_config, .mode = "sync"};
+	work(SYNC, 0, 0);
+	tell(NULL);
+	keep_store(false);
+	work(ASYNC, 1, WORKLOAD_BACKUP);
+	tell(as_not_synced);
+	int64_t lost = newest();
+	keep_store(true);
+	assert_int_equal(MF_OK, mf_runtime_open(&options, &runtime, NULL));
+	assert_int_equal(MF_OK, mf_runtime_close(runtime, MF_WAIT_FOREVER, NULL));
+	add_line("Z\n");
+	for (uint32_t life = 2; life < 4; life++) {
+		work(ASYNC, life, 0);
+		tell(NULL);
+	}
+	struct oracle_report report = ask(ORACLE_POWER_LOST, 0);
+	if (report.verdict != ORACLE_SOUND)
+		fail_msg("%s", report.text);
+	assert_true(report.backups > 0 && report.last_lsn >= lost);
+}
+
 /* ---- 15. the modes' promises ---- */
 
 static void lose_the_last_batch(void)
@@ -809,6 +851,7 @@ int main(void)
 		TEST(a_backup_with_a_changed_byte_is_noticed),
 		TEST(a_backup_that_is_gone_is_missed),
 		TEST(a_backup_that_lacks_what_was_committed_is_noticed),
+		TEST(a_backup_of_what_a_power_loss_took_back_is_not_compared_with_what_came_after),
 		TEST(after_a_power_cut_async_may_lose_what_was_not_reported_synced),
 		TEST(after_a_power_cut_sync_may_lose_nothing),
 		TEST(a_database_after_mode_memory_is_noticed),
