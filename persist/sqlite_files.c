@@ -16,11 +16,11 @@
 #define LOG_HEADER 32
 #define LOG_FRAME 24 /* beside its page; https://www.sqlite.org/fileformat2.html#walformat */
 
-static const char *const names[MF_SQLITE_FILES] = {"store.db", "store.db-wal", "watermark", "lock"};
+static const char *const names[MF_SQLITE_FILES] = {"store.db", "store.db-wal", "store.db-shm", "watermark", "lock"};
 
 static const char *path_of(const struct mf_sqlite *store, enum mf_sqlite_file file)
 {
-	const char *const paths[MF_SQLITE_FILES] = {store->db_path, store->wal_path, store->watermark_path, store->lock_path};
+	const char *const paths[MF_SQLITE_FILES] = {store->db_path, store->wal_path, store->index_path, store->watermark_path, store->lock_path};
 	return paths[file];
 }
 
@@ -31,7 +31,7 @@ static bool same(const struct mf_file_identity *a, const struct mf_file_identity
 
 /* ---- what they are ---- */
 
-/* What cannot be asked has the size -1. */
+/* What cannot be asked has the size -1, and no names. */
 static int look_at(const struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_file_identity *out)
 {
 	*out = (struct mf_file_identity){.size = -1};
@@ -48,15 +48,6 @@ enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error 
 {
 	enum mf_status status = note(store, MF_SQLITE_FILE_DB, error);
 	store->database_known = status == MF_OK;
-	return status;
-}
-
-enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error)
-{
-	enum mf_status status = mf_sql_number(store->writer, "PRAGMA page_size", &store->page_bytes, error);
-	for (int file = 0; status == MF_OK && file < MF_SQLITE_FILES; file++)
-		status = note(store, (enum mf_sqlite_file)file, error);
-	store->files_known = store->database_known = status == MF_OK;
 	return status;
 }
 
@@ -79,10 +70,40 @@ enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struc
 /* NULL, or what is wrong. */
 static const char *wrong_with(const struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_file_identity *now)
 {
+	const struct mf_file_identity *then = &store->files[file];
 	int result = look_at(store, file, now);
+	if (then->names == 0)
+		return NULL;
 	if (result == -ENOENT || result == -ENOTDIR)
 		return "was moved or removed";
-	return result < 0 || same(now, &store->files[file]) ? NULL : "was replaced by another";
+	return result < 0 || same(now, then) ? NULL : "was replaced by another";
+}
+
+void mf_sqlite_note_opened(struct mf_sqlite *store)
+{
+	(void)look_at(store, MF_SQLITE_FILE_LOG, &store->files[MF_SQLITE_FILE_LOG]);
+	(void)look_at(store, MF_SQLITE_FILE_INDEX, &store->files[MF_SQLITE_FILE_INDEX]);
+}
+
+static enum mf_status note_or_compare(struct mf_sqlite *store, enum mf_sqlite_file file, struct mf_error *error)
+{
+	struct mf_file_identity now;
+	const char *wrong = wrong_with(store, file, &now);
+	if (wrong)
+		return mf_error_set(error, MF_ERR_IO, "%s of the store in %.200s %s while it was opened; open it again", names[file], store->dir, wrong);
+	if (store->files[file].names > 0)
+		return MF_OK;
+	enum mf_status status = note(store, file, error);
+	return file == MF_SQLITE_FILE_INDEX ? MF_OK : status; /* a VFS may keep it in memory */
+}
+
+enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error)
+{
+	enum mf_status status = mf_sql_number(store->writer, "PRAGMA page_size", &store->page_bytes, error);
+	for (int file = 0; status == MF_OK && file < MF_SQLITE_FILES; file++)
+		status = note_or_compare(store, (enum mf_sqlite_file)file, error);
+	store->files_known = status == MF_OK;
+	return status;
 }
 
 static bool is_enough(const struct mf_sqlite *store, int64_t size, int64_t pages)
@@ -90,26 +111,35 @@ static bool is_enough(const struct mf_sqlite *store, int64_t size, int64_t pages
 	return size < 0 || pages == 0 || size >= LOG_HEADER + pages * (store->page_bytes + LOG_FRAME);
 }
 
+static int64_t index_frames(struct mf_sqlite *store)
+{
+	pthread_mutex_lock(&store->read_lock);
+	int64_t frames = mf_sql_index_frames(store->reader);
+	pthread_mutex_unlock(&store->read_lock);
+	return frames;
+}
+
 /* Has the log the pages that it had before it was asked for its size? Checkpoints of other programs shorten it too, when all of it is
- * in the database; their index says so. */
+ * in the database; their index says so, if it says the same before and after. */
 static bool log_is_whole(struct mf_sqlite *store, int64_t size, int64_t pages)
 {
 	if (is_enough(store, size, pages))
 		return true;
-	pthread_mutex_lock(&store->read_lock);
-	int64_t frames = mf_sql_index_frames(store->reader);
-	pthread_mutex_unlock(&store->read_lock);
 	struct mf_file_identity now;
-	(void)look_at(store, MF_SQLITE_FILE_LOG, &now);
+	int64_t frames;
+	do {
+		frames = index_frames(store);
+		(void)look_at(store, MF_SQLITE_FILE_LOG, &now);
+	} while (index_frames(store) != frames);
 	return frames >= 0 && is_enough(store, now.size, frames);
 }
 
 /* A program that closes all descriptors that it does not know has ours written into whatever it opens next. */
-static bool is_ours(const struct mf_sqlite *store, enum mf_sqlite_file file, int fd)
+bool mf_sqlite_is_ours(const struct mf_sqlite *store, int fd, const struct mf_file_identity *file)
 {
 	struct mf_file_identity now;
 	int result = store->env->identity(store->env->user, NULL, fd, &now);
-	return result < 0 ? result != -EBADF : same(&now, &store->files[file]);
+	return result < 0 ? result != -EBADF : same(&now, file);
 }
 
 static enum mf_status stop(struct mf_sqlite *store, enum mf_sqlite_file file, const char *what, struct mf_error *error)
@@ -137,21 +167,21 @@ enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *e
 	}
 	if (!log_is_whole(store, now[MF_SQLITE_FILE_LOG].size, pages))
 		return stop(store, MF_SQLITE_FILE_LOG, "was cut short", error);
-	if (!is_ours(store, MF_SQLITE_FILE_WATERMARK, store->watermark_fd))
+	if (!mf_sqlite_is_ours(store, store->watermark_fd, &store->files[MF_SQLITE_FILE_WATERMARK]))
 		return stop(store, MF_SQLITE_FILE_WATERMARK, closed, error);
-	return is_ours(store, MF_SQLITE_FILE_LOCK, store->lock_fd) ? MF_OK : stop(store, MF_SQLITE_FILE_LOCK, closed, error);
+	return mf_sqlite_is_ours(store, store->lock_fd, &store->files[MF_SQLITE_FILE_LOCK]) ? MF_OK : stop(store, MF_SQLITE_FILE_LOCK, closed, error);
 }
 
 void mf_sqlite_close_files(struct mf_sqlite *store)
 {
 	/* What somebody else has closed may be theirs by now. */
-	if (store->watermark_fd >= 0 && (!store->files_known || is_ours(store, MF_SQLITE_FILE_WATERMARK, store->watermark_fd)))
+	if (store->watermark_fd >= 0 && (!store->files_known || mf_sqlite_is_ours(store, store->watermark_fd, &store->files[MF_SQLITE_FILE_WATERMARK])))
 		store->env->close(store->env->user, store->watermark_fd);
-	if (store->metrics_fd >= 0)
+	if (store->metrics_fd >= 0 && mf_sqlite_is_ours(store, store->metrics_fd, &store->metrics))
 		store->env->close(store->env->user, store->metrics_fd);
 	if (store->lock_fd < 0 || mf_forked_since(store->generation)) /* a child closed it when it began */
 		return;
-	if (!store->files_known || is_ours(store, MF_SQLITE_FILE_LOCK, store->lock_fd))
+	if (!store->files_known || mf_sqlite_is_ours(store, store->lock_fd, &store->files[MF_SQLITE_FILE_LOCK]))
 		store->env->close(store->env->user, store->lock_fd); /* last: who waits for it may open now */
 	else
 		(void)mf_fork_forget_lock(store->lock_fd);

@@ -46,9 +46,17 @@ static struct log_file *of(sqlite3_file *file)
 	return (struct log_file *)file;
 }
 
+/* Was it cut since it was last written? SQLite would write behind what is missing, and a checkpoint copy the hole into the database. */
+static bool was_cut(struct log_file *log, sqlite3_int64 at)
+{
+	sqlite3_int64 size = at; /* of what cannot be asked */
+	(void)log->real->pMethods->xFileSize(log->real, &size);
+	return size < at;
+}
+
 static int write_below(struct log_file *log, const void *bytes, int len, sqlite3_int64 at)
 {
-	int rc = log->real->pMethods->xWrite(log->real, bytes, len, at);
+	int rc = was_cut(log, at) ? SQLITE_IOERR_CORRUPTFS : log->real->pMethods->xWrite(log->real, bytes, len, at);
 	if (rc != SQLITE_OK && log->failure == SQLITE_OK)
 		log->failure = rc;
 	return rc;

@@ -18,7 +18,8 @@
  * 2. The bytes reach the VFS below in the order in which SQLite wrote them, and nothing gathered outlives a failure.
  * 3. A header that SQLite corrects in place (it reads the frame, then writes the header there) is not gathered: no
  *    page follows it.
- * 4. A write that fails may be reported by a later call than the one that made it, even by a read, after which SQLite
+ * 4. Nothing is written beyond the end of the log: SQLite appends, and who has cut it has made a hole. SQLITE_IOERR_CORRUPTFS.
+ * 5. A write that fails may be reported by a later call than the one that made it, even by a read, after which SQLite
  *    may go on with the transaction. So whoever commits asks mf_log_failure first.
  *
  * Thread: the connection's; mf_log_sync may run beside its calls, for it does not touch what is gathered. */

@@ -26,12 +26,13 @@
 
 static enum mf_status open_file(struct mf_sqlite *store, struct mf_error *error)
 {
-	if (store->metrics_fd >= 0)
+	if (store->metrics_fd >= 0 && mf_sqlite_is_ours(store, store->metrics_fd, &store->metrics))
 		return MF_OK;
 	int fd = store->env->open(store->env->user, store->metrics_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return mf_sqlite_os_failed(error, fd, "make", store->metrics_path);
 	store->metrics_fd = fd;
+	(void)store->env->identity(store->env->user, NULL, fd, &store->metrics);
 	return MF_OK;
 }
 

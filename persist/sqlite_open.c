@@ -28,12 +28,6 @@ struct presence {
 	struct mf_watermark watermark;
 };
 
-uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from)
-{
-	const int64_t numbers[] = {epoch, first_lsn, lost_from};
-	return mf_row_checksum(numbers, 3, NULL, NULL, 0);
-}
-
 /* ---- files ---- */
 
 /* The directory is there, if there is one at all. */
@@ -47,12 +41,13 @@ static enum mf_status make_paths(struct mf_sqlite *store, struct mf_error *error
 	if (store->home) {
 		store->db_path = mf_path_join(store->home, "store.db");
 		store->wal_path = mf_path_join(store->home, "store.db-wal");
+		store->index_path = mf_path_join(store->home, "store.db-shm");
 		store->journal_path = mf_path_join(store->home, "store.db-journal");
 		store->watermark_path = mf_path_join(store->home, "watermark");
 		store->lock_path = mf_path_join(store->home, "lock");
 		store->metrics_path = mf_path_join(store->home, "metrics");
 	}
-	bool made = store->home && store->db_path && store->wal_path && store->journal_path && store->watermark_path && store->lock_path && store->metrics_path;
+	bool made = store->home && store->db_path && store->wal_path && store->index_path && store->journal_path && store->watermark_path && store->lock_path && store->metrics_path;
 	return made ? MF_OK : mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", store->dir);
 }
 
@@ -270,22 +265,6 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 	return MF_OK;
 }
 
-/* What the next LSN is, and what must be there, is learnt from these records. */
-static enum mf_status check_epochs(struct mf_sql *sql, struct mf_error *error)
-{
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, "SELECT epoch, first_lsn, lost_from, checksum FROM epochs", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	for (bool row = true; row && status == MF_OK;) {
-		status = mf_stmt_step(stmt, &row, error);
-		if (status == MF_OK && row && mf_stmt_int(stmt, 3) != mf_sqlite_epoch_checksum(mf_stmt_int(stmt, 0), mf_stmt_int(stmt, 1), mf_stmt_int(stmt, 2)))
-			status = mf_sqlite_corrupted(error, NULL, mf_stmt_int(stmt, 1), "the record of an opening does not fit its checksum");
-	}
-	mf_stmt_free(stmt);
-	return status;
-}
-
 static void note_watermark(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest)
 {
 	bool missing = presence->watermark_state == MF_WATERMARK_MISSING, damaged = presence->watermark_state == MF_WATERMARK_DAMAGED;
@@ -301,27 +280,20 @@ static void note_watermark(struct mf_sqlite *store, const struct presence *prese
 
 struct new_epoch {
 	int64_t epoch, first_lsn, lost_from;
+	const struct newest *newest; /* as this opening has found it */
 };
-
-enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
-{
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "INSERT OR ABORT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_int(stmt, 1, epoch);
-	mf_stmt_bind_int(stmt, 2, first_lsn);
-	mf_stmt_bind_int(stmt, 3, lost_from);
-	mf_stmt_bind_int(stmt, 4, mf_sqlite_epoch_checksum(epoch, first_lsn, lost_from));
-	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	store->next_last_lsn = first_lsn - 1;
-	return status;
-}
 
 static enum mf_status write_epoch(struct mf_sqlite *store, void *user, struct mf_error *error)
 {
 	const struct new_epoch *from = user;
+	int64_t newest = 0, epoch = 0;
+	enum mf_status status = mf_sqlite_newest(store->writer, &newest, error);
+	if (status == MF_OK)
+		status = mf_sql_number(store->writer, "SELECT max(epoch) FROM epochs", &epoch, error);
+	if (status != MF_OK)
+		return status;
+	if (newest != from->newest->found || epoch != from->newest->epoch)
+		return mf_error_set(error, MF_ERR_LOCKED, "another process wrote to the store in %.250s while it was opened, though its lock was ours: was the file 'lock' deleted?", store->dir);
 	return mf_sqlite_write_epoch(store, from->epoch, from->first_lsn, from->lost_from, error);
 }
 
@@ -338,6 +310,7 @@ static enum mf_status begin_epoch(struct mf_sqlite *store, const struct presence
 		.epoch = (newest->epoch > presence->watermark.epoch ? newest->epoch : presence->watermark.epoch) + 1,
 		.first_lsn = (accepted ? newest->expected : newest->found) + 1,
 		.lost_from = accepted ? newest->found + 1 : 0,
+		.newest = newest,
 	};
 	int64_t keys = 0;
 	enum mf_status status = mf_sql_number(store->writer, "SELECT EXISTS (SELECT 1 FROM compacted_keys)", &keys, error);
@@ -415,13 +388,16 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 	if (presence.db_size == 0)
 		status = make_database_private(store, error);
 	if (status == MF_OK)
+		status = mf_sqlite_note_database(store, error);
+	if (status == MF_OK)
 		status = mf_sqlite_open_writer(store, presence.db_size > 0, presence.watermark_state != MF_WATERMARK_MISSING, error);
 	if (status == MF_ERR_NOT_FOUND)
 		return gone(store, &presence, error);
+	mf_sqlite_note_opened(store);
 	if (status == MF_OK)
 		status = find_newest(store->writer, &presence, &newest, error);
 	if (status == MF_OK) /* also when a loss is accepted: it must be a true one */
-		status = check_epochs(store->writer, error);
+		status = mf_sqlite_check_epochs(store->writer, error);
 	if (status != MF_OK)
 		return status;
 	note_watermark(store, &presence, &newest);
@@ -494,7 +470,7 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 	if (status == MF_OK && presence.watermark_state != MF_WATERMARK_GOOD && newest.found > 0)
 		status = look_again(store, &presence, &newest, error);
 	if (status == MF_OK && !options->accept_damage)
-		status = check_epochs(store->reader, error);
+		status = mf_sqlite_check_epochs(store->reader, error);
 	if (status != MF_OK)
 		return status;
 	note_watermark(store, &presence, &newest);
@@ -552,7 +528,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 	mf_sqlite_close_files(store);
 	for (size_t i = 0; lock_of(store, i); i++)
 		pthread_mutex_destroy(lock_of(store, i));
-	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->journal_path, store->watermark_path, store->lock_path, store->metrics_path};
+	char *const paths[] = {store->dir, store->home, store->db_path, store->wal_path, store->index_path, store->journal_path, store->watermark_path, store->lock_path, store->metrics_path};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		mf_free(paths[i]);
 	mf_heads_free(store->heads);

@@ -127,12 +127,9 @@ static void note_room(struct mf_sqlite *store, enum mf_status status, const stru
 		mf_logf(&store->logger, MF_LOG_INFO, "the store in %.200s has room again: writes go on", store->dir);
 }
 
-static enum mf_status run(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)
+static enum mf_status run_in_transaction(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)
 {
-	enum mf_status status = mf_sqlite_check_writable(store, error);
-	if (status != MF_OK)
-		return status;
-	status = mf_sql_begin(store->writer, error);
+	enum mf_status status = mf_sql_begin(store->writer, error);
 	if (status != MF_OK)
 		return status;
 	store->next_last_lsn = atomic_load(&store->last_lsn);
@@ -146,6 +143,18 @@ static enum mf_status run(struct mf_sqlite *store, mf_sqlite_work *work, void *u
 		return status;
 	*error = undo;
 	return MF_ERR_UNKNOWN_OUTCOME;
+}
+
+static enum mf_status run(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)
+{
+	enum mf_status status = mf_sqlite_check_writable(store, error);
+	if (status != MF_OK)
+		return status;
+	status = run_in_transaction(store, work, user, error);
+	if (status == MF_OK || status == MF_ERR_DUPLICATE_KEY || atomic_load(&store->poisoned))
+		return status;
+	enum mf_status found = mf_sqlite_check_files(store, error); /* what went wrong may be that they are others */
+	return found == MF_OK ? status : found;
 }
 
 enum mf_status mf_sqlite_transact_locked(struct mf_sqlite *store, mf_sqlite_work *work, void *user, struct mf_error *error)

@@ -40,7 +40,7 @@ enum mf_sqlite_read_stmt {
 	MF_READ_STMTS
 };
 
-enum mf_sqlite_file { MF_SQLITE_FILE_DB, MF_SQLITE_FILE_LOG, MF_SQLITE_FILE_WATERMARK, MF_SQLITE_FILE_LOCK, MF_SQLITE_FILES };
+enum mf_sqlite_file { MF_SQLITE_FILE_DB, MF_SQLITE_FILE_LOG, MF_SQLITE_FILE_INDEX, MF_SQLITE_FILE_WATERMARK, MF_SQLITE_FILE_LOCK, MF_SQLITE_FILES };
 
 struct mf_sqlite {
 	struct mf_store base;
@@ -51,9 +51,9 @@ struct mf_sqlite {
 	uint32_t checkpoint_pages;
 	char *dir;  /* as it was given: for people */
 	char *home; /* resolved: for the system */
-	char *db_path, *wal_path, *journal_path, *watermark_path, *lock_path, *metrics_path;
+	char *db_path, *wal_path, *index_path, *journal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
-	struct mf_file_identity files[MF_SQLITE_FILES]; /* as they were opened */
+	struct mf_file_identity files[MF_SQLITE_FILES]; /* as they were opened; no names: not asked yet, or in vain */
 	bool files_known;                               /* all; else only, if database_known, that of the database */
 	bool database_known;
 	int64_t page_bytes;
@@ -87,6 +87,7 @@ struct mf_sqlite {
 
 	pthread_mutex_t metrics_lock; /* the thread that syncs saves, and so does the one that closes */
 	int metrics_fd;               /* -1: nothing was saved yet */
+	struct mf_file_identity metrics; /* of what it was opened for */
 	size_t metrics_size;
 
 	bool writer_stopped; /* reading only: the watermark tells of a failed sync that no opening has looked at since */
@@ -143,13 +144,18 @@ enum mf_status mf_sqlite_corrupted(struct mf_error *error, const char *doc_id, i
 void mf_sqlite_stop(struct mf_sqlite *store, const struct mf_error *error);
 
 /* ---- sqlite_files.c ---- */
-/* Once all files are there; what is there then is what the others compare with. */
+/* Before it is opened; it may be looked at from then on. */
+enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error);
+/* As soon as SQLite has opened its files. */
+void mf_sqlite_note_opened(struct mf_sqlite *store);
+/* Once all are there; what they are then is what the others compare with. MF_ERR_IO: one that was noted before is another by now. */
 enum mf_status mf_sqlite_note_files(struct mf_sqlite *store, struct mf_error *error);
-enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error); /* for reading only */
 /* MF_ERR_STATE: the database has more names, by hard or symbolic links, and so more logs. */
 enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error);
-/* sync_lock is held. MF_ERR_UNKNOWN_OUTCOME when they are others, and then the store has stopped. */
+/* read_lock is not held. MF_ERR_UNKNOWN_OUTCOME when they are others, and then the store has stopped. */
 enum mf_status mf_sqlite_check_files(struct mf_sqlite *store, struct mf_error *error);
+/* Is it still open for that file? */
+bool mf_sqlite_is_ours(const struct mf_sqlite *store, int fd, const struct mf_file_identity *file);
 /* At the end: closes what is still ours. */
 void mf_sqlite_close_files(struct mf_sqlite *store);
 /* Of whoever opens another connection: MF_ERR_IO when it would be one to another database. */
@@ -268,9 +274,12 @@ enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error
 enum mf_status mf_sqlite_os_failed(struct mf_error *error, int64_t result, const char *doing, const char *path); /* result: -errno */
 enum mf_status mf_sqlite_not_made(struct mf_error *error, int result, const char *doing, const char *path); /* of a file that was to be made where it was not there */
 
-/* ---- sqlite_open.c ---- */
+/* ---- sqlite_epochs.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);
+enum mf_status mf_sqlite_check_epochs(struct mf_sql *sql, struct mf_error *error); /* MF_ERR_CORRUPTED: a record does not fit its checksum */
 /* Inside a transaction; next_last_lsn becomes first_lsn - 1. */
 enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error);
+
+/* ---- sqlite_open.c ---- */
 /* Frees everything that is there, in any state of opening; no sync, no checkpoint. */
 enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error);

@@ -365,7 +365,9 @@ static void what_is_left_of_a_commit_is_written_or_its_outcome_is_unknown(void *
 		assert_int_equal(number("SELECT count(*) FROM t"), 1);
 		assert_int_equal(sqlite3_file_control(sql_fail_db(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log), SQLITE_OK);
 		int64_t before = vfs_shim_log_writes();
-		assert_int_equal(log->pMethods->xWrite(log, header, sizeof(header), 1 << 20), SQLITE_OK);
+		sqlite3_int64 end = 0;
+		assert_int_equal(log->pMethods->xFileSize(log, &end), SQLITE_OK);
+		assert_int_equal(log->pMethods->xWrite(log, header, sizeof(header), end), SQLITE_OK);
 		assert_int_equal(vfs_shim_log_writes(), before); /* it waits for its page */
 		vfs_shim_plan(&(struct shim_plan){.file = SHIM_LOG, .call = SHIM_WRITE, .at = fails, .times = 1, .rc = SQLITE_IOERR_WRITE, .system_errno = EIO});
 		assert_int_equal(mf_sql_commit(sql, &error), fails ? MF_ERR_UNKNOWN_OUTCOME : MF_OK);

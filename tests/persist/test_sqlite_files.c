@@ -73,7 +73,7 @@ static void a_copy_that_takes_the_place_of_an_open_store_is_noticed_by_the_next_
 
 static void each_file_that_is_gone_or_another_stops_the_store(void **state)
 {
-	static const char *const names[] = {"store.db", "store.db-wal", "watermark", "lock"};
+	static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm", "watermark", "lock"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		for (int replaced = 0; replaced < 2; replaced++) {
 			char command[100];
@@ -103,6 +103,33 @@ static void a_log_that_was_cut_short_is_not_copied_into_the_database(void **stat
 	assert_non_null(strstr(error.message, "was cut short"));
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
 	assert_int_equal(kit_file_size(kit_dir, "store.db"), whole);
+}
+
+/* The next commit would lie behind a hole, and make the log as long as it should be. */
+static void a_log_that_was_cut_short_is_not_written_again(void **state)
+{
+	(void)state;
+	for (int checkpointed = 0; checkpointed < 2; checkpointed++) {
+		struct mf_event event = kit_event("d", "l");
+		struct mf_store *store = kit_open(kit_dir);
+		kit_append_many(store, "d", "k", 3);
+		KIT_OK(mf_store_sync(store, NULL, &error), &error);
+		if (checkpointed)
+			KIT_OK(mf_sqlite_checkpoint(mf_sqlite_of(store), true, &error), &error);
+		kit_append_many(store, "d", "m", 3);
+		KIT_OK(mf_store_sync(store, NULL, &error), &error);
+		int64_t whole = kit_file_size(kit_dir, "store.db");
+		kit_truncate(kit_dir, "store.db-wal", 0);
+		assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_UNKNOWN_OUTCOME);
+		assert_non_null(strstr(error.message, "was cut short"));
+		assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), 0);
+		assert_int_equal(mf_store_append_batch(store, &event, 1, NULL, &error), MF_ERR_IO);
+		assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
+		assert_int_equal(kit_file_size(kit_dir, "store.db"), whole);
+		kit_expect_refused(true, checkpointed ? "holds events up to LSN 3, but up to 6" : "", &error);
+		kit_tear_down(state);
+		kit_set_up(state);
+	}
 }
 
 static void a_log_is_cut_short_as_long_as_nothing_says_that_it_was_copied(void **state)
@@ -186,6 +213,26 @@ static void what_somebody_else_has_closed_is_neither_written_nor_closed_again(vo
 	free(path);
 }
 
+static void counters_are_neither_written_into_a_file_of_others_nor_is_that_closed(void **state)
+{
+	(void)state;
+	char *path = kit_path(kit_dir, "theirs");
+	for (int saved_again = 0; saved_again < 2; saved_again++) {
+		struct mf_store *store = kit_open(kit_dir);
+		KIT_OK(store->ops->save_metrics(store, "{}", 2, &error), &error);
+		int fd = mf_sqlite_of(store)->metrics_fd;
+		close(fd);
+		int theirs = open(path, O_RDWR | O_CREAT, 0600);
+		assert_int_equal(theirs, fd);
+		if (saved_again)
+			KIT_OK(store->ops->save_metrics(store, "{\"a\":1}", 7, &error), &error);
+		kit_close(store);
+		assert_int_equal(close(theirs), 0);
+		assert_int_equal(kit_file_size(kit_dir, "theirs"), 0);
+	}
+	free(path);
+}
+
 static int asked, answer;
 static uint64_t other_device;
 
@@ -226,6 +273,176 @@ static void files_that_cannot_be_looked_at_are_taken_for_the_same(void **state)
 	kit_close(store);
 	answer = 0;
 	kit_close(kit_open(kit_dir));
+}
+
+static int no_index(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	size_t len = path ? strlen(path) : 0;
+	return len > 4 && strcmp(path + len - 4, "-shm") == 0 ? -ENOENT : mf_env_os()->identity(user, path, fd, out);
+}
+
+static void an_index_that_a_vfs_keeps_in_memory_is_not_missed(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.identity = no_index;
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
+	kit_append(store, "d", "k");
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	kit_close(store);
+}
+
+static void run_in_child(void (*work)(void))
+{
+	int ended = 0;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		work();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &ended, 0), child);
+	assert_int_equal(ended, 0);
+}
+
+static void beside(const char *sql)
+{
+	char *path = kit_path(kit_dir, "store.db");
+	struct sqlite3 *db;
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	free(path);
+}
+
+static const char *in_beside;
+
+static void do_beside(void)
+{
+	beside(in_beside);
+}
+
+static void empty_the_log(void)
+{
+	in_beside = "PRAGMA wal_checkpoint(TRUNCATE)";
+	run_in_child(do_beside);
+	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), 0);
+}
+
+static struct mf_store *looking;
+static int looks;
+
+/* Another program empties the log; before we ask the index we commit, and before we ask the log again it is emptied once more. */
+static int emptied_while_looking(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	size_t len = path ? strlen(path) : 0;
+	bool log = looking && len > 4 && strcmp(path + len - 4, "-wal") == 0;
+	if (log && ++looks == 2)
+		empty_the_log();
+	int result = mf_env_os()->identity(user, path, fd, out);
+	if (log && looks == 1)
+		kit_append(looking, "d", "between");
+	return result;
+}
+
+static void a_log_that_others_empty_time_and_again_is_not_taken_for_cut(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.identity = emptied_while_looking;
+	struct mf_store *store = kit_open_with(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env});
+	kit_append_many(store, "d", "k", 3);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	empty_the_log();
+	looking = store;
+	looks = 0;
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	looking = NULL;
+	assert_int_equal(looks, 3);
+	assert_int_equal(kit_append(store, "d", "m"), 5);
+	kit_close(store);
+}
+
+/* ---- while it is opened ---- */
+
+static void (*while_opening)(void);
+static const char *opening_command;
+
+/* After what there is was read, before anything is written. */
+static int open_and_do_it(void *user, const char *path, int flags, mode_t mode)
+{
+	size_t len = strlen(path);
+	if (while_opening && len > 9 && strcmp(path + len - 9, "watermark") == 0 && (flags & O_CREAT)) {
+		void (*once)(void) = while_opening;
+		while_opening = NULL;
+		once();
+	}
+	return mf_env_os()->open(user, path, flags, mode);
+}
+
+static void run_opening_command(void)
+{
+	in_store(opening_command);
+}
+
+static void files_that_are_replaced_while_they_are_opened_are_not_written_as_if_they_were_there(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *command, *words;
+	} cases[] = {{"cp store.db x && mv x store.db", "store.db of the store"}, {"cp store.db-wal x && mv x store.db-wal", "store.db-wal of the store"},
+		     {"rm store.db-shm", "store.db-shm of the store"}};
+	struct mf_env env = *mf_env_os();
+	env.open = open_and_do_it;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mf_store *store = kit_open(kit_dir);
+		kit_append_many(store, "d", "k", 3);
+		kit_close(store);
+		while_opening = run_opening_command;
+		opening_command = cases[i].command;
+		assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env}, &error), MF_ERR_IO);
+		assert_non_null(strstr(error.message, cases[i].words));
+		assert_non_null(strstr(error.message, "while it was opened"));
+		kit_tear_down(state);
+		kit_set_up(state);
+	}
+}
+
+static struct mf_store *first_writer;
+static bool first_compacts;
+
+static void first_writer_goes_on(void)
+{
+	kit_append_many(first_writer, "d", "l", 2);
+	if (!first_compacts)
+		return;
+	kit_write_snapshot(first_writer, "d", 5, 10);
+	KIT_OK(mf_store_compact(first_writer, "d", 5, &error), &error);
+}
+
+/* Who deletes the lock lets it in while the first one writes; what that one compacts meanwhile looks free. */
+static void an_opening_beside_a_writer_gives_no_number_again(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.open = open_and_do_it;
+	for (int compacts = 0; compacts < 2; compacts++) {
+		first_writer = kit_open(kit_dir);
+		kit_append_many(first_writer, "d", "k", 3);
+		in_store("rm lock");
+		first_compacts = compacts;
+		while_opening = first_writer_goes_on;
+		assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env}, &error), MF_ERR_LOCKED);
+		assert_non_null(strstr(error.message, "was the file 'lock' deleted?"));
+		assert_int_equal(kit_append(first_writer, "d", "m"), 6);
+		(void)mf_store_close(first_writer, &error); /* its lock is another by now */
+		struct mf_store *store = kit_open(kit_dir);
+		assert_int_equal(kit_append(store, "d", "n"), 7);
+		KIT_OK(mf_store_verify(store, NULL, NULL, &error), &error);
+		kit_close(store);
+		kit_tear_down(state);
+		kit_set_up(state);
+	}
 }
 
 /* ---- where the store is ---- */
@@ -324,19 +541,6 @@ static void whoever_opens_another_connection_gets_none_to_another_database(void 
 
 /* ---- another writer ---- */
 
-static void run_in_child(void (*work)(void))
-{
-	int ended = 0;
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		work();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &ended, 0), child);
-	assert_int_equal(ended, 0);
-}
-
 /* Another program: a child of fork cannot open what its parent has open. As `test_sqlite_files WORK DIRECTORY` it is this one. */
 static void run_elsewhere(const char *work)
 {
@@ -399,23 +603,6 @@ static void a_writer_that_another_one_has_followed_stores_nothing(void **state)
 	kit_close(store);
 }
 
-static void beside(const char *sql)
-{
-	char *path = kit_path(kit_dir, "store.db");
-	struct sqlite3 *db;
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-	free(path);
-}
-
-static const char *in_beside;
-
-static void do_beside(void)
-{
-	beside(in_beside);
-}
-
 static void an_event_that_was_deleted_beside_the_writer_is_not_given_again(void **state)
 {
 	(void)state;
@@ -467,9 +654,7 @@ static void a_checkpoint_of_another_program_that_empties_the_log_stops_nothing(v
 	struct mf_store *store = kit_open(kit_dir);
 	kit_append_many(store, "d", "k", 3);
 	KIT_OK(mf_store_sync(store, NULL, &error), &error);
-	in_beside = "PRAGMA wal_checkpoint(TRUNCATE)";
-	run_in_child(do_beside);
-	assert_int_equal(kit_file_size(kit_dir, "store.db-wal"), 0);
+	empty_the_log();
 	KIT_OK(mf_store_sync(store, NULL, &error), &error);
 	assert_int_equal(kit_append(store, "d", "m"), 4);
 	kit_close(store);
@@ -555,12 +740,18 @@ int main(int argc, char **argv)
 		T(a_copy_that_takes_the_place_of_an_open_store_is_noticed_by_the_next_sync),
 		T(each_file_that_is_gone_or_another_stops_the_store),
 		T(a_log_that_was_cut_short_is_not_copied_into_the_database),
+		T(a_log_that_was_cut_short_is_not_written_again),
 		T(a_log_is_cut_short_as_long_as_nothing_says_that_it_was_copied),
 		T(a_directory_that_was_moved_stops_the_store_and_loses_nothing),
 		T(a_directory_that_became_a_file_stops_the_store),
 		T(what_somebody_else_has_closed_is_neither_written_nor_closed_again),
+		T(counters_are_neither_written_into_a_file_of_others_nor_is_that_closed),
 		T(a_device_that_was_mounted_over_the_store_is_another_place),
 		T(files_that_cannot_be_looked_at_are_taken_for_the_same),
+		T(an_index_that_a_vfs_keeps_in_memory_is_not_missed),
+		T(a_log_that_others_empty_time_and_again_is_not_taken_for_cut),
+		T(files_that_are_replaced_while_they_are_opened_are_not_written_as_if_they_were_there),
+		T(an_opening_beside_a_writer_gives_no_number_again),
 		T(a_process_that_changes_its_directory_keeps_its_store),
 		T(a_link_that_leads_elsewhere_meanwhile_changes_nothing),
 		T(a_directory_that_cannot_be_resolved_for_want_of_memory_is_not_opened),
