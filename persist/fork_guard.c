@@ -10,7 +10,6 @@
 #include "model/mem.h"
 
 static atomic_uint generation;
-static pthread_once_t registered = PTHREAD_ONCE_INIT;
 
 /* Held across a fork, so that the child finds whole what is under it; there it is the one thread that goes on that holds it. */
 static pthread_mutex_t hold = PTHREAD_MUTEX_INITIALIZER;
@@ -45,14 +44,14 @@ static void in_child(void)
 	mf_fork_go_on();
 }
 
-static void register_handler(void)
+/* Before anybody can hold anything: a fork that has begun without the handlers would leave its child what another thread holds. */
+__attribute__((constructor)) static void register_handlers(void)
 {
 	pthread_atfork(before, in_parent, in_child);
 }
 
 unsigned mf_fork_generation(void)
 {
-	pthread_once(&registered, register_handler);
 	return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
@@ -92,7 +91,6 @@ static bool make_room(void)
 
 bool mf_fork_add_lock(int fd)
 {
-	(void)mf_fork_generation();
 	mf_fork_hold();
 	bool added = make_room();
 	if (added)

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -250,8 +253,59 @@ static void holding_may_be_nested_and_goes_on_on_both_sides_of_a_fork(void **sta
 	assert_false(mf_forked_since(generation));
 }
 
-int main(void)
+/* ---- the first of all ---- */
+
+static sem_t is_held;
+
+static void *hold_first(void *unused)
 {
+	(void)unused;
+	mf_fork_hold();
+	sem_post(&is_held);
+	usleep(20000); /* the fork goes on meanwhile, if nothing keeps it */
+	mf_fork_go_on();
+	return NULL;
+}
+
+/* Of this program, so that it runs before those of the library. */
+static void let_another_hold(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, hold_first, NULL) == 0 && pthread_detach(thread) == 0)
+		sem_wait(&is_held);
+}
+
+/* As `test_fork_guard first`: no other call of the library before. */
+static int fork_beside_the_first_holder(void)
+{
+	int ended = -1;
+	sem_init(&is_held, 0, 0);
+	pthread_atfork(let_another_hold, NULL, NULL);
+	pid_t child = noticed_fork();
+	if (child == 0) {
+		alarm(10); /* who waits for a thread that is not there waits for ever */
+		mf_fork_hold();
+		mf_fork_go_on();
+		leave(0);
+	}
+	return waitpid(child, &ended, 0) == child && ended == 0 ? 0 : 1;
+}
+
+static void a_child_finds_free_what_another_thread_is_the_first_to_hold(void **state)
+{
+	(void)state;
+	pid_t child = noticed_fork();
+	if (child == 0) {
+		execl("/proc/self/exe", "test_fork_guard", "first", (char *)NULL);
+		_exit(99);
+	}
+	assert_int_equal(wait_for(child), 0);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "first") == 0)
+		return fork_beside_the_first_holder();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_child_that_lives_on_does_not_hold_a_store_that_was_closed, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(nor_does_one_that_was_not_noticed, kit_set_up, kit_tear_down),
@@ -261,6 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_child_that_was_not_noticed_does_not_unlock_what_it_closes, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_for_the_list_there_is_no_lock, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(holding_may_be_nested_and_goes_on_on_both_sides_of_a_fork, kit_set_up, kit_tear_down),
+		cmocka_unit_test(a_child_finds_free_what_another_thread_is_the_first_to_hold),
 	};
 	return cmocka_run_group_tests_name("fork_guard", tests, NULL, NULL);
 }
