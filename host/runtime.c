@@ -254,7 +254,7 @@ enum mf_status mf_runtime_close(struct mf_runtime *runtime, int64_t timeout_ms, 
 /* ---- checks and the bus ---- */
 enum mf_status mf_runtime_check_process(const struct mf_runtime *runtime, struct mf_error *error)
 {
-	return mf_forked_since(runtime->generation) ? mf_error_set(error, MF_ERR_STATE, "the runtime belongs to the process that opened it; a child opens its own, and one of the same store only after exec") : MF_OK;
+	return mf_forked_since(runtime->generation) ? mf_error_set(error, MF_ERR_STATE, "the runtime belongs to the process that opened it; a child of fork opens one of its own, and a store on files only after exec") : MF_OK;
 }
 
 enum mf_status mf_runtime_check(struct mf_runtime *runtime, bool to_write, struct mf_error *error)

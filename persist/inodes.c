@@ -15,17 +15,23 @@ struct mf_inode {
 	struct mf_inode *next;
 	dev_t device;
 	ino_t number;
-	pid_t owner;
+	unsigned generation; /* of forks */
+	pid_t owner;         /* of a child that was not noticed it is another */
 	unsigned connections;
 	int *parked;
 	size_t parked_count, parked_room;
 };
 
-static struct mf_inode *inodes;
+static struct mf_inode *inodes; /* all of one process: beside what was inherited nothing is entered */
+
+static bool are_inherited(void)
+{
+	return inodes && (mf_forked_since(inodes->generation) || inodes->owner != getpid());
+}
 
 static struct mf_inode *find(const struct stat *info)
 {
-	struct mf_inode *inode = inodes;
+	struct mf_inode *inode = are_inherited() ? NULL : inodes;
 	while (inode && (inode->device != info->st_dev || inode->number != info->st_ino))
 		inode = inode->next;
 	return inode;
@@ -33,37 +39,56 @@ static struct mf_inode *find(const struct stat *info)
 
 /* ---- connections ---- */
 
+static enum mf_status refuse_inherited(const char *path, struct mf_error *error)
+{
+	if (!are_inherited())
+		return MF_OK;
+	return mf_error_set(error, MF_ERR_STATE,
+			    "the process that this one was forked from had a store open then, and SQLite is here as its threads left it, with locks that only that process has; open %.200s in a program started "
+			    "with exec, or fork before a store is opened",
+			    path);
+}
+
+enum mf_status mf_inodes_check(const char *path, struct mf_error *error)
+{
+	mf_fork_hold();
+	enum mf_status status = refuse_inherited(path, error);
+	mf_fork_go_on();
+	return status;
+}
+
 static struct mf_inode *add(const struct stat *info)
 {
 	struct mf_inode *inode = mf_calloc(1, sizeof(*inode));
 	if (!inode)
 		return NULL;
-	*inode = (struct mf_inode){.next = inodes, .device = info->st_dev, .number = info->st_ino, .owner = getpid()};
+	*inode = (struct mf_inode){.next = inodes, .device = info->st_dev, .number = info->st_ino, .generation = mf_fork_generation(), .owner = getpid()};
 	inodes = inode;
 	return inode;
+}
+
+static enum mf_status find_or_add(const char *path, const struct stat *info, struct mf_inode **out, struct mf_error *error)
+{
+	struct mf_inode *inode = find(info);
+	if (!inode)
+		inode = add(info);
+	if (!inode)
+		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", path);
+	inode->connections++;
+	*out = inode;
+	return MF_OK;
 }
 
 enum mf_status mf_inode_enter(const char *path, struct mf_inode **out, struct mf_error *error)
 {
 	struct stat info;
-	enum mf_status status = MF_OK;
+	if (stat(path, &info) != 0)
+		info = (struct stat){.st_ino = 0}; /* those that are not there, or not yet, share an entry */
 	*out = NULL;
 	mf_fork_hold();
-	if (stat(path, &info) == 0) {
-		struct mf_inode *inode = find(&info);
-		if (!inode)
-			inode = add(&info);
-		if (!inode)
-			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", path);
-		else if (inode->owner != getpid())
-			status = mf_error_set(error, MF_ERR_STATE,
-					      "the process that this one was forked from had %.200s open then, and SQLite would take its locks for this one's; open it in a program started with exec, or fork before it is opened",
-					      path);
-		else {
-			inode->connections++;
-			*out = inode;
-		}
-	}
+	enum mf_status status = refuse_inherited(path, error);
+	if (status == MF_OK)
+		status = find_or_add(path, &info, out, error);
 	mf_fork_go_on();
 	return status;
 }
@@ -85,7 +110,7 @@ void mf_inode_leave(struct mf_inode *inode)
 	if (!inode)
 		return;
 	mf_fork_hold();
-	if (--inode->connections == 0)
+	if (!are_inherited() && --inode->connections == 0)
 		drop(inode);
 	mf_fork_go_on();
 }

@@ -8,8 +8,10 @@
  *    closed with the last connection. So no more are parked than were open at one time. (mf_env_os does this in its open and close.)
  * 3. Looking for a file in the list and closing a descriptor of it is one step, under mf_fork_hold, and so is entering one.
  * 4. A child of fork inherits what SQLite remembers of the locks of its parent, but not the locks: SQLite would believe that it has
- *    them. So what the parent had open when it forked cannot be opened in the child.
- * A file is told by its device and inode. Files that the kernel does not know, as those of tests, have no locks there, and no entry.
+ *    them. And threads of the parent may have been inside SQLite: its mutexes are locked for ever in the child, its memory is half changed.
+ *    So where the parent had any database open when it forked the child opens none, nor does a child of its own.
+ * A file is told by its device and inode. Files that the kernel does not know, as those of tests, and those that SQLite will make, have
+ * no locks to lose, and one entry for all.
  *
  * Thread: any. */
 #pragma once
@@ -20,7 +22,9 @@
 
 struct mf_inode;
 
-/* *out: for mf_inode_leave; NULL when there is no such file. MF_ERR_STATE: see 4. */
+/* MF_ERR_STATE: see 4. For who would make or lock files before SQLite opens one. */
+enum mf_status mf_inodes_check(const char *path, struct mf_error *error);
+/* *out: for mf_inode_leave, which does nothing in a child. MF_ERR_STATE: see 4. */
 enum mf_status mf_inode_enter(const char *path, struct mf_inode **out, struct mf_error *error);
 void mf_inode_leave(struct mf_inode *inode);
 

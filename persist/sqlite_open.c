@@ -16,6 +16,7 @@
 #include "model/mem.h"
 #include "persist/checksum.h"
 #include "persist/fork_guard.h"
+#include "persist/inodes.h"
 #include "persist/sqlite_indexes.h"
 #include "persist/sqlite_paths.h"
 
@@ -541,10 +542,13 @@ enum mf_status mf_store_open_sqlite(const struct mf_sqlite_options *options, str
 {
 	if (!options->dir || !options->dir[0])
 		return mf_error_set(error, MF_ERR_INVALID, "a store needs a directory");
+	enum mf_status status = mf_inodes_check(options->dir, error);
+	if (status != MF_OK)
+		return status;
 	struct mf_sqlite *store = mf_calloc(1, sizeof(*store));
 	if (!store)
 		return mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while opening %.300s", options->dir);
-	enum mf_status status = prepare_store(store, options, error);
+	status = prepare_store(store, options, error);
 	if (status == MF_OK)
 		status = options->read_only ? open_for_reading(store, options, error) : open_for_writing(store, options, error);
 	if (status != MF_OK) {

@@ -22,6 +22,7 @@
 
 #include "model/mem.h"
 #include "persist/backup_mark.h"
+#include "persist/inodes.h"
 #include "persist/sqlite_paths.h"
 
 struct restore {
@@ -395,7 +396,9 @@ enum mf_status mf_store_restore(const struct mf_restore_options *options, struct
 	struct restore restore = {.options = options, .env = mf_env_or_default(options->env)};
 	if (!options->file || !options->file[0] || !options->dir || !options->dir[0] || options->at_lsn < 0)
 		return mf_error_set(error, MF_ERR_INVALID, "restoring needs a file, a directory, and an LSN from 1 on (or 0: all)");
-	enum mf_status status = check_dir(&restore, error);
+	enum mf_status status = mf_inodes_check(options->dir, error);
+	if (status == MF_OK)
+		status = check_dir(&restore, error);
 	if (status == MF_OK)
 		status = open_backup(restore.env, options->file, &from, &restore.mark, error);
 	if (status != MF_OK)

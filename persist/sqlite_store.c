@@ -13,7 +13,7 @@ enum mf_status mf_sqlite_check_owner(const struct mf_sqlite *store, struct mf_er
 {
 	if (!mf_forked_since(store->generation))
 		return MF_OK;
-	return mf_error_set(error, MF_ERR_STATE, "the store in %.200s belongs to the process that opened it; a child of fork opens another, and this one only after exec", store->dir);
+	return mf_error_set(error, MF_ERR_STATE, "the store in %.200s belongs to the process that opened it; a child of fork opens it, or another, after exec only", store->dir);
 }
 
 enum mf_status mf_sqlite_check_readable(const struct mf_sqlite *store, struct mf_error *error)

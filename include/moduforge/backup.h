@@ -43,7 +43,7 @@ struct mf_restore_options {
  * MF_ERR_NOT_FOUND: no such file; at_lsn is above what it holds, or so old that compaction has taken what it needs (error->lsn: the
  * first that is possible). MF_ERR_CORRUPTED: the file is damaged, or the store was; what is
  * wrong with followers alone is left for verify of the new store to tell. MF_ERR_INVALID: dir is not empty. MF_ERR_STORAGE_FULL, MF_ERR_IO,
- * MF_ERR_STATE as above. Whatever it is, dir is as it was. */
+ * MF_ERR_STATE: in a child of fork, as mf_store_open_sqlite. Whatever it is, dir is as it was. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_restore(const struct mf_restore_options *options, struct mf_backup_info *out_info, struct mf_error *error);
 
 #ifdef __cplusplus

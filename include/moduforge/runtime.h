@@ -10,7 +10,8 @@
  * What commit has returned is stored as the commit mode promises, visible to mf_runtime_state, and delivered to
  * synchronous followers. doc_id NULL is the configuration's default_doc_id.
  *
- * Thread: any, any number. Not from inside a handler or guard (MF_ERR_STATE), nor in a child after fork (MF_ERR_STATE). */
+ * Thread: any, any number. Not from inside a handler or guard (MF_ERR_STATE), nor in a child after fork (MF_ERR_STATE); nor does
+ * a child open one on files whose parent had one open when it forked, but after exec. */
 #pragma once
 
 #include <moduforge/follow.h>

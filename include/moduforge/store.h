@@ -175,7 +175,8 @@ struct mf_sqlite_options {
 	struct mf_logger logger; /* silent by default */
 };
 /* MF_ERR_LOCKED: another writer. MF_ERR_CORRUPTED {expected, found}: less in it than its watermark says.
- * MF_ERR_NOT_FOUND: read_only and there is no store. MF_ERR_INVALID: not a store of ours, or of a newer version. */
+ * MF_ERR_NOT_FOUND: read_only and there is no store. MF_ERR_INVALID: not a store of ours, or of a newer version.
+ * MF_ERR_STATE: in a child of fork whose parent (or the parent of that) had such a store open then; after exec it is opened. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_open_sqlite(const struct mf_sqlite_options *options, struct mf_store **out, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_open_memory(const struct mf_env *env, struct mf_store **out, struct mf_error *error);
 

@@ -413,18 +413,23 @@ static void p7_a_second_writer_is_locked_out(void **state)
 {
 	(void)state;
 	struct mf_error error;
-	struct mf_sqlite_options write = options();
-	struct mf_store *store = kit_open(kit_dir);
-	assert_int_equal(kit_open_fails(&write, &error), MF_ERR_LOCKED);
-	assert_non_null(strstr(error.message, kit_dir));
-	pid_t child = fork();
+	struct mf_sqlite_options to_write = options();
+	int result, ends[2];
+	char byte;
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork(); /* before: else it may open nothing */
 	if (child == 0) {
 		struct mf_store *second;
-		leave(mf_store_open_sqlite(&write, &second, NULL) == MF_ERR_LOCKED ? 0 : 1);
+		leave(read(ends[0], &byte, 1) == 1 && mf_store_open_sqlite(&to_write, &second, NULL) == MF_ERR_LOCKED ? 0 : 1);
 	}
-	int result;
+	struct mf_store *store = kit_open(kit_dir);
+	assert_int_equal(kit_open_fails(&to_write, &error), MF_ERR_LOCKED);
+	assert_non_null(strstr(error.message, kit_dir));
+	assert_int_equal(write(ends[1], "x", 1), 1);
 	assert_int_equal(waitpid(child, &result, 0), child);
 	assert_int_equal(result, 0);
+	close(ends[0]);
+	close(ends[1]);
 	kit_append(store, "d", "k");
 	kit_close(store);
 	kit_close(kit_open(kit_dir));

@@ -128,7 +128,7 @@ static void fork_a_child_that_opens_too(void)
 		alarm(60);
 		leave(open_here(scratch_config));
 	}
-	assert_int_equal(MF_ERR_LOCKED, wait_for(child));
+	assert_int_equal(MF_ERR_STATE, wait_for(child));
 	try_a_second_writer();
 }
 
@@ -213,7 +213,7 @@ static void a_child_that_closes_every_descriptor_harms_nothing(void **unused)
 	work_beside(fork_a_child_that_closes_everything);
 }
 
-static void a_child_that_opens_the_store_too_is_locked_out(void **unused)
+static void a_child_that_opens_the_store_too_is_refused_and_harms_nothing(void **unused)
 {
 	(void)unused;
 	work_beside(fork_a_child_that_opens_too);
@@ -292,7 +292,7 @@ int main(int argc, char **argv)
 		TEST(a_second_process_is_locked_out_and_the_first_unharmed),
 		TEST(a_child_that_exits_harms_nothing),
 		TEST(a_child_that_closes_every_descriptor_harms_nothing),
-		TEST(a_child_that_opens_the_store_too_is_locked_out),
+		TEST(a_child_that_opens_the_store_too_is_refused_and_harms_nothing),
 		TEST(a_child_that_is_killed_harms_nothing),
 		TEST(a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes),
 		TEST(a_child_opens_what_its_parent_had_open_only_after_exec),
