@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <moduforge/value.h>
@@ -17,7 +18,9 @@ static _Thread_local unsigned held; /* how often, by this thread */
 
 struct lock {
 	int fd;
-	pid_t owner;
+	pid_t owner; /* which the generation would not tell: in a child that is noticed there are none */
+	dev_t device;
+	ino_t number;
 };
 static struct lock *locks;
 static size_t lock_count, lock_room;
@@ -34,11 +37,19 @@ static void in_parent(void)
 	mf_fork_go_on();
 }
 
+/* A program that closes all descriptors that it does not know may have opened another file under the number. */
+static bool is_still(const struct lock *lock)
+{
+	struct stat info;
+	return fstat(lock->fd, &info) == 0 && info.st_dev == lock->device && info.st_ino == lock->number;
+}
+
 /* Only what a signal handler may do: other threads may have been anywhere. */
 static void in_child(void)
 {
 	for (size_t i = 0; i < lock_count; i++)
-		close(locks[i].fd);
+		if (is_still(&locks[i]))
+			close(locks[i].fd);
 	lock_count = 0;
 	atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 	mf_fork_go_on();
@@ -91,10 +102,11 @@ static bool make_room(void)
 
 bool mf_fork_add_lock(int fd)
 {
+	struct stat info;
 	mf_fork_hold();
-	bool added = make_room();
+	bool added = fstat(fd, &info) == 0 && make_room();
 	if (added)
-		locks[lock_count++] = (struct lock){fd, getpid()};
+		locks[lock_count++] = (struct lock){fd, getpid(), info.st_dev, info.st_ino};
 	mf_fork_go_on();
 	return added;
 }

@@ -6,8 +6,8 @@
  * A lock of flock belongs to every process that has the descriptor: a child would hold the store for as long as it lives,
  * also when the parent has closed it, or is no more. So:
  * 1. A descriptor that will be locked is opened and added between mf_fork_hold and mf_fork_go_on: no thread forks in between.
- * 2. In a child those that were added are closed before fork returns, and not unlocked: that would unlock them in the parent too.
- *    Nothing of the child's may use their numbers from then on.
+ * 2. In a child those that were added are closed before fork returns, if they are still those files, and not unlocked: that would
+ *    unlock them in the parent too. Nothing of the child's may use their numbers from then on.
  * 3. The process that added one unlocks it before it closes it: a child that was not noticed may have it too.
  *
  * Thread: any. A child made by _Fork or a bare clone is not noticed. */
@@ -25,5 +25,5 @@ bool mf_forked_since(unsigned generation);
 void mf_fork_hold(void);
 void mf_fork_go_on(void);
 
-bool mf_fork_add_lock(int fd); /* false: no memory */
+bool mf_fork_add_lock(int fd); /* false: no memory, or it is not open */
 bool mf_fork_forget_lock(int fd); /* was it added, and by this process? Then unlock it. */

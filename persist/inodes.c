@@ -93,6 +93,13 @@ enum mf_status mf_inode_enter(const char *path, struct mf_inode **out, struct mf
 	return status;
 }
 
+/* Not another file, which got the number of one that somebody else has closed? */
+static bool is_of(const struct mf_inode *inode, int fd)
+{
+	struct stat info;
+	return fstat(fd, &info) == 0 && info.st_dev == inode->device && info.st_ino == inode->number;
+}
+
 static void drop(struct mf_inode *inode)
 {
 	struct mf_inode **link = &inodes;
@@ -100,7 +107,8 @@ static void drop(struct mf_inode *inode)
 		link = &(*link)->next;
 	*link = inode->next;
 	for (size_t i = 0; i < inode->parked_count; i++)
-		close(inode->parked[i]);
+		if (is_of(inode, inode->parked[i]))
+			close(inode->parked[i]);
 	mf_free(inode->parked);
 	mf_free(inode);
 }
@@ -120,12 +128,14 @@ void mf_inode_leave(struct mf_inode *inode)
 /* Of those that are parked, one that was opened for the same. */
 static int unpark(struct mf_inode *inode, int access)
 {
-	for (size_t i = 0; i < inode->parked_count; i++) {
+	for (size_t i = inode->parked_count; i-- > 0;) {
 		int fd = inode->parked[i];
-		if ((fcntl(fd, F_GETFL) & O_ACCMODE) != access)
+		bool ours = is_of(inode, fd);
+		if (ours && (fcntl(fd, F_GETFL) & O_ACCMODE) != access)
 			continue;
 		inode->parked[i] = inode->parked[--inode->parked_count];
-		return fd;
+		if (ours)
+			return fd;
 	}
 	return -1;
 }

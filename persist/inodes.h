@@ -6,6 +6,7 @@
  * 1. A database is in the list from before SQLite opens it until SQLite has closed it, once for each connection.
  * 2. What else the library opens of a file in the list it does not close but park; it is used for the next such opening, and
  *    closed with the last connection. So no more are parked than were open at one time. (mf_env_os does this in its open and close.)
+ *    One that somebody else has closed meanwhile is neither used nor closed, whatever has its number.
  * 3. Looking for a file in the list and closing a descriptor of it is one step, under mf_fork_hold, and so is entering one.
  * 4. A child of fork inherits what SQLite remembers of the locks of its parent, but not the locks: SQLite would believe that it has
  *    them. And threads of the parent may have been inside SQLite: its mutexes are locked for ever in the child, its memory is half changed.

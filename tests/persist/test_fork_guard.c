@@ -221,6 +221,35 @@ static void a_child_that_was_not_noticed_does_not_unlock_what_it_closes(void **s
 	assert_int_equal(try_lock(), 0);
 }
 
+/* It closed all descriptors that it did not know, and opened a file of its own. */
+static void a_file_that_got_the_number_of_a_lock_stays_open_in_a_child(void **state)
+{
+	(void)state;
+	char *path = kit_path(kit_dir, "own");
+	int first = open_lock(), second = open_lock(), third = open_lock();
+	assert_int_equal(close(first), 0);
+	assert_int_equal(close(second), 0);
+	assert_int_equal(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), first);
+	pid_t child = noticed_fork();
+	if (child == 0)
+		leave(fcntl(first, F_GETFD) >= 0 && fcntl(third, F_GETFD) < 0 ? 0 : 1);
+	assert_int_equal(wait_for(child), 0);
+	assert_true(mf_fork_forget_lock(first));
+	assert_true(mf_fork_forget_lock(second));
+	assert_int_equal(close(first), 0);
+	assert_int_equal(open("/proc/self/status", O_RDONLY | O_CLOEXEC), first); /* on another device */
+	assert_true(mf_fork_add_lock(third));
+	assert_int_equal(dup2(first, third), third);
+	child = noticed_fork();
+	if (child == 0)
+		leave(fcntl(third, F_GETFD) >= 0 ? 0 : 1);
+	assert_int_equal(wait_for(child), 0);
+	assert_true(mf_fork_forget_lock(third));
+	close(first);
+	close(third);
+	free(path);
+}
+
 static void without_memory_for_the_list_there_is_no_lock(void **state)
 {
 	(void)state;
@@ -229,6 +258,7 @@ static void without_memory_for_the_list_there_is_no_lock(void **state)
 	assert_int_equal(mf_env_os()->open(NULL, path, O_RDWR | O_CREAT | MF_OPEN_TO_LOCK, 0600), -ENOMEM);
 	mf_mem_fail_at(0, false);
 	assert_int_equal(try_lock(), 0);
+	assert_false(mf_fork_add_lock(1023));
 	assert_int_equal(mf_env_os()->open(NULL, missing, O_RDWR | O_CREAT | MF_OPEN_TO_LOCK, 0600), -ENOENT);
 	free(path);
 	free(missing);
@@ -313,6 +343,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_number_that_the_child_uses_again_is_not_closed, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(a_child_has_none_of_many_locks_and_the_parent_keeps_them, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(a_child_that_was_not_noticed_does_not_unlock_what_it_closes, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_got_the_number_of_a_lock_stays_open_in_a_child, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_for_the_list_there_is_no_lock, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(holding_may_be_nested_and_goes_on_on_both_sides_of_a_fork, kit_set_up, kit_tear_down),
 		cmocka_unit_test(a_child_finds_free_what_another_thread_is_the_first_to_hold),

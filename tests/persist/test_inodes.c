@@ -238,6 +238,43 @@ static void many_at_a_time_are_kept(void **state)
 	free(path);
 }
 
+/* A program that closes all descriptors that it does not know; each case: which of two that are parked became another file, and which. */
+static void a_file_that_got_the_number_of_what_is_kept_is_neither_used_nor_closed(void **state)
+{
+	(void)state;
+	char *path = kit_path(kit_dir, "store.db"), *own = kit_path(kit_dir, "own");
+	const char *const others[] = {own, "/proc/self/status", NULL};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct mf_store *store = kit_open(kit_dir);
+		int kept = open_as(path, O_RDONLY), taken = open_as(path, O_RDONLY);
+		shut(kept);
+		shut(taken);
+		int other = others[i] ? open(others[i], O_RDONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+		close(taken); /* with SQLite's locks: that is theirs to answer for */
+		if (other >= 0)
+			assert_int_equal(dup2(other, taken), taken);
+		assert_int_equal(open_as(path, O_RDONLY), kept);
+		int fresh = open_as(path, O_RDONLY);
+		assert_true(fresh != kept && (fresh == taken) == (other < 0));
+		shut(kept);
+		shut(fresh);
+		if (other >= 0) { /* what is kept at the end */
+			assert_int_equal(dup2(other, kept), kept);
+			kit_close(store);
+			assert_true(fcntl(taken, F_GETFD) >= 0 && fcntl(kept, F_GETFD) >= 0);
+			close(taken);
+			close(kept);
+			close(other);
+		} else {
+			close(kept);
+			kit_close(store);
+		}
+		assert_int_equal(descriptors(kit_dir), 0);
+	}
+	free(path);
+	free(own);
+}
+
 static void without_memory_to_keep_it_a_descriptor_stays_open(void **state)
 {
 	(void)state;
@@ -486,6 +523,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(what_is_kept_is_used_again_and_closed_with_the_last_connection, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(each_way_of_opening_gets_its_own, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(many_at_a_time_are_kept, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(a_file_that_got_the_number_of_what_is_kept_is_neither_used_nor_closed, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_to_keep_it_a_descriptor_stays_open, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(files_that_are_not_there_share_an_entry_and_no_memory_is_an_error, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(a_child_whose_parent_had_a_store_open_opens_none, kit_set_up, kit_tear_down),
