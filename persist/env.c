@@ -72,33 +72,50 @@ static bool is_plain(const char *path)
 	return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-static int open_file(const char *path, int flags, mode_t mode)
+static int try_to_open(const char *path, int flags, mode_t mode)
 {
-	int fd, error, without_waiting = O_NONBLOCK; /* opening a FIFO waits, too */
+	int fd;
 	do {
-		fd = open(path, flags | O_CLOEXEC | O_NOCTTY | without_waiting, mode);
-		error = fd < 0 ? errno : 0;
-		if (error == EWOULDBLOCK && is_plain(path)) {
-			without_waiting = 0; /* a file server has a lease on it, which the kernel takes back meanwhile */
-			error = EINTR;
-		}
-	} while (error == EINTR);
-	if (error)
-		return -error;
-	if (!(flags & O_DIRECTORY))
+		fd = open(path, flags | O_CLOEXEC | O_NOCTTY, mode);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+static int accept_file(int fd, int flags)
+{
+	if (fd >= 0 && !(flags & O_DIRECTORY))
 		fd = plain_only(fd);
 	return fd < 0 || fd > STDERR_FILENO ? fd : above_standard(fd);
 }
 
+/* Opening a FIFO waits, too. */
+static int open_without_waiting(const char *path, int flags, mode_t mode)
+{
+	return accept_file(try_to_open(path, flags | O_NONBLOCK, mode), flags);
+}
+
+static int open_file(const char *path, int flags, mode_t mode)
+{
+	int fd = open_without_waiting(path, flags, mode);
+	if (fd == -EWOULDBLOCK && is_plain(path)) /* a file server has a lease on it, which the kernel takes back meanwhile */
+		fd = accept_file(try_to_open(path, flags, mode), flags);
+	return fd;
+}
+
+/* No fork waits for who has a lease on the file, nor for a slow device: it was opened before. While that is open nobody gets a lease. */
 static int open_to_lock(const char *path, int flags, mode_t mode)
 {
+	int first = open_file(path, flags, mode);
+	if (first < 0)
+		return first;
 	mf_fork_hold();
-	int fd = open_file(path, flags, mode);
+	int fd = open_without_waiting(path, flags, mode);
 	if (fd >= 0 && !mf_fork_add_lock(fd)) {
 		close(fd);
 		fd = -ENOMEM;
 	}
 	mf_fork_go_on();
+	close(first);
 	return fd;
 }
 

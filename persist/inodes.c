@@ -144,14 +144,12 @@ int mf_inode_reuse(const char *path, int flags)
 {
 	int fd = -1;
 	struct stat info;
-	if (flags & (O_EXCL | O_TRUNC | O_DIRECTORY))
+	if ((flags & (O_EXCL | O_TRUNC | O_DIRECTORY)) || stat(path, &info) != 0)
 		return -1;
 	mf_fork_hold();
-	if (inodes && stat(path, &info) == 0) {
-		struct mf_inode *inode = find(&info);
-		if (inode)
-			fd = unpark(inode, flags & O_ACCMODE);
-	}
+	struct mf_inode *inode = find(&info);
+	if (inode)
+		fd = unpark(inode, flags & O_ACCMODE);
 	mf_fork_go_on();
 	return fd;
 }
@@ -173,8 +171,9 @@ int mf_inode_close(int fd)
 {
 	int result = 0;
 	struct stat info;
+	bool known = fstat(fd, &info) == 0;
 	mf_fork_hold();
-	struct mf_inode *inode = inodes && fstat(fd, &info) == 0 ? find(&info) : NULL;
+	struct mf_inode *inode = known ? find(&info) : NULL;
 	if (inode)
 		park(inode, fd);
 	else

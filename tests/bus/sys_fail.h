@@ -5,7 +5,7 @@
 enum sys_call { SYS_OPEN, SYS_READ, SYS_PREAD, SYS_FSTAT, SYS_STAT, SYS_REALPATH, SYS_EPOLL_CREATE, SYS_EPOLL_CTL, SYS_EVENTFD, SYS_TIMERFD,
 		SYS_PWRITE, SYS_CLOSE, SYS_FSYNC, SYS_GETRANDOM, SYS_STATVFS, SYS_RENAMEAT2, SYS_READDIR, SYS_DLINFO, SYS_DLADDR, SYS_DLADDR1 };
 
-/* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails. */
+/* Call number n (1 = the next) of this kind fails with this errno; 0: a read gives 0 bytes. n 0: nothing fails; -1: every one. */
 void sys_fail(enum sys_call call, int n, int error);
 int sys_calls(void); /* of that kind since then */
 /* The file at path is on another device than it is, and has the number that like has there, wherever it is met. NULL: no more. */

@@ -270,6 +270,10 @@ static void a_file_that_a_file_server_has_a_lease_on_is_opened(void **state)
 	sys_fail(SYS_OPEN, 1, EWOULDBLOCK);
 	assert_int_equal(env->open(env->user, path, O_RDWR, 0), fd);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	sys_fail(SYS_OPEN, -1, EWOULDBLOCK);
+	assert_int_equal(env->open(env->user, path, O_RDWR, 0), -EWOULDBLOCK);
+	assert_int_equal(sys_calls(), 2); /* without waiting, then waiting; who is refused then is told */
+	assert_int_equal(env->open(env->user, path, O_RDWR | MF_OPEN_TO_LOCK, 0), -EWOULDBLOCK);
 	sys_fail(SYS_OPEN, 0, 0);
 	env->close(env->user, fd);
 	free(path);

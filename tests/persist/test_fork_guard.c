@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,7 +148,7 @@ static int64_t part(void *user, const char *path)
 	if (parted != 0)
 		return mf_env_os()->size(user, path);
 	parted = getpid();
-	own_fd = dup(STDERR_FILENO);
+	own_fd = fcntl(STDERR_FILENO, F_DUPFD, lock_fd); /* the number, if it is free */
 	return -EIO;
 }
 
@@ -227,19 +228,16 @@ static void a_file_that_got_the_number_of_a_lock_stays_open_in_a_child(void **st
 	(void)state;
 	char *path = kit_path(kit_dir, "own");
 	int first = open_lock(), second = open_lock(), third = open_lock();
-	assert_int_equal(close(first), 0);
+	int own = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), far = open("/proc/self/status", O_RDONLY | O_CLOEXEC); /* on another device */
+	assert_int_equal(dup2(own, first), first);
 	assert_int_equal(close(second), 0);
-	assert_int_equal(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), first);
 	pid_t child = noticed_fork();
 	if (child == 0)
 		leave(fcntl(first, F_GETFD) >= 0 && fcntl(third, F_GETFD) < 0 ? 0 : 1);
 	assert_int_equal(wait_for(child), 0);
 	assert_true(mf_fork_forget_lock(first));
 	assert_true(mf_fork_forget_lock(second));
-	assert_int_equal(close(first), 0);
-	assert_int_equal(open("/proc/self/status", O_RDONLY | O_CLOEXEC), first); /* on another device */
-	assert_true(mf_fork_add_lock(third));
-	assert_int_equal(dup2(first, third), third);
+	assert_int_equal(dup2(far, third), third);
 	child = noticed_fork();
 	if (child == 0)
 		leave(fcntl(third, F_GETFD) >= 0 ? 0 : 1);
@@ -247,6 +245,8 @@ static void a_file_that_got_the_number_of_a_lock_stays_open_in_a_child(void **st
 	assert_true(mf_fork_forget_lock(third));
 	close(first);
 	close(third);
+	close(own);
+	close(far);
 	free(path);
 }
 
@@ -281,6 +281,69 @@ static void holding_may_be_nested_and_goes_on_on_both_sides_of_a_fork(void **sta
 	}
 	assert_int_equal(wait_for(child), 0);
 	assert_false(mf_forked_since(generation));
+}
+
+/* ---- what waits ---- */
+
+/* A file server: has a lease on the file, says so, says when it is asked to give it back, and does so when it is told to. */
+static _Noreturn void lease(const char *path, int end)
+{
+	sigset_t set;
+	int got;
+	char byte;
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+		leave(77);
+	if (write(end, "l", 1) == 1 && sigwait(&set, &got) == 0 && write(end, "b", 1) == 1 && read(end, &byte, 1) == 1)
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+	leave(0);
+}
+
+static void *open_what_is_leased(void *fd)
+{
+	*(int *)fd = open_lock();
+	return NULL;
+}
+
+static void a_fork_waits_for_nobody_who_opens_a_lock_that_is_leased(void **state)
+{
+	(void)state;
+	int ends[2], fd = -1;
+	char byte = 0;
+	char *path = kit_path(kit_dir, "lock");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	pid_t server = noticed_fork();
+	if (server == 0) {
+		close(ends[0]);
+		lease(path, ends[1]);
+	}
+	close(ends[1]);
+	free(path);
+	if (read(ends[0], &byte, 1) != 1) { /* this file system has none */
+		close(ends[0]);
+		assert_int_equal(wait_for(server), 77);
+		skip();
+	}
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, open_what_is_leased, &fd), 0);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	alarm(20); /* the kernel takes the lease back after 45 s */
+	pid_t child = noticed_fork();
+	if (child == 0)
+		leave(0);
+	alarm(0);
+	assert_int_equal(wait_for(child), 0);
+	assert_int_equal(write(ends[0], "x", 1), 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(wait_for(server), 0);
+	close(ends[0]);
+	assert_int_equal(mf_env_os()->lock(NULL, fd), 0);
+	assert_int_equal(try_lock(), -EWOULDBLOCK);
+	mf_env_os()->close(NULL, fd);
+	assert_int_equal(try_lock(), 0);
 }
 
 /* ---- the first of all ---- */
@@ -346,6 +409,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_file_that_got_the_number_of_a_lock_stays_open_in_a_child, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_for_the_list_there_is_no_lock, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(holding_may_be_nested_and_goes_on_on_both_sides_of_a_fork, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(a_fork_waits_for_nobody_who_opens_a_lock_that_is_leased, kit_set_up, kit_tear_down),
 		cmocka_unit_test(a_child_finds_free_what_another_thread_is_the_first_to_hold),
 	};
 	return cmocka_run_group_tests_name("fork_guard", tests, NULL, NULL);
