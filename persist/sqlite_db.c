@@ -153,10 +153,12 @@ static enum mf_status translate_as(struct mf_sql *sql, int rc, const char *doing
 		status = MF_ERR_IO;
 	else if (extended == SQLITE_READONLY && says_read_only(sql))
 		status = MF_ERR_CORRUPTED;
-	else if (extended == SQLITE_READONLY_ROLLBACK && sql->mode == MF_SQL_READ)
-		status = MF_ERR_NOT_FOUND; /* its creation was interrupted, see sqlite_open.c. A writer hears it of a file that it could open for reading only */
+	bool is_left = extended == SQLITE_READONLY_ROLLBACK && sql->mode == MF_SQL_READ; /* a writer hears it of a file that it could open for reading only */
+	if (is_left)
+		status = MF_ERR_BUSY;
 	return mf_error_set(error, status, "%.220s: %s: %s (SQLite %d%s%s)%s", file_of(sql), doing, sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc), extended,
-			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "", advice_for(status));
+			    system_errno ? ", " : "", system_errno ? strerror(system_errno) : "",
+			    is_left ? "; whoever was changing it ended before it was done: open the store for writing, which takes that back" : advice_for(status));
 }
 
 static enum mf_status translate(struct mf_sql *sql, int rc, const char *doing, struct mf_error *error)

@@ -22,6 +22,8 @@
 
 extern const struct mf_store_ops mf_sqlite_ops;
 
+#define FIRST_PAGE 4096 /* bytes, unless SQLite was built otherwise */
+
 /* What lies in the directory. */
 struct presence {
 	int64_t db_size, log_size, journal_size; /* 0: missing or empty */
@@ -92,16 +94,6 @@ static enum mf_status size_of(const struct mf_sqlite *store, const char *path, i
 	return MF_OK;
 }
 
-/* A store keeps a log, and no journal once its watermark is there: SQLite would play back into the database what another left under that name,
- * or delete it. */
-static enum mf_status check_journal(const struct mf_sqlite *store, const struct presence *presence, struct mf_error *error)
-{
-	if (presence->journal_size == 0 || presence->watermark_state == MF_WATERMARK_MISSING)
-		return MF_OK;
-	return mf_error_set(error, MF_ERR_CORRUPTED, "%.300s is not of this store, which has no journal, and SQLite would play it back into the database, or delete it; see what it is, and move it elsewhere",
-			    store->journal_path);
-}
-
 /* The watermark before the log, the log before the database: a writer beside us makes them, and moves them on, in
  * the opposite order. */
 static enum mf_status look(struct mf_sqlite *store, struct presence *out, struct mf_error *error)
@@ -113,7 +105,9 @@ static enum mf_status look(struct mf_sqlite *store, struct presence *out, struct
 		status = size_of(store, store->db_path, &out->db_size, error);
 	if (status == MF_OK)
 		status = size_of(store, store->journal_path, &out->journal_size, error);
-	return status == MF_OK ? check_journal(store, out, error) : status;
+	if (status != MF_OK || out->journal_size == 0 || out->db_size == 0 || out->watermark_state == MF_WATERMARK_MISSING)
+		return status;
+	return mf_sqlite_check_journal(store, error);
 }
 
 static enum mf_status set_loss(struct mf_error *error, int64_t expected, int64_t found)
@@ -461,7 +455,9 @@ static enum mf_status open_for_reading(struct mf_sqlite *store, const struct mf_
 		status = mf_sqlite_identify(store, store->reader, had_watermark, &identity, error);
 	if (status == MF_ERR_NOT_FOUND && had_watermark)
 		return gone(store, &presence, error);
-	/* NOT_FOUND: a rollback journal, which only a creation writes that was killed before the log came into use. */
+	/* BUSY: with a rollback journal, which a creation writes before the log comes into use. One page has no store in it. */
+	if (status == MF_ERR_BUSY && !had_watermark && presence.db_size <= FIRST_PAGE)
+		status = MF_ERR_NOT_FOUND;
 	if (status == MF_ERR_NOT_FOUND || (status == MF_OK && identity == MF_SQLITE_EMPTY))
 		return mf_error_set(error, MF_ERR_NOT_FOUND, "there is no store in %.300s yet", store->dir);
 	if (status == MF_OK)

@@ -1,4 +1,4 @@
-/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _files, _append, _read, _keys,
+/* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _journal, _files, _append, _read, _keys,
  * _snapshot, _prune, _compact, _followers, _backup, _restore, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
@@ -257,6 +257,10 @@ enum mf_status mf_sqlite_verify(struct mf_store *store, mf_damage_visit *visit, 
 
 /* ---- sqlite_backup.c ---- */
 enum mf_status mf_sqlite_backup(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user, struct mf_backup_info *out, struct mf_error *error);
+
+/* ---- sqlite_journal.c ---- */
+/* There is one. MF_ERR_CORRUPTED: SQLite would change, or delete, with it what is not its business. */
+enum mf_status mf_sqlite_check_journal(const struct mf_sqlite *store, struct mf_error *error);
 
 /* ---- sqlite_setup.c ---- */
 enum mf_sqlite_identity { MF_SQLITE_OURS, MF_SQLITE_EMPTY };

@@ -113,7 +113,7 @@ static void a_database_that_is_read_only_is_damaged_only_if_it_says_so(void **st
 }
 
 /* A writer would roll it back; SQLite opens for reading only what it cannot open for writing, and then says this to a writer too. */
-static void a_creation_that_was_interrupted_is_no_store_for_a_reader_and_no_damage_for_a_writer(void **state)
+static void a_change_that_was_interrupted_is_busy_for_a_reader_and_no_damage_for_a_writer(void **state)
 {
 	(void)state;
 	int64_t out;
@@ -125,7 +125,8 @@ static void a_creation_that_was_interrupted_is_no_store_for_a_reader_and_no_dama
 	KIT_OK(mf_sql_close(sql, &error), &error);
 	KIT_OK(mf_sql_open(path, NULL, MF_SQL_READ, &sql, &error), &error);
 	sql_fail_begin(SQL_STEP, 1, 1, SQLITE_READONLY_ROLLBACK);
-	assert_int_equal(mf_sql_number(sql, "SELECT 1", &out, &error), MF_ERR_NOT_FOUND);
+	assert_int_equal(mf_sql_number(sql, "SELECT 1", &out, &error), MF_ERR_BUSY);
+	assert_non_null(strstr(error.message, "open the store for writing"));
 }
 
 static void a_database_without_a_file_has_no_name(void **state)
@@ -384,7 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_result_code_has_its_status),
 		T(a_database_that_is_read_only_is_damaged_only_if_it_says_so),
-		T(a_creation_that_was_interrupted_is_no_store_for_a_reader_and_no_damage_for_a_writer),
+		T(a_change_that_was_interrupted_is_busy_for_a_reader_and_no_damage_for_a_writer),
 		T(a_database_without_a_file_has_no_name),
 		T(a_query_without_rows_gives_0),
 		T(a_setting_that_does_not_become_what_it_should_is_told),
