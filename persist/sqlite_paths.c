@@ -28,10 +28,12 @@ static size_t trimmed(const char *path)
 char *mf_path_join(const char *dir, const char *name)
 {
 	const char *here = here_if_needed(dir);
-	size_t size = strlen(here) + strlen(dir) + strlen(name) + 2;
+	size_t len = strlen(dir), size = strlen(here) + len + strlen(name) + 2;
+	while (len > 0 && dir[len - 1] == '/') /* also of the root */
+		len--;
 	char *path = mf_malloc(size);
 	if (path)
-		snprintf(path, size, "%s%s/%s", here, dir, name);
+		snprintf(path, size, "%s%.*s/%s", here, (int)len, dir, name);
 	return path;
 }
 

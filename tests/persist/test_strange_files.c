@@ -2,11 +2,13 @@
  * around it must not become a loss or a wait: names, links, clocks. Each is told by its name. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <moduforge/backup.h>
@@ -245,6 +247,46 @@ static void a_path_that_leads_round_in_links_is_not_called_too_long(void **state
 	free(under);
 }
 
+/* As in a container of which the store is all that there is. -1: this user may not. */
+static int live_in_the_root(void)
+{
+	struct mf_error error;
+	if (chroot(kit_dir) != 0 && (unshare(CLONE_NEWUSER) != 0 || chroot(kit_dir) != 0))
+		return -1;
+	if (chdir("/") != 0)
+		return 1;
+	for (int i = 0; i < 3; i++) {
+		struct mf_store *store;
+		struct mf_event event = kit_event("d", i == 0 ? "a" : i == 1 ? "b" : "c");
+		enum mf_status status = mf_store_open_sqlite(&(struct mf_sqlite_options){.dir = i == 2 ? "." : "/"}, &store, &error);
+		if (status == MF_OK)
+			status = mf_store_append(store, &event, NULL, &error);
+		if (status == MF_OK)
+			status = mf_store_close(store, &error);
+		if (status != MF_OK) {
+			fprintf(stderr, "# opening %d: %s\n", i + 1, error.message);
+			return 2 + i;
+		}
+	}
+	return 0;
+}
+
+static void a_store_in_the_root_directory_is_opened_again_and_again(void **state)
+{
+	(void)state;
+	int result;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(live_in_the_root());
+	assert_int_equal(waitpid(child, &result, 0), child);
+	assert_true(WIFEXITED(result));
+	if (WEXITSTATUS(result) == 255)
+		skip();
+	assert_int_equal(WEXITSTATUS(result), 0);
+	expect_sound();
+}
+
 /* ---- clocks ---- */
 
 static int64_t before_1970(void *user)
@@ -386,6 +428,7 @@ int main(void)
 		T(no_backup_takes_a_name_that_a_store_uses),
 		T(a_path_that_is_too_long_for_sqlite_is_called_that),
 		T(a_path_that_leads_round_in_links_is_not_called_too_long),
+		T(a_store_in_the_root_directory_is_opened_again_and_again),
 		T(a_backup_made_when_the_clock_stood_before_1970_is_restored),
 		T(a_store_that_is_made_while_it_is_opened_for_reading_is_sound),
 		T(a_watermark_that_is_missing_at_both_looks_is_missing),

@@ -291,6 +291,12 @@ static void paths_are_made_of_what_a_person_may_write(void **state)
 	char *path = mf_path_join("file:here", "store.db"), *partial;
 	assert_string_equal(path, "./file:here/store.db"); /* no URI to SQLite */
 	mf_free(path);
+	path = mf_path_join("/", "store.db");
+	assert_string_equal(path, "/store.db");
+	mf_free(path);
+	path = mf_path_join("some/where//", "store.db");
+	assert_string_equal(path, "some/where/store.db");
+	mf_free(path);
 	assert_int_equal(mf_path_partial(mf_env_os(), "some/where///", &partial, &error), MF_OK);
 	assert_memory_equal(partial, "some/where.", strlen("some/where."));
 	assert_string_equal(partial + strlen(partial) - strlen(".partial"), ".partial");
