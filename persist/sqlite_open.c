@@ -63,10 +63,14 @@ static enum mf_status make_dir(const struct mf_sqlite *store, struct mf_error *e
 	return result < 0 ? mf_sqlite_os_failed(error, result, "create the directory", store->dir) : mf_path_sync_parent(store->env, store->dir, error);
 }
 
-/* SQLite would make it readable for everybody; its log and index take over what the database has. */
+/* SQLite would make it readable for everybody; its log and index take over what the database has. And it would follow a link to nowhere, and
+ * make the database and its log in another directory. */
 static enum mf_status make_database_private(const struct mf_sqlite *store, struct mf_error *error)
 {
-	int fd = store->env->open(store->env->user, store->db_path, O_RDWR | O_CREAT, 0600);
+	int fd = store->env->open(store->env->user, store->db_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	if (fd == -ELOOP)
+		return mf_error_set(error, MF_ERR_STATE, "%.300s is a symbolic link to a place that is not there, and a store is not made through a link; remove the link, or open the directory that it leads to",
+				    store->db_path);
 	if (fd < 0)
 		return mf_sqlite_not_made(error, fd, "create the database", store->db_path);
 	store->env->close(store->env->user, fd);

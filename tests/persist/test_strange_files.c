@@ -126,7 +126,7 @@ static void a_link_to_nowhere_is_called_that(void **state)
 		struct mf_error error;
 		char *path = kit_path(kit_dir, names[i]);
 		assert_int_equal(symlink("nowhere/at/all", path), 0);
-		assert_int_equal(opening_fails(false, &error), MF_ERR_IO);
+		assert_int_equal(opening_fails(false, &error), i == 1 ? MF_ERR_STATE : MF_ERR_IO);
 		assert_non_null(strstr(error.message, "symbolic link to a place that is not there"));
 		assert_non_null(strstr(error.message, names[i]));
 		assert_int_equal(unlink(path), 0);
@@ -134,6 +134,27 @@ static void a_link_to_nowhere_is_called_that(void **state)
 	}
 	make_store();
 	expect_sound();
+}
+
+/* The directory that it leads to has a log and a lock of its own. */
+static void no_database_is_made_through_a_link(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	char *other = kit_path(kit_dir, "other"), *path = kit_path(kit_dir, "store.db");
+	assert_int_equal(mkdir(other, 0700), 0);
+	assert_int_equal(symlink("other/x.db", path), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(opening_fails(false, &error), MF_ERR_STATE);
+		assert_int_equal(opening_fails(true, &error), MF_ERR_NOT_FOUND);
+		assert_int_equal(mf_env_os()->is_empty(NULL, other), 1);
+		assert_int_equal(kit_file_size(kit_dir, "watermark"), -1);
+	}
+	assert_int_equal(unlink(path), 0);
+	make_store();
+	expect_sound();
+	free(other);
+	free(path);
 }
 
 /* ---- a journal ---- */
@@ -424,6 +445,7 @@ int main(void)
 		T(what_is_no_file_in_a_files_place_is_told_and_never_waited_for),
 		T(a_lock_or_counters_that_are_no_file_are_told_and_events_are_synced_all_the_same),
 		T(a_link_to_nowhere_is_called_that),
+		T(no_database_is_made_through_a_link),
 		T(a_journal_beside_a_store_is_told_and_left_alone),
 		T(no_backup_takes_a_name_that_a_store_uses),
 		T(a_path_that_is_too_long_for_sqlite_is_called_that),
