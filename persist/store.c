@@ -123,10 +123,16 @@ enum mf_status mf_store_vacuum(struct mf_store *store, struct mf_error *error)
 	return store->ops->vacuum(store, error);
 }
 
+static void pass_over(void *user, const struct mf_damage *damage)
+{
+	(void)user;
+	(void)damage;
+}
+
 enum mf_status mf_store_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error)
 {
 	REQUIRE(store, verify);
-	return store->ops->verify(store, visit, user, error);
+	return store->ops->verify(store, visit ? visit : pass_over, user, error);
 }
 
 enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error)

@@ -116,7 +116,7 @@ struct mf_store_ops {
 	enum mf_status (*compact)(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 	enum mf_status (*documents)(struct mf_store *store, mf_document_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*snapshots)(struct mf_store *store, const char *doc_id, mf_snapshot_visit *visit, void *user, struct mf_error *error); /* doc_id NULL = all */
-	/* Everything that can be checked; calls visit for each finding. MF_ERR_CORRUPTED: there was one; MF_ERR_IO: and something could not
+	/* Everything that can be checked; calls visit, which is not NULL, for each finding. MF_ERR_CORRUPTED: there was one; MF_ERR_IO: and something could not
 	 * be read, so that what was found may not be there. */
 	enum mf_status (*verify)(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 	enum mf_status (*stats)(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
@@ -156,9 +156,10 @@ MF_API MF_MUST_CHECK enum mf_status mf_store_write_snapshot(struct mf_store *sto
 MF_API MF_MUST_CHECK enum mf_status mf_store_compact(struct mf_store *store, const char *doc_id, int64_t upto_lsn, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_prune_snapshots(struct mf_store *store, const char *doc_id, uint32_t keep, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_vacuum(struct mf_store *store, struct mf_error *error);
+/* visit NULL: the result alone is told. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_verify(struct mf_store *store, mf_damage_visit *visit, void *user, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_stats(struct mf_store *store, struct mf_store_stats *out, struct mf_error *error);
-/* MF_ERR_INVALID also for a backend that keeps no checkpoints. */
+/* MF_ERR_INVALID also for a backend that keeps no checkpoints. visit of a list is not NULL. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_load_checkpoint(struct mf_store *store, const char *name, struct mf_checkpoint *out, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_save_checkpoint(struct mf_store *store, const struct mf_checkpoint *checkpoint, struct mf_error *error);
 MF_API MF_MUST_CHECK enum mf_status mf_store_checkpoints(struct mf_store *store, mf_checkpoint_visit *visit, void *user, struct mf_error *error);

@@ -147,6 +147,7 @@ static void an_event_that_was_overwritten_is_found(void **state)
 	struct mf_event *event = &mf_memory_of(store)->log[1]->event;
 	((unsigned char *)event->payload)[0] ^= 1;
 	assert_int_equal(mf_store_verify(store, note_damage, &found, &error), MF_ERR_CORRUPTED);
+	assert_int_equal(mf_store_verify(store, NULL, NULL, &error), MF_ERR_CORRUPTED);
 	assert_int_equal(found, 2);
 	kit_close(store);
 }

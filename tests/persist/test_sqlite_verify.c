@@ -76,6 +76,18 @@ static void each_kind_of_damage_has_its_finding(void **state)
 	}
 }
 
+static void without_a_visitor_verify_tells_its_result(void **state)
+{
+	(void)state;
+	struct mf_error error;
+	make_store();
+	kit_sql(kit_dir, "UPDATE events SET payload = x'00' WHERE lsn IN (60, 61)");
+	struct mf_store *store = kit_open_damaged();
+	assert_int_equal(mf_store_verify(store, NULL, NULL, &error), MF_ERR_CORRUPTED);
+	assert_non_null(strstr(error.message, "LSN 60"));
+	kit_close(store);
+}
+
 /* How many pages are free, in the header of the database: no table and no index is wrong. */
 static void what_only_sqlite_can_see_is_told_too(void **state)
 {
@@ -283,6 +295,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, kit_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(each_kind_of_damage_has_its_finding),
+		T(without_a_visitor_verify_tells_its_result),
 		T(what_only_sqlite_can_see_is_told_too),
 		T(several_damages_are_all_told),
 		T(f22_a_damaged_event_is_never_read_as_a_sound_one),
