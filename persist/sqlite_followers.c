@@ -234,7 +234,7 @@ enum mf_status mf_sqlite_epoch_end(struct mf_store *base, int64_t epoch, int64_t
 {
 	struct mf_sqlite *store = mf_sqlite_of(base);
 	struct mf_stmt *stmt = NULL;
-	enum mf_status status = mf_sqlite_check_owner(store, error);
+	enum mf_status status = mf_sqlite_check_readable(store, error);
 	if (status != MF_OK)
 		return status;
 	pthread_mutex_lock(&store->read_lock);

@@ -533,6 +533,7 @@ static void whoever_opens_another_connection_gets_none_to_another_database(void 
 	assert_int_equal(mf_store_load_since(reader, "d", 0, 10, &list, &error), MF_ERR_IO); /* what it reads is nobody's any more */
 	assert_int_equal(reader->ops->last_lsn(reader, "d", &lsn, &error), MF_ERR_IO);
 	assert_int_equal(reader->ops->find_key(reader, "k-0", &key, &error), MF_ERR_IO);
+	assert_int_equal(mf_store_epoch_end(reader, 1, &lsn, &error), MF_ERR_IO);
 	assert_int_equal(mf_store_latest_snapshot(reader, "d", INT64_MAX, &snapshot, &error), MF_ERR_IO);
 	kit_close(reader);
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_UNKNOWN_OUTCOME);
