@@ -177,6 +177,18 @@ static void an_empty_database_with_a_journal_and_a_watermark_is_a_loss(void **st
 	assert_int_equal(kit_file_size(kit_dir, JOURNAL), SECTOR + 4 + 4096 + 4);
 }
 
+static void a_database_without_tables_and_with_a_watermark_is_a_loss(void **state)
+{
+	(void)state;
+	make_store_without_log();
+	remove_file("store.db");
+	kit_sql(kit_dir, "CREATE TABLE t (x); DROP TABLE t; VACUUM");
+	for (int read_only = 0; read_only < 2; read_only++) {
+		assert_int_equal(opening_fails(read_only), MF_ERR_CORRUPTED);
+		assert_non_null(strstr(error.message, "gone or empty"));
+	}
+}
+
 /* ---- beside a writer, and beside failures ---- */
 
 static const char *gone_when_this_is_opened;
@@ -240,6 +252,7 @@ int main(void)
 		T(a_journal_that_would_change_a_page_is_told_and_left_alone),
 		T(a_header_of_which_half_says_that_there_is_a_log_says_so),
 		T(an_empty_database_with_a_journal_and_a_watermark_is_a_loss),
+		T(a_database_without_tables_and_with_a_watermark_is_a_loss),
 		T(a_journal_that_a_writer_is_done_with_in_that_moment_is_none),
 		T(what_cannot_be_looked_at_is_not_called_damage),
 	};
