@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The documents are true where a program can tell: the C in them compiles, the tests that testing.md lists are there, and
-links lead somewhere.
+"""The documents are true where a program can tell: the C in them compiles, the tests that testing.md lists are there, an installation has
+a build directory of its own, and links lead somewhere.
 
 usage: test_documents.py SOURCE COMPILER
 """
@@ -69,11 +69,29 @@ def link_faults():
                 yield f"{path.relative_to(ROOT)}: {target} has no heading #{anchor}"
 
 
+def install_faults():
+    """Of a directory that is set up already Meson ignores the prefix: what is installed has one that ./dev never makes, and is set up first."""
+    taken = set(re.findall(r"(?<![\w/.-])build(?:-\w+)?(?![\w.-])", (ROOT / "dev").read_text()))
+    found = 0
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]:
+        text, name = path.read_text(), path.relative_to(ROOT)
+        made = re.findall(r"meson setup (\S+) [^\n`]*--prefix", text)
+        found += len(made)
+        for folder in sorted(taken.intersection(made)):
+            yield f"{name}: {folder} is a directory of ./dev"
+        for folder in re.findall(r"meson install -C ([\w./-]+)", text):
+            if folder not in made:
+                yield f"{name}: {folder} is installed, and was set up without a prefix"
+    if found == 0 or not {"build", "build-asan", "build-bench"} <= taken:
+        yield f"nothing was looked at: {found} installations, {sorted(taken)}"
+
+
 def main():
     checks = [
         ("the programs in the documents compile without a warning", c_faults),
         ("the list of faults in testing.md is that of the tests", list_faults),
         ("environment variables in the documents exist", variable_faults),
+        ("an installation has a build directory of its own", install_faults),
         ("links lead somewhere", link_faults),
     ]
     print(f"1..{len(checks)}")

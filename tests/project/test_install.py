@@ -76,6 +76,22 @@ def it_has_all_that_a_user_needs(work):
         assert b"--accept-loss" in (prefix / "share" / manual).read_bytes().replace(b"Fl -", b"--").replace(b"-l ", b"--"), manual
 
 
+def the_lines_of_the_readme_set_up_the_prefix_that_they_name(work):
+    [line] = re.findall(r"^meson setup (\S+ .*) && meson install -C \S+$", (SOURCE / "README.md").read_text(), re.MULTILINE)
+    folder, *options = line.replace("~", str(work / "home")).split()
+    said = call(MESON, "setup", work / folder, SOURCE, *options).stdout
+    given = {option["name"]: option["value"] for option in json.loads(call(MESON, "introspect", "--buildoptions", work / folder).stdout)}
+    assert given["prefix"] == str(work / "home" / "moduforge") and given["libdir"] == "lib" and given["tests"] == "disabled", given
+    assert "no tests" not in said, "who switched them off need not hear what they want"
+
+
+def a_copy_of_the_builds_configuration_works_anywhere(work):
+    (work / "elsewhere").mkdir()
+    shutil.copy(BUILD / "plugins.json", work / "elsewhere" / "plugins.json")
+    plugins = call(BUILD / "mf", "plugin", "list", cwd=work / "elsewhere").stdout
+    assert plugins.count('"state":"started"') == 4, plugins
+
+
 def pkg_config_tells_where_things_are(work):
     prefix = _prefix(work)
     assert call(*pkg_config(prefix, "--modversion", "moduforge")).stdout.strip() == _version()
