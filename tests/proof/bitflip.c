@@ -702,7 +702,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (run_count == first_case + 1 && !prepare(&one, first_case, 0)) {
 		fprintf(stderr, "there is no case %llu\n", (unsigned long long)first_case);
-		return 1;
+		return 2;
 	}
 	printf("# seed %llu\n", (unsigned long long)run_seed);
 	run_all();

@@ -59,11 +59,24 @@ static uint32_t below(struct cycle *cycle, uint32_t limit)
 /* ---- the plan ---- */
 
 static char places[2][72];
+static char evidence_folder[256];
+
+static void choose_evidence_folder(void)
+{
+	const char *said = getenv("MF_EVIDENCE");
+	int len = snprintf(evidence_folder, sizeof(evidence_folder), "%s", said && said[0] ? said : MF_TEST_BUILD "/crash");
+	errno = ENAMETOOLONG;
+	if ((size_t)len < sizeof(evidence_folder) && evidence_can_be_left(evidence_folder))
+		return;
+	fprintf(stderr, "cannot write in the directory %s, where evidence is to be left: %s\n", evidence_folder, strerror(errno));
+	exit(2);
+}
 
 /* Where nobody says where, most are where a sync is nothing: more kills; and one in four where it is something. */
 void crash_make_places(void)
 {
 	const char *said = getenv("TMPDIR");
+	choose_evidence_folder();
 	harness_make_place(places[0], sizeof(places[0]), "crash");
 	if (said && said[0])
 		memcpy(places[1], places[0], sizeof(places[1]));
@@ -361,12 +374,13 @@ static void say(const char *text, size_t len)
 
 static void say_again(struct cycle *cycle, const char *text)
 {
-	char folder[256], name[64], left[300] = "", out[1024];
-	const char *said_where = getenv("MF_EVIDENCE");
-	snprintf(folder, sizeof(folder), "%.200s", said_where && said_where[0] ? said_where : MF_TEST_BUILD "/crash");
+	char name[64], left[350] = "", lie[32] = "", out[1024];
+	uint64_t lies = harness_number("MF_LIE", 0, 0, 2);
 	snprintf(name, sizeof(name), "%" PRIu64 "-%" PRIu64, cycle->seed, cycle->number);
-	int len = snprintf(out, sizeof(out), "#   again: MF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n", cycle->seed, cycle->number);
-	if (cycle->figures->failed < EVIDENCE_MAX && evidence_leave(&cycle->evidence, folder, name, text, left, sizeof(left)))
+	if (lies)
+		snprintf(lie, sizeof(lie), "MF_LIE=%" PRIu64 " ", lies);
+	int len = snprintf(out, sizeof(out), "#   again: %sMF_SEED=%" PRIu64 " MF_CYCLE=%" PRIu64 " ./dev crash\n", lie, cycle->seed, cycle->number);
+	if (cycle->figures->failed < EVIDENCE_MAX && evidence_leave(&cycle->evidence, evidence_folder, name, text, left, sizeof(left)))
 		len += snprintf(out + len, sizeof(out) - (size_t)len, "#   exactly: ./dev crash --ask %s\n", left);
 	else if (left[0])
 		len += snprintf(out + len, sizeof(out) - (size_t)len, "#   its evidence cannot be left in %s: %s\n", left, strerror(errno));

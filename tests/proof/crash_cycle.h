@@ -13,7 +13,7 @@ struct crash_figures {
 	uint64_t oracle_ms, life_ms, evidence_us;
 };
 
-/* Where the stores will be, once for all cycles. */
+/* Where the stores will be, and the evidence, once for all cycles. Ends with 2 if there is no room to write. */
 void crash_make_places(void);
 /* Prints what is wrong, if anything. The figures are added to. */
 bool crash_cycle(uint64_t seed, uint64_t cycle, struct crash_figures *figures);

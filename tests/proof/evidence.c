@@ -157,13 +157,28 @@ static bool make_folders(const char *path)
 	return mkdir(part, 0755) == 0 || errno == EEXIST;
 }
 
+bool evidence_can_be_left(const char *folder)
+{
+	char probe[PATH];
+	bool was_there = access(folder, F_OK) == 0;
+	path_of(probe, folder, "mf-XXXXXX");
+	if (!make_folders(folder) || !mkdtemp(probe))
+		return false;
+	(void)rmdir(probe);
+	if (!was_there)
+		(void)rmdir(folder);
+	return true;
+}
+
 bool evidence_leave(const struct evidence *evidence, const char *folder, const char *name, const char *said, char *out, size_t size)
 {
 	char path[PATH];
 	struct question question;
-	if (!read_question(evidence->asked, &question) || !make_folders(folder))
+	if (!read_question(evidence->asked, &question))
 		return false;
 	snprintf(out, size, "%s/%s", folder, name);
+	if (!make_folders(folder))
+		return false;
 	for (int i = 2; mkdir(out, 0755) != 0; i++) {
 		if (errno != EEXIST || i > SAME_NAME_MAX)
 			return false;

@@ -29,7 +29,10 @@ struct evidence {
 /* Puts the question down, in place of the one before. told: bytes of the ledger. options: of proof_write_config. */
 bool evidence_put(const struct evidence *evidence, const struct oracle_plan *plan, const char *options, long told);
 void evidence_forget(const struct evidence *evidence); /* it was answered well */
-/* Leaves it as folder/name, or folder/name.2 ... where that is there; out: which. false: there is no question, or no room. */
+/* Whether something can be made in the folder; errno. One that is not there is not left there, but those above it are. */
+bool evidence_can_be_left(const char *folder);
+/* Leaves it as folder/name, or folder/name.2 ... where that is there; out: which. false: there is no question, and out is as it was; or it cannot be
+ * written there, errno. */
 bool evidence_leave(const struct evidence *evidence, const char *folder, const char *name, const char *said, char *out, size_t size);
 
 /* The oracle's words, with the paths of the plan taken out. */

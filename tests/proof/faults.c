@@ -235,6 +235,7 @@ static bool run_scene(const struct scene_kind *kind, const struct fault_plan *on
 	memset(tally, 0, sizeof(*tally));
 	snprintf(template_dir, sizeof(template_dir), "%s/%s-%llu", base, kind->name, drawn_from);
 	if (!prepare(kind, template_dir)) {
+		harness_count(false);
 		*failed += 1;
 		return false;
 	}

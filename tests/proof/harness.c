@@ -22,6 +22,7 @@ static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 
 static struct counts {
 	atomic_uint_least64_t passed, failed;
+	atomic_uint gone; /* the number of a place that somebody has removed, from 1 */
 	uint64_t of;
 } *counts; /* shared */
 
@@ -167,10 +168,13 @@ static void tell_stopped(void (*figures)(void))
 
 static _Noreturn void stop(pid_t child, int signal_number, void (*figures)(void))
 {
+	unsigned gone = counts->gone;
 	kill(child, SIGKILL);
 	wait_for_all();
+	if (gone > 0)
+		fprintf(stderr, "%s was removed while it was in use, so what fails now says nothing\n", places[gone - 1]);
 	tell_stopped(figures);
-	exit(128 + signal_number);
+	exit(gone > 0 ? WRONG : 128 + signal_number);
 }
 
 static _Noreturn void watch(pid_t child, const sigset_t *awaited, void (*figures)(void))
@@ -214,8 +218,24 @@ void harness_begin(uint64_t of, void (*figures)(void))
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Who watches kills all, this one too. */
+static void stop_if_gone(void)
+{
+	for (unsigned i = 0; i < place_count; i++) {
+		if (access(places[i], F_OK) == 0 || errno != ENOENT)
+			continue;
+		counts->gone = i + 1;
+		kill(owner, SIGTERM);
+		for (;;)
+			pause();
+	}
+}
+
 void harness_count(bool passed)
 {
-	if (counts)
-		atomic_fetch_add(passed ? &counts->passed : &counts->failed, 1);
+	if (!counts)
+		return;
+	if (!passed)
+		stop_if_gone();
+	atomic_fetch_add(passed ? &counts->passed : &counts->failed, 1);
 }

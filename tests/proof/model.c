@@ -144,11 +144,31 @@ static void print_left_out(FILE *out, const bool *left_out, unsigned calls)
 	}
 }
 
+/* What plays it again: all that decides what is done. */
+static void print_replay(const struct model_plan *plan)
+{
+	bool any = false;
+	printf("replay: ");
+	if (plan->lies)
+		printf("MF_LIES=%u ", plan->lies);
+	if (ref_faults)
+		printf("MF_FAULTS=%u ", ref_faults);
+	printf("MF_SEED=%llu MF_CALLS=%u ", (unsigned long long)plan->seed, plan->calls);
+	for (unsigned call = 1; call <= plan->calls; call++)
+		any = any || plan->left_out[call];
+	if (any) {
+		printf("MF_WITHOUT=");
+		print_left_out(stdout, plan->left_out, plan->calls);
+		printf(" ");
+	}
+	printf("./dev model\n");
+}
+
 static void shrink(struct model_plan plan, unsigned failed_call)
 {
 	static bool left_out[MODEL_CALLS_MAX + 1];
 	unsigned tries = 0;
-	memset(left_out, 0, sizeof(left_out));
+	memcpy(left_out, plan.left_out, sizeof(left_out)); /* what the user leaves out stays out */
 	plan.left_out = left_out;
 	plan.trace = NULL;
 	if (!run_one(&plan).failed) {
@@ -166,9 +186,7 @@ static void shrink(struct model_plan plan, unsigned failed_call)
 	printf("seed %llu fails with %u of its %u calls (%u tries):\n", (unsigned long long)plan.seed, kept, plan.calls, tries);
 	plan.trace = stdout;
 	(void)run_one(&plan);
-	printf("replay: MF_SEED=%llu MF_CALLS=%u MF_WITHOUT=", (unsigned long long)plan.seed, plan.calls);
-	print_left_out(stdout, left_out, plan.calls);
-	printf(" ./dev model\n");
+	print_replay(&plan);
 }
 
 /* ---- many ---- */
@@ -191,7 +209,8 @@ static void add(struct sums *sums, const struct model_plan *plan, const struct m
 	harness_count(!result->failed);
 	if (!result->failed)
 		return;
-	printf("failed: seed %llu, call %u: %s\nreplay: MF_SEED=%llu MF_CALLS=%u ./dev model\n", (unsigned long long)plan->seed, result->failed_call, result->why, (unsigned long long)plan->seed, plan->calls);
+	printf("failed: seed %llu, call %u: %s\n", (unsigned long long)plan->seed, result->failed_call, result->why);
+	print_replay(plan);
 	if (sums->failed <= 3)
 		shrink(*plan, result->failed_call);
 }

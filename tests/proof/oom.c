@@ -34,9 +34,12 @@
 
 #ifdef MF_SANITIZED
 #define RUN_SECONDS 120
+#define SANITIZED "MF_SANITIZE=1 "
 #else
 #define RUN_SECONDS 30
+#define SANITIZED ""
 #endif
+#define SEED 1
 #define JOBS_MAX 16
 #define LINES (1 << 20)
 #define PROFILE_MAX ((size_t)1 << 18)
@@ -279,7 +282,10 @@ static bool run_and_ask(struct attempt *attempt)
 
 static void tell_attempt(const struct attempt *attempt)
 {
-	fprintf(stderr, "  again: ./dev oom %s %s:%llu:%s", attempt->scene->name, world_names[attempt->world], (unsigned long long)attempt->n, attempt->forever ? "ever" : "once");
+	fprintf(stderr, "  again: " SANITIZED);
+	if (seed != SEED)
+		fprintf(stderr, "MF_SEED=%llu ", (unsigned long long)seed);
+	fprintf(stderr, "./dev oom %s %s:%llu:%s", attempt->scene->name, world_names[attempt->world], (unsigned long long)attempt->n, attempt->forever ? "ever" : "once");
 	if (attempt->stack)
 		fprintf(stderr, ":%llx", (unsigned long long)attempt->stack);
 	fprintf(stderr, "\n");
@@ -534,8 +540,8 @@ static bool prepare(void)
 	job_count = harness_number("MF_JOBS", wanted < JOBS_MAX ? wanted : JOBS_MAX, 1, JOBS_MAX);
 	for (size_t i = 0; i < job_count; i++)
 		jobs[i].left = &shared[i];
-	seed = harness_number("MF_SEED", 1, 0, UINT64_MAX);
-	stride = harness_number("MF_STRIDE", 0, 0, HARNESS_MANY);
+	seed = harness_number("MF_SEED", SEED, 0, UINT64_MAX);
+	stride = harness_number("MF_STRIDE", 0, 1, HARNESS_MANY);
 	each = harness_number("MF_EACH", EACH, 0, HARNESS_MANY);
 	return true;
 }

@@ -1,5 +1,6 @@
 #include "oplog.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,14 +123,17 @@ bool oplog_load(struct oplog *log, const char *path)
 		return false;
 	char found[8];
 	uint64_t counts[3] = {0};
+	errno = 0;
 	bool good = fread(found, sizeof(found), 1, file) == 1 && memcmp(found, magic, sizeof(magic)) == 0 && fread(counts, sizeof(counts), 1, file) == 1 && counts[1] <= counts[0];
 	for (uint64_t i = 0; good && i < counts[0]; i++)
 		good = load_op(log, file);
 	log->base = counts[1];
 	log->seed = counts[2];
+	int why = errno;
 	fclose(file);
 	if (!good)
 		oplog_deinit(log);
+	errno = why;
 	return good;
 }
 

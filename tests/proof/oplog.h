@@ -50,7 +50,7 @@ void oplog_deinit(struct oplog *log); /* of one that is zero, too */
 /* Copies what op points to. */
 void oplog_add(struct oplog *log, const struct op *op);
 
-/* To a file and back; false: it cannot be written, read, or is not one. */
+/* To a file and back; false: it cannot be written or read, errno; or it is not one, errno 0. */
 bool oplog_save(const struct oplog *log, const char *path);
 bool oplog_load(struct oplog *log, const char *path);
 

@@ -178,16 +178,20 @@ static bool record(struct session *session, const struct oplog *before, struct o
 static void tell_failure(struct session *session, const struct power_walk *walk, size_t cut, uint32_t choice, const char *what)
 {
 	static char text[8192];
-	char op[600] = "the end", saved[POWER_PATH] = "(not saved)";
+	char op[600] = "the end", saved[POWER_PATH], again[POWER_PATH + 100];
 	if (cut < walk->log->count)
 		op_tell(walk->log, cut, op, sizeof(op));
-	if (session->plan->save) {
-		snprintf(saved, sizeof(saved), "%.200s/%" PRIu64 "-%" PRIu32 ".oplog", session->plan->save, session->plan->seed, session->life);
-		if (!session->saved && atomic_fetch_add(&session->tally->saved, 1) < SAVED)
-			session->saved = oplog_save(walk->log, saved);
+	snprintf(again, sizeof(again), "its recording is not kept");
+	snprintf(saved, sizeof(saved), "%.200s/%" PRIu64 "-%" PRIu32 ".oplog", session->plan->save ? session->plan->save : "", session->plan->seed, session->life);
+	if (session->plan->save && !session->saved && atomic_fetch_add(&session->tally->saved, 1) < SAVED) {
+		session->saved = oplog_save(walk->log, saved);
+		if (!session->saved)
+			snprintf(again, sizeof(again), "its recording cannot be kept as %s: %s", saved, strerror(errno));
 	}
-	snprintf(text, sizeof(text), "failed: seed %" PRIu64 ", life %" PRIu32 " (%s), cut %zu of %zu (before: %.400s), choice %" PRIu32 ": %s\n  the power loss: %s\n%s  again: ./dev powerloss --replay %s %zu %" PRIu32 "\n",
-		 session->plan->seed, session->life, session->load->name, cut, walk->log->count, op, choice, what, session->answer->story, session->answer->report.text, saved, cut, choice);
+	if (session->saved)
+		snprintf(again, sizeof(again), "again: ./dev powerloss --replay %s %zu %" PRIu32, saved, cut, choice);
+	snprintf(text, sizeof(text), "failed: seed %" PRIu64 ", life %" PRIu32 " (%s), cut %zu of %zu (before: %.400s), choice %" PRIu32 ": %s\n  the power loss: %s\n%s  %s\n",
+		 session->plan->seed, session->life, session->load->name, cut, walk->log->count, op, choice, what, session->answer->story, session->answer->report.text, again);
 	if (session->plan->tell)
 		session->plan->tell(text);
 }
@@ -408,29 +412,25 @@ bool power_load_plugins(const char *scratch)
 
 /* ---- one state again ---- */
 
-bool power_replay(const char *recording, size_t cut, uint32_t choice, const char *scratch, const char *keep)
+bool power_replay(const struct oplog *recording, size_t cut, uint32_t choice, const char *scratch, const char *keep)
 {
-	struct oplog log;
 	struct power_walk walk;
 	char op[600] = "the end";
 	int signal = 0;
 	struct power_answer *answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (answer == MAP_FAILED || !oplog_load(&log, recording) || cut > log.count) {
-		fprintf(stderr, "%s is no recording, or has no cut %zu\n", recording, cut);
+	if (answer == MAP_FAILED)
 		return false;
-	}
-	power_walk_init(&walk, &log);
+	power_walk_init(&walk, recording);
 	power_walk_to(&walk, cut);
-	if (keep && (!power_clear(keep) || !disk_lose_power(&walk.disk, &(struct disk_choice){log.seed, choice}, keep, NULL, 0, NULL)))
+	if (keep && (!power_clear(keep) || !disk_lose_power(&walk.disk, &(struct disk_choice){recording->seed, choice}, keep, NULL, 0, NULL)))
 		fprintf(stderr, "cannot write the state into %s\n", keep);
 	enum power_outcome outcome = power_make(&walk, choice, scratch, answer, NULL) ? power_check(&walk, choice, scratch, answer, &signal) : POWER_BROKEN;
-	if (cut < log.count)
-		op_tell(&log, cut, op, sizeof(op));
-	printf("cut %zu of %zu, before: %s\nthe power loss: %s\n%s", cut, log.count, op, answer->story, answer->report.text);
+	if (cut < recording->count)
+		op_tell(recording, cut, op, sizeof(op));
+	printf("cut %zu of %zu, before: %s\nthe power loss: %s\n%s", cut, recording->count, op, answer->story, answer->report.text);
 	static const char *const words[] = {"sound", "not sound", "recovery crashed", "recovery hung", "the state could not be made"};
 	printf("%s\n", words[outcome]);
 	power_walk_deinit(&walk);
-	oplog_deinit(&log);
 	munmap(answer, sizeof(*answer));
 	return outcome == POWER_SOUND;
 }

@@ -48,6 +48,8 @@ struct power_plan {
 /* Opens a runtime once, so that plugins are loaded before there are children. */
 bool power_load_plugins(const char *scratch);
 
+struct oplog;
+
 uint32_t power_kinds(void);
 const char *power_kind_name(uint32_t kind);
 
@@ -58,6 +60,6 @@ bool power_session(const struct power_plan *plan, struct power_tally *tally);
  * passes by. dir is emptied. */
 bool power_live(const struct power_plan *plan, const char *dir);
 
-/* One state of a saved recording; it is left in keep, if that is not NULL, as it was before it was opened, and said in words.
+/* One state of a saved recording, which has that cut; it is left in keep, if that is not NULL, as it was before it was opened, and said in words.
  * Whether it is sound. */
-bool power_replay(const char *recording, size_t cut, uint32_t choice, const char *scratch, const char *keep);
+bool power_replay(const struct oplog *recording, size_t cut, uint32_t choice, const char *scratch, const char *keep);

@@ -1,6 +1,7 @@
 /* powerloss.c - the row `./dev powerloss`: sessions (power.h) on several processes until enough states were tried.
  *
  * Its usage (powerloss --help) says how to run it. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "harness.h"
 #include "oplog.h"
 #include "power.h"
+#include "recorder.h"
 #include "tests/leave.h"
 
 #define PER_SESSION 2500 /* states, at most */
@@ -51,8 +53,11 @@ static int work(const struct job *job, int number)
 {
 	char dir[160];
 	snprintf(dir, sizeof(dir), "%s/%d", scratch, number);
-	if (mkdir(dir, 0700) != 0)
+	if (mkdir(dir, 0700) != 0) {
+		perror(dir);
+		harness_count(false);
 		return 1;
+	}
 	while (atomic_load(&tally->states) < job->states) {
 		size_t session = atomic_fetch_add(next_session, 1), done = atomic_load(&tally->states);
 		size_t left = done < job->states ? (job->states - done) / job->jobs + 1 : 1, share = job->states / (2 * power_kinds()) + 1;
@@ -65,6 +70,7 @@ static int work(const struct job *job, int number)
 		if (!power_session(&plan, tally)) {
 			fprintf(stderr, "session with seed %" PRIu64 " (%s) could not be carried out\n", plan.seed, power_kind_name(plan.kind));
 			atomic_fetch_add(&tally->failures, 1);
+			harness_count(false);
 			return 1;
 		}
 	}
@@ -123,15 +129,24 @@ static int live(const char *dir)
 	return 0;
 }
 
+/* Ends with 2 if it cannot. */
+static void load(struct oplog *log, const char *recording)
+{
+	if (oplog_load(log, recording))
+		return;
+	if (errno)
+		fprintf(stderr, "%s cannot be read: %s\n", recording, strerror(errno));
+	else
+		fprintf(stderr, "%s is no recording\n", recording);
+	exit(2);
+}
+
 /* What is in a recording, a line each. */
 static int show(const char *recording)
 {
 	struct oplog log;
 	char line[600];
-	if (!oplog_load(&log, recording)) {
-		fprintf(stderr, "%s is no recording\n", recording);
-		return 1;
-	}
+	load(&log, recording);
 	for (size_t i = 0; i < log.count; i++)
 		printf("%zu %s%s\n", i, i < log.base ? "(there) " : "", op_tell(&log, i, line, sizeof(line)));
 	oplog_deinit(&log);
@@ -153,7 +168,7 @@ static void read_option(struct job *job, const char *name, const char *value)
 	else if (strcmp(name, "--kind") == 0)
 		job->kind = (uint32_t)harness_parse(name, value, 0, power_kinds() - 1);
 	else if (strcmp(name, "--lies") == 0)
-		job->lies = (unsigned)harness_parse(name, value, 0, UINT32_MAX);
+		job->lies = (unsigned)harness_parse(name, value, 0, RECORDER_LIES_MAX);
 	else
 		harness_usage(usage, name);
 }
@@ -167,10 +182,12 @@ int main(int argc, char **argv)
 	job.jobs = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS ? JOBS : (uint64_t)processors, 1, JOBS);
 	size_t cut = 0;
 	uint32_t choice = 0;
+	struct oplog recording = {0};
 	if (strcmp(what, "--show") == 0 && argc == 3)
 		return show(argv[2]);
 	if (replays) {
-		cut = harness_parse("CUT", argv[3], 0, SIZE_MAX);
+		load(&recording, argv[2]);
+		cut = harness_parse("CUT", argv[3], 0, recording.count);
 		choice = (uint32_t)harness_parse("CHOICE", argv[4], 0, UINT32_MAX);
 	} else if (!lives) {
 		for (int i = 1; i < argc; i += 2)
@@ -188,5 +205,5 @@ int main(int argc, char **argv)
 		return 1;
 	if (lives)
 		return live(argv[2]);
-	return replays ? !power_replay(argv[2], cut, choice, scratch, argc > 5 ? argv[5] : NULL) : run(&job);
+	return replays ? !power_replay(&recording, cut, choice, scratch, argc > 5 ? argv[5] : NULL) : run(&job);
 }

@@ -16,6 +16,7 @@ enum recorder_lie {
 	RECORDER_NO_LOG_SYNC = 1, /* of files whose name ends in "-wal" */
 	RECORDER_NO_DIR_SYNC = 2,
 	RECORDER_NO_DB_SYNC = 4,  /* of "store.db" */
+	RECORDER_LIES_MAX = 7,    /* all of them */
 };
 
 void recorder_begin(const char *dir, unsigned lies);

@@ -131,6 +131,27 @@ def a_success_leaves_nothing(place):
     assert code == 0 and lines[-1] == "4 passed, 0 failed" and not left(place), lines
 
 
+def evidence_that_cannot_be_kept_is_refused_before_there_is_any(place):
+    (place / "file").write_text("")
+    for folder in ("/proc/x", str(place / "file"), str(place / "file" / "x"), str(place / ("x" * 250) / ("y" * 250))):
+        code, lines = run(place, MF_COUNT="2", MF_LIE="1", MF_EVIDENCE=folder)
+        assert code == 2 and not [line for line in lines if not line.startswith("# seed")], (folder, code, lines)
+    code, _ = run(place, MF_COUNT="1", MF_SEED="7", MF_EVIDENCE=str(place / "new" / "left"))
+    assert code == 0 and not (place / "new" / "left").exists(), "a success leaves nothing"
+
+
+def evidence_that_cannot_be_kept_any_more_is_told_with_the_reason(place):
+    (place / "stores").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MF_")}
+    settings = {"TMPDIR": str(place / "stores"), "MF_EVIDENCE": str(place / "there" / "left"), "MF_COUNT": COUNT, "MF_SEED": "7", "MF_LIE": "1"}
+    process = subprocess.Popen([CRASH], env=environment | settings, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline() # it has begun
+    (place / "there").rename(place / "gone")
+    (place / "there").write_text("")
+    said = process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 1 and re.search(r"^#   its evidence cannot be left in \S+/there/left/7-\d+: Not a directory$", said, re.MULTILINE), said
+
+
 def what_is_no_evidence_is_refused(place):
     (place / "empty").mkdir()
     for name in ("empty", "nosuch"):
@@ -139,7 +160,7 @@ def what_is_no_evidence_is_refused(place):
 
 def main():
     tests = [a_failure_is_told_again_word_for_word, what_is_sound_is_told_to_be_sound, a_planted_loss_is_found_each_time, who_asks_may_die_of_it, a_second_failure_leaves_the_first,
-             a_success_leaves_nothing, what_is_no_evidence_is_refused]
+             a_success_leaves_nothing, evidence_that_cannot_be_kept_is_refused_before_there_is_any, evidence_that_cannot_be_kept_any_more_is_told_with_the_reason, what_is_no_evidence_is_refused]
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
         try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the harnesses share (harness.h): a setting that is wrong is refused, and a run that is stopped says so and leaves nothing.
+"""What the harnesses share (harness.h): a setting that is wrong is refused, a failure says how it is repeated, and a run that is stopped, or whose
+files somebody removes, says so and leaves nothing.
 
 usage: test_harness.py FOLDER   (where the programs of tests/proof are)
 """
@@ -37,11 +38,13 @@ def a_number_that_is_none_is_refused():
 
 
 def each_program_refuses_what_it_does_not_know():
-    for program, name, wrong in (("crash", "MF_CYCLE", "99999999999"), ("crash", "MF_LIE", "3"), ("bitflip", "MF_CASE", "abc"), ("bitflip", "MF_SCENE", "nosuch"), ("oom", "MF_SCENE", "nosuch"), ("oom", "MF_JOBS", "0"),
+    for program, name, wrong in (("crash", "MF_CYCLE", "99999999999"), ("crash", "MF_LIE", "3"), ("bitflip", "MF_CASE", "abc"), ("bitflip", "MF_SCENE", "nosuch"), ("oom", "MF_SCENE", "nosuch"), ("oom", "MF_JOBS", "0"), ("oom", "MF_STRIDE", "0"),
                                  ("model", "MF_WITHOUT", "3,x"), ("model", "MF_SEED", "1.5"), ("powerloss", "MF_COUNT", "1e3"), ("faults", "MF_WORKLOADS", "abc"), ("threads", "MF_SECONDS", "-1"),
                                  ("race", "MF_SECONDS", "abc")):
         code, said = answer(program, **{name: wrong})
         assert code == 2 and f"{name} is '{wrong}'" in said, (program, name, code, said)
+    code, said = answer("powerloss", "--lies", "8")
+    assert code == 2 and "--lies is '8', it must be a number from 0 to 7" in said, (code, said)
     for program in ("crash", "bitflip", "oom", "model", "powerloss", "faults"):
         for arguments, expected in ((["--help"], 0), (["-h"], 0), (["--nosuch"], 2), (["stray"], 2)):
             code, said = answer(program, *arguments)
@@ -55,13 +58,51 @@ def a_replay_of_what_is_not_there_is_no_success():
     assert answer("oom", "create", "all:5:never")[0] == 2
     assert answer("powerloss", "--replay", "/dev/null", "abc", "0")[0] == 2
     assert answer("powerloss", "--replay", "/dev/null", "0", "4294967296")[0] == 2
-    assert answer("bitflip", MF_EXHAUSTIVE="1", MF_CASE=MOST)[0] == 1
+    assert answer("bitflip", MF_EXHAUSTIVE="1", MF_CASE=MOST)[0] == 2
+    for recording, why in (("/nosuch", "cannot be read: No such file or directory"), ("/tmp", "cannot be read: Is a directory"), ("/dev/null", "is no recording")):
+        for arguments in (["--replay", recording, "1", "0"], ["--show", recording]):
+            assert answer("powerloss", *arguments) == (2, f"{recording} {why}\n"), arguments
+
+
+def again(said, mark, dev):
+    """The commands that it says repeat a failure, as settings and arguments."""
+    for line in re.findall(f"^.*?{mark}: (.*)$", said, re.MULTILINE):
+        words = line.split()
+        at = words.index("./dev")
+        assert words[at + 1] == dev, line
+        yield words[at + 2:], dict(word.split("=") for word in words[:at])
+
+
+def a_failure_is_repeated_by_the_line_that_it_prints():
+    with tempfile.TemporaryDirectory() as kept:
+        for program, mark, arguments, settings in (
+                ("crash", "again", [], {"MF_LIE": "1", "MF_SEED": "21", "MF_COUNT": "4"}), ("model", "replay", [], {"MF_LIES": "100", "MF_COUNT": "3"}),
+                ("model", "replay", [], {"MF_FAULTS": "1", "MF_WITHOUT": "3", "MF_COUNT": "4"}), ("powerloss", "again", ["--lies", "7", "--save", kept], {"MF_SEED": "3", "MF_COUNT": "20"})):
+            code, said = answer(program, *arguments, MF_EVIDENCE=kept, **settings)
+            commands = list(again(said, mark, program))
+            assert code == 1 and commands, (program, said)
+            for given, needed in commands:
+                assert program != "model" or "MF_WITHOUT" not in settings or re.search(r"(^|,)(3|[12]-\d+)(,|$)", needed["MF_WITHOUT"]), needed
+                code, said = answer(program, *given, **needed, **({"MF_EVIDENCE": kept} if program == "crash" else {}))
+                assert code == 1, (program, given, needed, said)
 
 
 def a_directory_that_cannot_be_written_is_named():
     for program in ("crash", "bitflip", "oom", "model", "powerloss", "faults", "threads"):
         code, said = answer(program, TMPDIR="/nonexistent")
         assert code == 2 and "/nonexistent" in said, (program, code, said)
+
+
+def who_loses_its_files_stops_and_blames_nobody():
+    for program in ("crash", "bitflip", "powerloss", "oom"):
+        with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as taken:
+            process = subprocess.Popen([FOLDER / program], env=environment(place, {"MF_SEED": "1", "MF_COUNT": MOST, "MF_EVIDENCE": taken}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            process.stdout.readline()
+            [folder] = os.listdir(place)
+            os.rename(os.path.join(place, folder), os.path.join(taken, folder))
+            said = process.communicate(timeout=PATIENCE_S)[0]
+            assert process.returncode == 2 and f"{place}/{folder} was removed while it was in use" in said, (program, process.returncode, said)
+            assert said.endswith(" 0 failed\n"), (program, said)
 
 
 def stop(number, program, *arguments, first, **settings):
@@ -92,8 +133,8 @@ def a_run_that_is_stopped_is_no_failure():
 
 
 def main():
-    tests = [a_number_that_is_none_is_refused, each_program_refuses_what_it_does_not_know, a_replay_of_what_is_not_there_is_no_success, a_directory_that_cannot_be_written_is_named,
-             a_run_that_is_stopped_is_no_failure]
+    tests = [a_number_that_is_none_is_refused, each_program_refuses_what_it_does_not_know, a_replay_of_what_is_not_there_is_no_success, a_failure_is_repeated_by_the_line_that_it_prints,
+             a_directory_that_cannot_be_written_is_named, who_loses_its_files_stops_and_blames_nobody, a_run_that_is_stopped_is_no_failure]
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
         try:
