@@ -90,6 +90,10 @@ enum mf_status mf_session_try(const struct mf_args *args, enum mf_session_kind k
 		.accept_damage = kind == MF_SESSION_INSPECT || kind == MF_SESSION_ACCEPT,
 		.log = kind == MF_SESSION_NO_STORE ? NULL : say_what_goes_on,
 	};
+	status = mf_runtime_open(&options, out, error);
+	if (kind != MF_SESSION_NO_STORE || status != MF_ERR_INVALID)
+		return status;
+	options.mode = NULL; /* it was not the user's: that no plugin takes it is no news, what is wrong without it is */
 	return mf_runtime_open(&options, out, error);
 }
 

@@ -21,9 +21,9 @@ enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *v
 	if (status == MF_OK && expected) {
 		const char *answer = row ? mf_stmt_text(stmt, 0, NULL) : NULL;
 		if (!answer && mf_stmt_no_memory(stmt))
-			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while asking for PRAGMA %s", name);
+			status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory while asking %.220s for PRAGMA %s", mf_sql_file(sql), name);
 		else if (!answer || strcmp(answer, expected) != 0)
-			status = mf_error_set(error, MF_ERR_IO, "PRAGMA %s is '%s' instead of '%s'", name, answer ? answer : "", expected);
+			status = mf_error_set(error, MF_ERR_IO, "%.220s: PRAGMA %s is '%s' instead of '%s'", mf_sql_file(sql), name, answer ? answer : "", expected);
 	}
 	/* It answers before it has done it: what a change of the journal mode writes, it writes in the last step. */
 	while (status == MF_OK && row)

@@ -282,6 +282,8 @@ enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_st
 
 bool mf_sql_starved(const struct mf_sql *sql) { return sql->starved; }
 
+const char *mf_sql_file(const struct mf_sql *sql) { return file_of(sql); }
+
 enum mf_status mf_sql_status_of_finding(const char *said)
 {
 	static const char mark[] = "error code=";

@@ -80,6 +80,7 @@ enum mf_status mf_sql_check_pages(struct mf_sql *sql, struct mf_error *error);
 /* SQLite tells of a page that it could not read, or had no memory for, among its findings of damage: MF_ERR_IO, MF_ERR_NO_MEMORY, else
  * MF_ERR_CORRUPTED. */
 enum mf_status mf_sql_status_of_finding(const char *said);
+const char *mf_sql_file(const struct mf_sql *sql); /* that each error of it names */
 bool mf_sql_starved(const struct mf_sql *sql); /* a transaction is still open, since a rollback had no memory */
 
 /* ---- the log ---- */

@@ -87,8 +87,6 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 		status = mf_sql_number(sql, COUNT_FOREIGN, &foreign, error);
 	if (mf_sql_rollback(sql, NULL) != MF_OK && status == MF_OK) /* what comes next would be refused for being in a transaction */
 		status = mf_error_set(error, MF_ERR_NO_MEMORY, "out of memory after looking at %.300s", store->db_path);
-	if (status == MF_ERR_CORRUPTED)
-		return mf_error_prefix(error, status, "%.300s", store->db_path);
 	if (status != MF_OK)
 		return status;
 	*out = MF_SQLITE_OURS;
@@ -246,9 +244,7 @@ enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sq
 	if (status != MF_OK)
 		return status;
 	status = set_pragmas(sql, "-2000", error);
-	if (status != MF_OK)
-		mf_error_prefix(error, status, "%.300s", store->db_path);
-	else
+	if (status == MF_OK)
 		status = mf_sqlite_check_database(store, error);
 	if (status != MF_OK) {
 		mf_sql_close(sql, NULL);

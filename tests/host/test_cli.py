@@ -794,6 +794,8 @@ def a_configuration_without_a_committer_is_refused(work):
     path.write_text(json.dumps(config))
     result = mf("run", config=path, cwd=work)
     assert result.returncode == 2 and b"committer" in result.stderr and os.listdir(work) == ["plugins.json"]
+    listed = mf("plugin", "list", config=path, cwd=work)
+    assert (listed.returncode, listed.stderr) == (2, result.stderr), (listed, "which overrides what nobody asked for")
     result = mf("run", "--data", "s", config=path, cwd=work)
     assert result.returncode == 2 and b"--data" in result.stderr and b"snapshot_subscriber" in result.stderr and os.listdir(work) == ["plugins.json"]
 
