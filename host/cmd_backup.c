@@ -88,10 +88,23 @@ static enum mf_exit back_up(const struct mf_args *args, struct mf_runtime *runti
 	return MF_EXIT_OK;
 }
 
+/* Without a proof nobody relies on it, so a damaged store is copied too: as far as it can be read, and not without a word. */
+static enum mf_exit open_store(const struct mf_args *args, struct mf_runtime **out_runtime)
+{
+	struct mf_error error = {0};
+	enum mf_status status = mf_session_try(args, MF_SESSION_READ, out_runtime, &error);
+	if (status == MF_OK)
+		return MF_EXIT_OK;
+	if (status != MF_ERR_CORRUPTED || !(args->given & MF_ARG_NO_PROOF))
+		return mf_open_failed(args, status, &error);
+	mf_say("warning: %s. It is copied as damaged as it is", error.message);
+	return mf_session_open(args, MF_SESSION_INSPECT, out_runtime);
+}
+
 enum mf_exit mf_cmd_backup(const struct mf_args *args)
 {
 	struct mf_runtime *runtime;
-	enum mf_exit code = mf_session_open(args, MF_SESSION_READ, &runtime);
+	enum mf_exit code = open_store(args, &runtime);
 	if (code != MF_EXIT_OK)
 		return code;
 	mf_output_init(&out, STDOUT_FILENO);

@@ -9,10 +9,10 @@ uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost
 	return mf_row_checksum(numbers, 3, NULL, NULL, 0);
 }
 
-enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
+enum mf_status mf_sqlite_insert_epoch(struct mf_sql *sql, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(store->writer, "INSERT OR ABORT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
+	enum mf_status status = mf_sql_prepare(sql, "INSERT OR ABORT INTO epochs (epoch, first_lsn, lost_from, checksum) VALUES (?1, ?2, ?3, ?4)", &stmt, error);
 	if (status != MF_OK)
 		return status;
 	mf_stmt_bind_int(stmt, 1, epoch);
@@ -21,8 +21,13 @@ enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int
 	mf_stmt_bind_int(stmt, 4, mf_sqlite_epoch_checksum(epoch, first_lsn, lost_from));
 	status = mf_stmt_run(stmt, error);
 	mf_stmt_free(stmt);
-	store->next_last_lsn = first_lsn - 1;
 	return status;
+}
+
+enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error)
+{
+	store->next_last_lsn = first_lsn - 1;
+	return mf_sqlite_insert_epoch(store->writer, epoch, first_lsn, lost_from, error);
 }
 
 /* What the next LSN is, and what must be there, is learnt from these records. */

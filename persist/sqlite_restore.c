@@ -2,16 +2,15 @@
  *
  * It comes into being in a directory of another name, beside the one that is wanted:
  * 1. The database is copied and its digest compared with the backup's mark: from there on every byte is what was backed up.
- * 2. A watermark says what must be there, and it is opened for writing as any store: that compares the two, and begins an
+ * 2. With an LSN: what is up to it is copied, row by row, into a database that is made anew, and the copy of the backup removed (sqlite_cut.c).
+ * 3. A watermark says what must be there, and it is opened for writing as any store: that compares the two, and begins an
  *    epoch. The old store may have had many epochs since the backup, and the backup may be restored twice, so the number
  *    jumps to microseconds since 1970, and up to a second on by chance, for clocks that stand still: (epoch, LSN) does not repeat,
  *    and whoever saw events of the other store finds that his epoch ended where this one begins.
- * 3. What is above the wanted LSN is deleted, in one transaction, and its space given back.
  * 4. Everything is verified, closed, synced; then the directory gets its name.
  * Whatever fails removes the directory of the other name. */
 #include "persist/sqlite_store.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +23,8 @@
 #include "persist/backup_mark.h"
 #include "persist/inodes.h"
 #include "persist/sqlite_paths.h"
+
+#define WHOLE "whole" /* the backup's database, where only a part of it is wanted */
 
 struct restore {
 	const struct mf_restore_options *options;
@@ -109,7 +110,7 @@ static enum mf_status close_file(const struct restore *restore, int fd, enum mf_
 static enum mf_status copy_database(const struct restore *restore, int from, struct mf_error *error)
 {
 	int to = -1;
-	enum mf_status status = create(restore, "store.db", &to, error);
+	enum mf_status status = create(restore, restore->options->at_lsn ? WHOLE : "store.db", &to, error);
 	return status == MF_OK ? close_file(restore, to, copy(restore, from, to, error), error) : status;
 }
 
@@ -129,7 +130,7 @@ static enum mf_status choose_epoch(const struct restore *restore, int64_t *out, 
 static enum mf_status write_watermark(const struct restore *restore, struct mf_error *error)
 {
 	int fd = -1;
-	struct mf_watermark watermark = {.synced_lsn = restore->mark.info.lsn};
+	struct mf_watermark watermark = {.synced_lsn = restore->lsn};
 	enum mf_status chosen = choose_epoch(restore, &watermark.epoch, error);
 	if (chosen != MF_OK)
 		return chosen;
@@ -138,7 +139,7 @@ static enum mf_status write_watermark(const struct restore *restore, struct mf_e
 }
 
 /* Every file that a store has, or a failed one may have; the last is the directory. */
-static const char *const file_names[] = {"store.db", "store.db-wal", "store.db-shm", "store.db-journal", "watermark", "lock", "."};
+static const char *const file_names[] = {WHOLE, "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "watermark", "lock", "."};
 #define FILES (sizeof(file_names) / sizeof(file_names[0]))
 #define ITSELF (FILES - 1) /* the directory */
 
@@ -173,53 +174,32 @@ static enum mf_status sync_files(const struct restore *restore, struct mf_error 
 
 /* ---- up to an LSN ---- */
 
-static enum mf_status run_with(struct mf_sql *sql, const char *text, int64_t lsn, struct mf_error *error)
+static enum mf_status cut(const struct restore *restore, const char *whole, const char *database, struct mf_error *error)
 {
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	int fd = -1;
+	enum mf_status status = create(restore, "store.db", &fd, error); /* ours alone to read, before SQLite makes it */
+	if (status == MF_OK)
+		status = close_file(restore, fd, status, error);
+	if (status == MF_OK)
+		status = mf_sqlite_cut(restore->env, whole, database, restore->lsn, error);
 	if (status != MF_OK)
 		return status;
-	mf_stmt_bind_int(stmt, 1, lsn);
-	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	return status;
+	int result = restore->env->remove(restore->env->user, whole); /* what is left out is not in the directory either */
+	return result < 0 ? mf_sqlite_os_failed(error, result, "remove", whole) : MF_OK;
 }
 
-static enum mf_status ask_with(struct mf_sql *sql, const char *text, int64_t lsn, int64_t *out, struct mf_error *error)
+static enum mf_status leave_out(const struct restore *restore, struct mf_error *error)
 {
-	bool row;
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_int(stmt, 1, lsn);
-	status = mf_stmt_step(stmt, &row, error);
-	if (status == MF_OK) {
-		assert(row); /* an aggregate */
-		*out = mf_stmt_int(stmt, 0);
-	}
-	mf_stmt_free(stmt);
-	return status;
-}
-
-/* The LSN may lie in a loss that was accepted: the loss then ends with it. */
-#define LOSS_AROUND "SELECT min(lost_from) FROM epochs WHERE lost_from > 0 AND lost_from <= ?1 AND first_lsn > ?1 + 1"
-
-static const char *const cuts[] = {
-	"DELETE FROM events WHERE lsn > ?1",
-	"DELETE FROM snapshots WHERE upto_lsn > ?1",
-	"DELETE FROM snapshot_chunks WHERE upto_lsn > ?1",
-	"DELETE FROM epochs WHERE first_lsn > ?1 + 1",
-};
-
-static enum mf_status cut_above(struct mf_sqlite *store, void *user, struct mf_error *error)
-{
-	int64_t lsn = *(const int64_t *)user, lost_from = 0;
-	enum mf_status status = ask_with(store->writer, LOSS_AROUND, lsn, &lost_from, error);
-	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]) && status == MF_OK; i++)
-		status = run_with(store->writer, cuts[i], lsn, error);
-	if (status == MF_OK) /* in the place of its own row, which began above */
-		status = mf_sqlite_write_epoch(store, store->epoch, lsn + 1, lost_from, error);
+	if (restore->options->at_lsn == 0)
+		return MF_OK;
+	char *whole = mf_path_join(restore->partial, WHOLE), *database = mf_path_join(restore->partial, "store.db");
+	enum mf_status status = MF_ERR_NO_MEMORY;
+	if (whole && database)
+		status = cut(restore, whole, database, error);
+	else
+		mf_error_set(error, status, "out of memory while restoring %.300s", restore->options->file);
+	mf_free(whole);
+	mf_free(database);
 	return status;
 }
 
@@ -234,21 +214,6 @@ static enum mf_status check_compactions(const struct restore *restore, struct mf
 	if (error)
 		error->lsn = first;
 	return MF_ERR_NOT_FOUND;
-}
-
-static enum mf_status cut(const struct restore *restore, struct mf_sqlite *store, struct mf_error *error)
-{
-	int64_t lsn = restore->lsn;
-	if (lsn == restore->mark.info.lsn)
-		return MF_OK;
-	enum mf_status status = check_compactions(restore, store->writer, error);
-	if (status == MF_OK)
-		status = mf_sqlite_transact(store, cut_above, &lsn, error);
-	if (status == MF_OK) /* the watermark too, or the next opening would miss what was left out */
-		status = mf_sqlite_sync(&store->base, NULL, error);
-	if (status == MF_OK)
-		status = mf_sqlite_write_watermark(store, error);
-	return status == MF_OK ? mf_sqlite_vacuum(&store->base, error) : status; /* what was left out is not in the file either */
 }
 
 /* ---- the store ---- */
@@ -294,7 +259,7 @@ static enum mf_status count(struct restore *restore, struct mf_sqlite *store, st
 static enum mf_status settle(struct restore *restore, struct mf_sqlite *store, struct mf_error *error)
 {
 	store->watermark_note[0] = '\0'; /* that its epoch is ahead was our doing */
-	enum mf_status status = cut(restore, store, error);
+	enum mf_status status = check_compactions(restore, store->writer, error);
 	if (status == MF_OK)
 		status = check(store, error);
 	return status == MF_OK ? count(restore, store, error) : status;
@@ -346,7 +311,9 @@ static enum mf_status fill(struct restore *restore, int from, struct mf_error *e
 		status = write_watermark(restore, error);
 	if (status != MF_OK)
 		return status;
-	status = make_store(restore, error);
+	status = leave_out(restore, error);
+	if (status == MF_OK)
+		status = make_store(restore, error);
 	if (status != MF_OK)
 		return store_failed(restore, status, error);
 	status = sync_files(restore, error);

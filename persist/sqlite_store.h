@@ -1,5 +1,5 @@
 /* sqlite_store.h - the inside of the SQLite store, shared by sqlite_open, _setup, _journal, _files, _append, _read, _keys,
- * _snapshot, _prune, _compact, _followers, _backup, _restore, _verify and _store.
+ * _snapshot, _prune, _compact, _followers, _backup, _restore, _cut, _verify and _store.
  *
  * A store is a directory: store.db (with -wal and -shm), watermark, lock.
  *
@@ -262,6 +262,11 @@ enum mf_status mf_sqlite_backup(struct mf_store *store, const char *path, mf_bac
 /* There is one. MF_ERR_CORRUPTED: SQLite would change, or delete, with it what is not its business. */
 enum mf_status mf_sqlite_check_journal(const struct mf_sqlite *store, struct mf_error *error);
 
+/* ---- sqlite_cut.c ---- */
+/* Both are paths: of a backup's database, which is only read, and of an empty file, which becomes a database with what the other has up to the LSN.
+ * MF_ERR_CORRUPTED: some of that is not there, or cannot be copied; rows that do not fit their checksums are copied. */
+enum mf_status mf_sqlite_cut(const struct mf_env *env, const char *from, const char *to, int64_t lsn, struct mf_error *error);
+
 /* ---- sqlite_setup.c ---- */
 enum mf_sqlite_identity { MF_SQLITE_OURS, MF_SQLITE_EMPTY };
 /* MF_ERR_INVALID: not a store, or of a newer version. MF_ERR_NOT_FOUND: an empty database where a watermark says
@@ -281,6 +286,7 @@ enum mf_status mf_sqlite_not_made(struct mf_error *error, int result, const char
 /* ---- sqlite_epochs.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);
 enum mf_status mf_sqlite_check_epochs(struct mf_sql *sql, struct mf_error *error); /* MF_ERR_CORRUPTED: a record does not fit its checksum */
+enum mf_status mf_sqlite_insert_epoch(struct mf_sql *sql, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error);
 /* Inside a transaction; next_last_lsn becomes first_lsn - 1. */
 enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error);
 

@@ -25,7 +25,8 @@ extern "C" {
 
 /* path: of a file that does not exist yet (MF_ERR_INVALID), on any file system. progress and out_info may be NULL.
  * MF_ERR_STORAGE_FULL, MF_ERR_IO: nothing is left of the backup, and the store is as it was. MF_ERR_STATE: progress stopped it.
- * MF_ERR_CORRUPTED: the store is damaged. MF_ERR_INVALID: this kind of store has no backup (one in memory). */
+ * MF_ERR_CORRUPTED: the store is damaged so that it cannot be copied; else it is copied with its damage, also one that was opened with
+ * accept_damage. MF_ERR_INVALID: this kind of store has no backup (one in memory). */
 MF_API MF_MUST_CHECK enum mf_status mf_store_backup(struct mf_store *store, const char *path, mf_backup_progress *progress, void *user,
 						    struct mf_backup_info *out_info, struct mf_error *error);
 /* What a backup's last bytes say of it; the rest is not read. MF_ERR_CORRUPTED: cut off, or not a backup. */
@@ -34,14 +35,14 @@ MF_API MF_MUST_CHECK enum mf_status mf_backup_look(const char *path, struct mf_b
 struct mf_restore_options {
 	const char *file;
 	const char *dir;      /* of the new store: does not exist yet, or is empty. Its parent exists. */
-	int64_t at_lsn;       /* 0 = all; else what is above this LSN is left out: events, their keys (free again), snapshots */
+	int64_t at_lsn;       /* 0 = all; else what is above this LSN is left out, damaged or not: events, their keys (free again), snapshots; indexes are made anew */
 	mf_backup_progress *progress; /* may be NULL */
 	void *user;
 	const struct mf_env *env; /* NULL */
 };
 /* Everything is verified (mf_store_verify) before the directory gets its name. *out_info is of the restored store; may be NULL.
  * MF_ERR_NOT_FOUND: no such file; at_lsn is above what it holds, or so old that compaction has taken what it needs (error->lsn: the
- * first that is possible). MF_ERR_CORRUPTED: the file is damaged, or the store was; what is
+ * first that is possible). MF_ERR_CORRUPTED: the file is damaged, or the store was, at or below at_lsn; what is
  * wrong with followers alone is left for verify of the new store to tell. MF_ERR_INVALID: dir is not empty. MF_ERR_STORAGE_FULL, MF_ERR_IO,
  * MF_ERR_STATE: in a child of fork, as mf_store_open_sqlite. Whatever it is, dir is as it was. */
 MF_API MF_MUST_CHECK enum mf_status mf_store_restore(const struct mf_restore_options *options, struct mf_backup_info *out_info, struct mf_error *error);

@@ -229,6 +229,45 @@ def a_backup_of_a_damaged_store_is_not_passed_off_as_one(work):
     assert _restore(work / "b", work / "r", "--at-lsn", 10)[0] == before
 
 
+def _flip(data, found, at):
+    """One bit, in the database of a closed store, behind the first place where these bytes are."""
+    path = data / "store.db"
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(found) + at] ^= 0x40
+    path.write_bytes(raw)
+
+
+def a_store_that_is_not_even_opened_is_copied_without_a_proof_and_restored_before_the_damage(work):
+    def index_of_documents(data):
+        _flip(data, b"d0\x04", 2)
+
+    def index_of_keys(data):
+        _flip(data, b"k3\x04", 2)
+
+    def newest_event(data):
+        with sqlite3.connect(data / "store.db") as db:
+            assert db.execute("delete from events where lsn = 30").rowcount == 1
+        db.close()
+
+    for spoil, before, opens in [(index_of_documents, 3, False), (index_of_keys, 3, True), (newest_event, 29, False)]:
+        folder = work / spoil.__name__
+        folder.mkdir()
+        data, file = folder / "s", folder / "b"
+        run(data, _lines(30))
+        whole, expected = _states(data), _states(data, before)
+        spoil(data)
+        result = mf("backup", file, "--data", data)
+        assert result.returncode == 3 and b"MF_ERR_CORRUPTED" in result.stderr and not file.exists() and not _leftovers(folder), result
+        result = mf("backup", file, "--data", data, "--no-proof")
+        assert result.returncode == 0 and objects(result)[0]["proved"] is False, result
+        assert (b"warning: " in result.stderr and b"It is copied as damaged as it is" in result.stderr) != opens, result
+        assert _restore(file, folder / "r", "--at-lsn", before)[0] == expected
+        if before == 3:
+            assert mf("restore", file, "--data", folder / "no").returncode == 3 and not (folder / "no").exists()
+            assert _restore(file, folder / "all", "--at-lsn", 30)[0] == whole  # the events are sound
+        assert not _leftovers(folder)
+
+
 def a_copy_that_is_no_backup_and_cannot_be_removed_is_named(work):
     needs_strace()
     data, file = work / "s", work / "b"

@@ -59,6 +59,11 @@ static int fail_is_empty(void *user, const char *path)
 	return strikes() ? failing_with : mf_env_os()->is_empty(user, path);
 }
 
+static int fail_remove(void *user, const char *path)
+{
+	return strikes() ? failing_with : mf_env_os()->remove(user, path);
+}
+
 static struct mf_env failing_env(void)
 {
 	struct mf_env env = *mf_env_os();
@@ -70,6 +75,7 @@ static struct mf_env failing_env(void)
 	env.mkdir = fail_mkdir;
 	env.rename = fail_rename;
 	env.is_empty = fail_is_empty;
+	env.remove = fail_remove;
 	return env;
 }
 
