@@ -87,6 +87,11 @@ static enum mf_status write_schema(struct mf_sql *sql, struct mf_error *error)
 
 /* ---- rows ---- */
 
+static bool is_sound(struct mf_stmt *epoch)
+{
+	return mf_stmt_int(epoch, 3) == mf_sqlite_epoch_checksum(mf_stmt_int(epoch, 0), mf_stmt_int(epoch, 1), mf_stmt_int(epoch, 2));
+}
+
 /* The LSN may lie in a loss that was accepted: the loss then ends with it. */
 static enum mf_status keep_loss(struct mf_sql *sql, int64_t lsn, struct mf_error *error)
 {
@@ -94,13 +99,10 @@ static enum mf_status keep_loss(struct mf_sql *sql, int64_t lsn, struct mf_error
 	enum mf_status status = prepare_with(sql, "SELECT epoch, first_lsn, lost_from, checksum FROM whole.epochs WHERE lost_from > 0 AND lost_from <= ?1 AND first_lsn > ?1 + 1", lsn, &stmt, error);
 	if (status != MF_OK)
 		return status;
-	for (bool row = true; status == MF_OK;) {
+	for (bool row = true; row && status == MF_OK;) {
 		status = mf_stmt_step(stmt, &row, error);
-		if (status != MF_OK || !row)
-			break;
-		int64_t epoch = mf_stmt_int(stmt, 0), lost_from = mf_stmt_int(stmt, 2);
-		if (mf_stmt_int(stmt, 3) == mf_sqlite_epoch_checksum(epoch, mf_stmt_int(stmt, 1), lost_from)) /* else what it explains is missing */
-			status = mf_sqlite_insert_epoch(sql, epoch, lsn + 1, lost_from, error);
+		if (status == MF_OK && row && is_sound(stmt)) /* else what it explains is missing */
+			status = mf_sqlite_insert_epoch(sql, mf_stmt_int(stmt, 0), lsn + 1, mf_stmt_int(stmt, 2), error);
 	}
 	mf_stmt_free(stmt);
 	return status;

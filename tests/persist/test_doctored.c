@@ -1,11 +1,15 @@
 /* Rows that somebody has changed so that each alone is right, checksum and all: those around them tell. And what fails where no other
  * test leads: behind a compaction, beside a writer, while the tables are made. */
+#include <moduforge/backup.h>
+
 #include "store_kit.h"
 
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "env_fail.h"
 #include "persist/checksum.h"
@@ -278,6 +282,41 @@ static void counters_that_cannot_be_saved_are_told_and_those_before_them_stay(vo
 	kit_close(store);
 }
 
+#define FREE_OF_RULES \
+	"CREATE TABLE kept AS SELECT * FROM events; DROP TABLE events; CREATE TABLE events (lsn INTEGER PRIMARY KEY, tr_id, doc_id, ts, actor, idempotency_key, meta, payload, checksum, epoch," \
+	" prev_lsn, action, source_lsn); INSERT INTO events SELECT * FROM kept; DROP TABLE kept; CREATE INDEX ix_events_doc_lsn ON events(doc_id, lsn);"
+
+/* A restore up to an LSN cannot copy it, and then looks for the first event that is damaged. */
+static void an_event_without_a_value_is_named_by_the_restore_and_a_search_that_fails_is_told(void **state)
+{
+	(void)state;
+	char *file = kit_path(kit_dir, "backup"), *dir = kit_path(kit_dir, "restored");
+	const struct mf_restore_options with = {.file = file, .dir = dir, .at_lsn = 6};
+	struct mf_store *store = kit_open(kit_dir);
+	kit_append_many(store, "d", "k", 8);
+	kit_close(store);
+	kit_sql(kit_dir, FREE_OF_RULES "UPDATE events SET meta = NULL WHERE lsn = 4");
+	store = kit_open_damaged();
+	KIT_OK(mf_store_backup(store, file, NULL, NULL, NULL, &error), &error);
+	kit_close(store);
+	int64_t busy = 0;
+	bool reached = true;
+	for (int64_t n = 1; reached; n++) {
+		sql_fail_begin(SQL_STEP, n, 1, SQLITE_BUSY);
+		enum mf_status status = mf_store_restore(&with, NULL, &error);
+		reached = sql_fail_made(SQL_STEP) >= n;
+		sql_fail_end();
+		busy += status == MF_ERR_BUSY;
+		assert_true(status == MF_ERR_BUSY || status == MF_ERR_CORRUPTED);
+		assert_int_equal(access(dir, F_OK), -1);
+	}
+	assert_true(busy > 10);
+	assert_int_equal(error.lsn, 4);
+	assert_non_null(strstr(error.message, "document 'd', LSN 4"));
+	free(file);
+	free(dir);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, kit_set_up, tear_down)
 
 int main(void)
@@ -293,6 +332,7 @@ int main(void)
 		T(a_reader_that_cannot_look_at_the_writer_says_so),
 		T(a_store_whose_tables_cannot_be_made_is_none_yet),
 		T(counters_that_cannot_be_saved_are_told_and_those_before_them_stay),
+		T(an_event_without_a_value_is_named_by_the_restore_and_a_search_that_fails_is_told),
 	};
 	return cmocka_run_group_tests_name("doctored stores", tests, NULL, NULL);
 }

@@ -206,10 +206,9 @@ static void two_snapshots_of_one_name_are_told(void **state)
 	expect_all_upto(49);
 }
 
-/* Events 8 to 10 are explained by a record, which is damaged. */
-static void a_record_of_a_loss_that_is_damaged_explains_nothing(void **state)
+/* Events 8 to 10 are explained by a record. */
+static void make_store_with_a_loss(void)
 {
-	(void)state;
 	struct mf_error error;
 	struct mf_store *store = kit_open(data);
 	kit_append_many(store, "d", "k", 10);
@@ -219,6 +218,12 @@ static void a_record_of_a_loss_that_is_damaged_explains_nothing(void **state)
 	store = kit_open_with(&(struct mf_sqlite_options){.dir = data, .accept_damage = true});
 	assert_int_equal(kit_append(store, "d", "after"), 11);
 	kit_close(store);
+}
+
+static void a_record_of_a_loss_that_is_damaged_explains_nothing(void **state)
+{
+	(void)state;
+	make_store_with_a_loss();
 	kit_sql(data, "UPDATE epochs SET checksum = checksum + 1 WHERE lost_from > 0");
 	back_up_as_it_is();
 	expect_told(9, 8, "LSN 8: the event is missing");
@@ -227,20 +232,36 @@ static void a_record_of_a_loss_that_is_damaged_explains_nothing(void **state)
 
 /* ---- what fails on the way ---- */
 
-static void memory_that_is_missing_is_no_damage(void **state)
+static void expect_memory_is_told(int64_t at_lsn, enum mf_status wanted)
 {
-	(void)state;
 	struct mf_error error;
-	make_store_with_one_key_twice();
 	enum mf_status status = MF_ERR_NO_MEMORY;
 	for (uint64_t n = 1; status == MF_ERR_NO_MEMORY; n++) {
 		mf_mem_fail_at(n, false);
-		status = try_restore(80, NULL, &error);
+		status = try_restore(at_lsn, NULL, &error);
 		mf_mem_fail_at(0, false);
 		if (status == MF_ERR_NO_MEMORY)
 			assert_int_equal(entries(), 2);
 	}
-	assert_int_equal(status, MF_ERR_CORRUPTED); /* the first that failed when all was known */
+	assert_int_equal(status, wanted); /* the first that failed when all was known */
+}
+
+static void memory_that_is_missing_is_no_damage(void **state)
+{
+	(void)state;
+	make_store_with_one_key_twice();
+	expect_memory_is_told(80, MF_ERR_CORRUPTED);
+}
+
+static void memory_that_is_missing_is_no_end_of_a_loss(void **state)
+{
+	(void)state;
+	make_store_with_a_loss();
+	back_up_as_it_is();
+	expect_memory_is_told(9, MF_OK);
+	struct mf_store *copy = kit_open(fresh);
+	expect_clean(copy);
+	kit_close(copy);
 }
 
 /* ---- old stores ---- */
@@ -275,6 +296,7 @@ int main(void)
 		T(two_snapshots_of_one_name_are_told),
 		T(a_record_of_a_loss_that_is_damaged_explains_nothing),
 		T(memory_that_is_missing_is_no_damage),
+		T(memory_that_is_missing_is_no_end_of_a_loss),
 		T(a_store_of_the_first_version_is_restored_to_an_lsn),
 	};
 	return cmocka_run_group_tests_name("salvage", tests, NULL, NULL);
