@@ -127,17 +127,19 @@ static enum mf_status copy_rows(struct mf_sql *sql, int64_t lsn, struct mf_error
 
 /* ---- is everything there? ---- */
 
-/* The first event that does not fit its checksum. */
+/* The first event that cannot be read, or does not fit its checksum. */
 static enum mf_status check_events(struct mf_sql *sql, int64_t lsn, struct mf_error *error)
 {
 	struct mf_stmt *stmt;
+	struct mf_event event = {0};
 	enum mf_status status = prepare_with(sql, "SELECT " MF_SQLITE_EVENT_COLUMNS " " WHOLE_EVENTS " ORDER BY e.lsn", lsn, &stmt, error);
 	if (status != MF_OK)
 		return status;
 	for (bool row = true; row && status == MF_OK;) {
-		struct mf_event event;
 		status = mf_stmt_step(stmt, &row, error);
-		if (status == MF_OK && row)
+		if (status == MF_ERR_CORRUPTED)
+			mf_sqlite_corrupted(error, NULL, event.lsn + 1, "the event cannot be read");
+		else if (status == MF_OK && row)
 			status = mf_sqlite_read_event(stmt, &event, error);
 	}
 	mf_stmt_free(stmt);
@@ -176,11 +178,13 @@ static enum mf_status check_end(struct mf_sql *sql, int64_t lsn, struct mf_error
 
 static enum mf_status fill(struct mf_sql *sql, int64_t lsn, struct mf_error *error)
 {
-	enum mf_status status = mf_sql_exec(sql, "BEGIN", error);
+	enum mf_status named, status = mf_sql_exec(sql, "BEGIN", error);
 	if (status == MF_OK)
 		status = write_schema(sql, error);
 	if (status == MF_OK)
 		status = copy_rows(sql, lsn, error);
+	if (status == MF_ERR_CORRUPTED && (named = check_events(sql, lsn, error)) != MF_OK) /* SQLite does not say of which row */
+		status = named;
 	if (status == MF_OK)
 		status = check_all_there(sql, lsn, error);
 	if (status == MF_OK)

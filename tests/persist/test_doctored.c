@@ -302,6 +302,10 @@ static void an_event_without_a_value_is_named_by_the_restore_and_a_search_that_f
 	int64_t busy = 0;
 	bool reached = true;
 	for (int64_t n = 1; reached; n++) {
+		sql_fail_begin(SQL_STEP, n, SQL_FOR_EVER, SQLITE_CORRUPT);
+		assert_int_equal(mf_store_restore(&with, NULL, &error), MF_ERR_CORRUPTED);
+		reached = sql_fail_made(SQL_STEP) >= n;
+		sql_fail_end();
 		sql_fail_begin(SQL_STEP, n, 1, SQLITE_BUSY);
 		enum mf_status status = mf_store_restore(&with, NULL, &error);
 		reached = sql_fail_made(SQL_STEP) >= n;

@@ -115,6 +115,16 @@ static void what_lies_before_an_event_that_is_gone_is_restored(void **state)
 	expect_all_upto(59);
 }
 
+static void what_lies_before_a_row_that_cannot_be_read_is_restored(void **state)
+{
+	(void)state;
+	make_store();
+	flip("\x3c\x0e\x00\x01\x13", 5, 1, 0x40); /* the length of its header, behind its number */
+	back_up_as_it_is();
+	expect_told(80, 60, "LSN 60: the event cannot be read");
+	expect_all_upto(59);
+}
+
 static void a_store_that_has_lost_its_newest_event_is_restored_without_it(void **state)
 {
 	(void)state;
@@ -288,6 +298,7 @@ int main(void)
 		T(a_key_behind_the_lsn_that_became_anothers_is_not_in_the_way),
 		T(what_lies_before_a_zeroed_payload_is_restored),
 		T(what_lies_before_an_event_that_is_gone_is_restored),
+		T(what_lies_before_a_row_that_cannot_be_read_is_restored),
 		T(a_store_that_has_lost_its_newest_event_is_restored_without_it),
 		T(what_is_behind_the_lsn_is_not_even_read),
 		T(an_index_of_keys_is_made_anew_from_the_events),
