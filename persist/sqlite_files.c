@@ -46,9 +46,7 @@ static enum mf_status note(struct mf_sqlite *store, enum mf_sqlite_file file, st
 
 enum mf_status mf_sqlite_note_database(struct mf_sqlite *store, struct mf_error *error)
 {
-	enum mf_status status = note(store, MF_SQLITE_FILE_DB, error);
-	store->database_known = status == MF_OK;
-	return status;
+	return note(store, MF_SQLITE_FILE_DB, error);
 }
 
 enum mf_status mf_sqlite_refuse_other_names(const struct mf_sqlite *store, struct mf_error *error)
@@ -190,7 +188,7 @@ void mf_sqlite_close_files(struct mf_sqlite *store)
 enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf_error *error)
 {
 	struct mf_file_identity now;
-	const char *wrong = store->database_known ? wrong_with(store, MF_SQLITE_FILE_DB, &now) : NULL;
+	const char *wrong = wrong_with(store, MF_SQLITE_FILE_DB, &now);
 	return wrong ? mf_error_set(error, MF_ERR_IO, "store.db of the store in %.200s %s while the store was open; open it again", store->dir, wrong) : MF_OK;
 }
 

@@ -54,8 +54,7 @@ struct mf_sqlite {
 	char *db_path, *wal_path, *index_path, *journal_path, *watermark_path, *lock_path, *metrics_path;
 	int64_t epoch, openings;
 	struct mf_file_identity files[MF_SQLITE_FILES]; /* as they were opened; no names: not asked yet, or in vain */
-	bool files_known;                               /* all; else only, if database_known, that of the database */
-	bool database_known;
+	bool files_known;                               /* all */
 	int64_t page_bytes;
 	char watermark_note[256];    /* "" or what was wrong with the watermark at open */
 	char watermark_failure[256]; /* watermark_lock: "" or why it could not be written the last time */

@@ -276,6 +276,11 @@ static void a_file_that_a_file_server_has_a_lease_on_is_opened(void **state)
 	assert_int_equal(env->open(env->user, path, O_RDWR | MF_OPEN_TO_LOCK, 0), -EWOULDBLOCK);
 	sys_fail(SYS_OPEN, 0, 0);
 	env->close(env->user, fd);
+	sys_fail(SYS_OPEN, 2, EMFILE); /* it is opened twice */
+	assert_int_equal(env->open(env->user, path, O_RDWR | MF_OPEN_TO_LOCK, 0), -EMFILE);
+	sys_fail(SYS_OPEN, 0, 0);
+	assert_int_equal(env->open(env->user, path, O_RDWR, 0), fd); /* the first is closed */
+	env->close(env->user, fd);
 	free(path);
 }
 

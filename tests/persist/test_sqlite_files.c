@@ -99,6 +99,7 @@ static void a_log_that_was_cut_short_is_not_copied_into_the_database(void **stat
 	KIT_OK(mf_store_sync(store, NULL, &error), &error);
 	int64_t whole = kit_file_size(kit_dir, "store.db");
 	kit_truncate(kit_dir, "store.db-wal", 32 + 4120); /* its header and one page */
+	assert_int_equal(mf_sqlite_checkpoint(mf_sqlite_of(store), false, &error), MF_ERR_UNKNOWN_OUTCOME);
 	expect_stopped(store, "store.db-wal of the store");
 	assert_non_null(strstr(error.message, "was cut short"));
 	assert_int_equal(mf_store_close(store, &error), MF_ERR_IO);
@@ -363,6 +364,20 @@ static void a_log_that_others_empty_time_and_again_is_not_taken_for_cut(void **s
 	kit_close(store);
 }
 
+/* Another program: a child of fork cannot open what its parent has open. As `test_sqlite_files WORK DIRECTORY` it is this one. */
+static void run_elsewhere(const char *work)
+{
+	int ended = 0;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		execl("/proc/self/exe", "test_sqlite_files", work, kit_dir, (char *)NULL);
+		_exit(99);
+	}
+	assert_int_equal(waitpid(child, &ended, 0), child);
+	assert_int_equal(ended, 0);
+}
+
 /* ---- while it is opened ---- */
 
 static void (*while_opening)(void);
@@ -421,6 +436,40 @@ static void first_writer_goes_on(void)
 }
 
 /* Who deletes the lock lets it in while the first one writes; what that one compacts meanwhile looks free. */
+static void let_another_one_in(void)
+{
+	in_store("rm lock");
+	run_elsewhere("open");
+}
+
+static void an_opening_beside_another_takes_no_epoch_again(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.open = open_and_do_it;
+	kit_close(kit_open(kit_dir));
+	while_opening = let_another_one_in;
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .env = &env}, &error), MF_ERR_LOCKED);
+	kit_close(kit_open(kit_dir));
+}
+
+static int no_database(void *user, const char *path, int fd, struct mf_file_identity *out)
+{
+	size_t len = path ? strlen(path) : 0;
+	return len > 3 && strcmp(path + len - 3, ".db") == 0 ? -ENOENT : mf_env_os()->identity(user, path, fd, out);
+}
+
+/* Whoever made it was stopped before it had a watermark, and takes it away again. */
+static void a_database_that_goes_while_a_reader_opens_it_is_no_store_yet(void **state)
+{
+	(void)state;
+	struct mf_env env = *mf_env_os();
+	env.identity = no_database;
+	kit_close(kit_open(kit_dir));
+	in_store("rm watermark");
+	assert_int_equal(kit_open_fails(&(struct mf_sqlite_options){.dir = kit_dir, .read_only = true, .env = &env}, &error), MF_ERR_NOT_FOUND);
+}
+
 static void an_opening_beside_a_writer_gives_no_number_again(void **state)
 {
 	(void)state;
@@ -541,20 +590,6 @@ static void whoever_opens_another_connection_gets_none_to_another_database(void 
 }
 
 /* ---- another writer ---- */
-
-/* Another program: a child of fork cannot open what its parent has open. As `test_sqlite_files WORK DIRECTORY` it is this one. */
-static void run_elsewhere(const char *work)
-{
-	int ended = 0;
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		execl("/proc/self/exe", "test_sqlite_files", work, kit_dir, (char *)NULL);
-		_exit(99);
-	}
-	assert_int_equal(waitpid(child, &ended, 0), child);
-	assert_int_equal(ended, 0);
-}
 
 static void compact_all_of_e(void)
 {
@@ -752,6 +787,8 @@ int main(int argc, char **argv)
 		T(an_index_that_a_vfs_keeps_in_memory_is_not_missed),
 		T(a_log_that_others_empty_time_and_again_is_not_taken_for_cut),
 		T(files_that_are_replaced_while_they_are_opened_are_not_written_as_if_they_were_there),
+		T(an_opening_beside_another_takes_no_epoch_again),
+		T(a_database_that_goes_while_a_reader_opens_it_is_no_store_yet),
 		T(an_opening_beside_a_writer_gives_no_number_again),
 		T(a_process_that_changes_its_directory_keeps_its_store),
 		T(a_link_that_leads_elsewhere_meanwhile_changes_nothing),
