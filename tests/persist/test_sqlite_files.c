@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,6 +334,20 @@ static void empty_the_log(void)
 static struct mf_store *looking;
 static int looks;
 
+static void *commit_in_thread(void *unused)
+{
+	(void)unused;
+	kit_append(looking, "d", "between");
+	return NULL;
+}
+
+static void commit_beside(void)
+{
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, commit_in_thread, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* Another program empties the log; before we ask the index we commit, and before we ask the log again it is emptied once more. */
 static int emptied_while_looking(void *user, const char *path, int fd, struct mf_file_identity *out)
 {
@@ -342,7 +357,7 @@ static int emptied_while_looking(void *user, const char *path, int fd, struct mf
 		empty_the_log();
 	int result = mf_env_os()->identity(user, path, fd, out);
 	if (log && looks == 1)
-		kit_append(looking, "d", "between");
+		commit_beside();
 	return result;
 }
 
