@@ -205,5 +205,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (lives)
 		return live(argv[2]);
-	return replays ? !power_replay(&recording, cut, choice, scratch, argc > 5 ? argv[5] : NULL) : run(&job);
+	int ended = replays ? !power_replay(&recording, cut, choice, scratch, argc > 5 ? argv[5] : NULL) : run(&job);
+	oplog_deinit(&recording);
+	return ended;
 }
