@@ -1,4 +1,4 @@
-/* Statements that are made, asked once, and gone: settings of a connection, and one number. */
+/* Statements that are made, run once, and gone: settings of a connection, one number, what is done with one name. */
 #include "persist/sqlite_db.h"
 
 #include <stdio.h>
@@ -39,6 +39,18 @@ enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out,
 	enum mf_status status = ask(sql, text, &stmt, &row, error);
 	if (status == MF_OK)
 		*out = row ? mf_stmt_int(stmt, 0) : 0;
+	mf_stmt_free(stmt);
+	return status;
+}
+
+enum mf_status mf_sql_run_with(struct mf_sql *sql, const char *text, const char *value, struct mf_error *error)
+{
+	struct mf_stmt *stmt;
+	enum mf_status status = mf_sql_prepare(sql, text, &stmt, error);
+	if (status != MF_OK)
+		return status;
+	mf_stmt_bind_text(stmt, 1, value, strlen(value));
+	status = mf_stmt_run(stmt, error);
 	mf_stmt_free(stmt);
 	return status;
 }

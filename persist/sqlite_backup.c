@@ -57,18 +57,6 @@ static enum mf_status copy_failed(const struct backup *backup, enum mf_status st
 	return mf_error_set(error, status, "the backup %.150s could not be written: %.*s; the store is as it was; %s", backup->path, (int)strcspn(reason->message, ";"), reason->message, advice);
 }
 
-static enum mf_status run_vacuum(struct mf_sql *sql, const char *path, struct mf_error *error)
-{
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, "VACUUM INTO ?1", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, path, strlen(path));
-	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	return status;
-}
-
 static enum mf_status fill(struct backup *backup, struct mf_error *error)
 {
 	struct mf_sql *sql;
@@ -91,7 +79,7 @@ static enum mf_status fill(struct backup *backup, struct mf_error *error)
 	if (backup->progress)
 		mf_sql_watch(sql, tick, backup);
 	if (status == MF_OK)
-		status = run_vacuum(sql, backup->partial, &reason);
+		status = mf_sql_run_with(sql, "VACUUM INTO ?1", backup->partial, &reason);
 	enum mf_status closed = mf_sql_close(sql, status == MF_OK ? &reason : NULL);
 	status = status == MF_OK ? closed : status;
 	return status == MF_OK ? MF_OK : copy_failed(backup, status, &reason, error);

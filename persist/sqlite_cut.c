@@ -50,25 +50,13 @@ static enum mf_status run_with(struct mf_sql *sql, const char *text, int64_t lsn
 
 /* ---- the new database ---- */
 
-static enum mf_status attach(struct mf_sql *sql, const char *path, struct mf_error *error)
-{
-	struct mf_stmt *stmt;
-	enum mf_status status = mf_sql_prepare(sql, "ATTACH ?1 AS whole", &stmt, error);
-	if (status != MF_OK)
-		return status;
-	mf_stmt_bind_text(stmt, 1, path, strlen(path));
-	status = mf_stmt_run(stmt, error);
-	mf_stmt_free(stmt);
-	return status;
-}
-
 /* It is nobody's yet: a failure removes it, so its journal need not outlive the process. */
 static enum mf_status set_up(struct mf_sql *sql, const char *from, struct mf_error *error)
 {
 	enum mf_status status = mf_sql_pragma(sql, "cache_size", "-64000", NULL, error);
 	if (status == MF_OK)
 		status = mf_sql_pragma(sql, "journal_mode", "MEMORY", "memory", error);
-	return status == MF_OK ? attach(sql, from, error) : status;
+	return status == MF_OK ? mf_sql_run_with(sql, "ATTACH ?1 AS whole", from, error) : status;
 }
 
 /* With the version of the backup: the opening adds what came later. */

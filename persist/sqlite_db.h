@@ -38,6 +38,7 @@ enum mf_status mf_sql_exec(struct mf_sql *sql, const char *text, struct mf_error
 enum mf_status mf_sql_pragma(struct mf_sql *sql, const char *name, const char *value, const char *expected, struct mf_error *error);
 /* The one number that a query gives; 0 for NULL or no row. */
 enum mf_status mf_sql_number(struct mf_sql *sql, const char *text, int64_t *out, struct mf_error *error);
+enum mf_status mf_sql_run_with(struct mf_sql *sql, const char *text, const char *value, struct mf_error *error); /* value is its ?1 */
 
 enum mf_status mf_sql_prepare(struct mf_sql *sql, const char *text, struct mf_stmt **out, struct mf_error *error);
 void mf_stmt_free(struct mf_stmt *stmt); /* NULL is fine */

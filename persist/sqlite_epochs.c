@@ -30,6 +30,12 @@ enum mf_status mf_sqlite_write_epoch(struct mf_sqlite *store, int64_t epoch, int
 	return mf_sqlite_insert_epoch(store->writer, epoch, first_lsn, lost_from, error);
 }
 
+enum mf_status mf_sqlite_find_end(struct mf_sql *sql, int64_t *out_lsn, int64_t *out_epoch, struct mf_error *error)
+{
+	enum mf_status status = mf_sqlite_newest(sql, out_lsn, error);
+	return status == MF_OK ? mf_sql_number(sql, "SELECT max(epoch) FROM epochs", out_epoch, error) : status;
+}
+
 /* What the next LSN is, and what must be there, is learnt from these records. */
 enum mf_status mf_sqlite_check_epochs(struct mf_sql *sql, struct mf_error *error)
 {

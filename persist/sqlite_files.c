@@ -197,9 +197,7 @@ enum mf_status mf_sqlite_check_database(const struct mf_sqlite *store, struct mf
 static enum mf_status look_who_wrote(struct mf_sqlite *store, struct mf_error *error)
 {
 	int64_t newest = 0, epoch = 0, last = atomic_load(&store->last_lsn);
-	enum mf_status status = mf_sqlite_newest(store->writer, &newest, error);
-	if (status == MF_OK)
-		status = mf_sql_number(store->writer, "SELECT max(epoch) FROM epochs", &epoch, error);
+	enum mf_status status = mf_sqlite_find_end(store->writer, &newest, &epoch, error);
 	if (status != MF_OK || (newest == last && epoch == store->epoch))
 		return status;
 	struct mf_error reason;

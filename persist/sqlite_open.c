@@ -246,9 +246,7 @@ static enum mf_status find_newest(struct mf_sql *sql, const struct presence *pre
 	int64_t first = 0;
 	enum mf_status status = mf_sql_begin_reading(sql, error); /* a writer may be beside us: one moment for all */
 	if (status == MF_OK)
-		status = mf_sqlite_newest(sql, &out->found, error);
-	if (status == MF_OK)
-		status = mf_sql_number(sql, "SELECT max(epoch) FROM epochs", &out->epoch, error);
+		status = mf_sqlite_find_end(sql, &out->found, &out->epoch, error);
 	if (status == MF_OK) /* each opening wrote down what there was, and synced it */
 		status = mf_sql_number(sql, "SELECT max(first_lsn) FROM epochs", &first, error);
 	if (status == MF_OK)
@@ -286,9 +284,7 @@ static enum mf_status write_epoch(struct mf_sqlite *store, void *user, struct mf
 {
 	const struct new_epoch *from = user;
 	int64_t newest = 0, epoch = 0;
-	enum mf_status status = mf_sqlite_newest(store->writer, &newest, error);
-	if (status == MF_OK)
-		status = mf_sql_number(store->writer, "SELECT max(epoch) FROM epochs", &epoch, error);
+	enum mf_status status = mf_sqlite_find_end(store->writer, &newest, &epoch, error);
 	if (status != MF_OK)
 		return status;
 	if (newest != from->newest->found || epoch != from->newest->epoch)
@@ -358,12 +354,6 @@ static void forget_cache(const struct mf_sqlite *store, const struct presence *p
 		(void)store->env->drop_cache(store->env->user, store->wal_path);
 }
 
-static void ignore_damage(void *user, const struct mf_damage *damage)
-{
-	(void)user;
-	(void)damage;
-}
-
 /* ---- opening ---- */
 
 static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_sqlite_options *options, struct mf_error *error)
@@ -408,7 +398,7 @@ static enum mf_status open_for_writing(struct mf_sqlite *store, const struct mf_
 		status = check_for_writing(store, &presence, &newest, error);
 	if (status == MF_OK && presence.watermark.sync_failed && !options->accept_damage) {
 		atomic_store(&store->last_lsn, newest.found);
-		status = mf_sqlite_verify(&store->base, ignore_damage, NULL, error);
+		status = mf_store_verify(&store->base, NULL, NULL, error);
 	}
 	if (status == MF_OK)
 		status = open_watermark(store, error);

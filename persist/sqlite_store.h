@@ -284,6 +284,7 @@ enum mf_status mf_sqlite_not_made(struct mf_error *error, int result, const char
 
 /* ---- sqlite_epochs.c ---- */
 uint32_t mf_sqlite_epoch_checksum(int64_t epoch, int64_t first_lsn, int64_t lost_from);
+enum mf_status mf_sqlite_find_end(struct mf_sql *sql, int64_t *out_lsn, int64_t *out_epoch, struct mf_error *error); /* the newest of each */
 enum mf_status mf_sqlite_check_epochs(struct mf_sql *sql, struct mf_error *error); /* MF_ERR_CORRUPTED: a record does not fit its checksum */
 enum mf_status mf_sqlite_insert_epoch(struct mf_sql *sql, int64_t epoch, int64_t first_lsn, int64_t lost_from, struct mf_error *error);
 /* Inside a transaction; next_last_lsn becomes first_lsn - 1. */

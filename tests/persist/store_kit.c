@@ -290,3 +290,16 @@ void kit_expect_finding(const char *kind, const char *doc_id, int64_t lsn)
 	assert_int_equal(findings.lsn, lsn);
 	kit_close(store);
 }
+
+struct mf_store *kit_open_after_a_loss(const char *dir)
+{
+	struct mf_error error;
+	struct mf_store *store = kit_open(dir);
+	kit_append_many(store, "d", "k", 10);
+	KIT_OK(mf_store_sync(store, NULL, &error), &error);
+	kit_close(store);
+	kit_sql(dir, "DELETE FROM events WHERE lsn > 7");
+	store = kit_open_with(&(struct mf_sqlite_options){.dir = dir, .accept_damage = true});
+	assert_int_equal(kit_append(store, "d", "after"), 11);
+	return store;
+}

@@ -57,6 +57,8 @@ struct kit_findings {
 enum mf_status kit_verify(struct mf_store *store, const char *kind, struct kit_findings *out);
 /* The store in kit_dir is not opened: it is damaged, and the error has these words. */
 void kit_expect_refused(bool read_only, const char *words, struct mf_error *error);
+/* A new store of document d: events 1 to 7, 8 to 10 lost and the loss accepted, 11. */
+struct mf_store *kit_open_after_a_loss(const char *dir);
 /* For writing, with what is wrong in it, and not looked at. */
 struct mf_store *kit_open_all_the_same(void);
 /* The store in kit_dir for reading, with what is wrong in it, and not looked at. */

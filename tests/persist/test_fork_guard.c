@@ -16,27 +16,11 @@
 
 #include <moduforge/value.h>
 
+#include "forks.h"
 #include "model/mem.h"
 #include "persist/env.h"
 #include "persist/fork_guard.h"
 #include "tests/leave.h"
-
-/* Through a pointer: what a coverage build makes of a call of fork forgets what was counted in the child until then. */
-static pid_t (*volatile noticed_fork)(void) = fork;
-
-/* What pthread_atfork knows nothing of. */
-static pid_t unnoticed_fork(void)
-{
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
-
-static int wait_for(pid_t child)
-{
-	int result;
-	assert_true(child > 0);
-	assert_int_equal(waitpid(child, &result, 0), child);
-	return WIFEXITED(result) ? WEXITSTATUS(result) : -WTERMSIG(result);
-}
 
 /* Until it is killed; nobody waits for the child of a test that failed. */
 static _Noreturn void live_on(void)

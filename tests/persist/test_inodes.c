@@ -19,6 +19,7 @@
 #include <moduforge/backup.h>
 #include <moduforge/value.h>
 
+#include "forks.h"
 #include "model/mem.h"
 #include "persist/env.h"
 #include "persist/inodes.h"
@@ -316,23 +317,6 @@ static void files_that_are_not_there_share_an_entry_and_no_memory_is_an_error(vo
 }
 
 /* ---- a child of fork ---- */
-
-/* Through a pointer: what a coverage build makes of a call of fork forgets what was counted in the child until then. */
-static pid_t (*volatile noticed_fork)(void) = fork;
-
-/* What pthread_atfork knows nothing of. */
-static pid_t unnoticed_fork(void)
-{
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-}
-
-static int wait_for(pid_t child)
-{
-	int result;
-	assert_true(child > 0);
-	assert_int_equal(waitpid(child, &result, 0), child);
-	return WIFEXITED(result) ? WEXITSTATUS(result) : -WTERMSIG(result);
-}
 
 static int try_to_open(const char *dir, bool read_only, struct mf_error *error)
 {

@@ -124,14 +124,7 @@ static void what_compaction_has_deleted_cannot_be_restored(void **state)
 static void a_store_is_restored_to_an_lsn_that_was_lost(void **state)
 {
 	(void)state;
-	struct mf_error error;
-	struct mf_store *store = kit_open(data);
-	kit_append_many(store, "d", "k", 10);
-	KIT_OK(mf_store_sync(store, NULL, &error), &error);
-	kit_close(store);
-	kit_sql(data, "DELETE FROM events WHERE lsn > 7");
-	store = kit_open_with(&(struct mf_sqlite_options){.dir = data, .accept_damage = true});
-	assert_int_equal(kit_append(store, "d", "after"), 11);
+	struct mf_store *store = kit_open_after_a_loss(data);
 	back_up(store);
 	kit_close(store);
 	for (int64_t lsn = 6; lsn <= 11; lsn++) {

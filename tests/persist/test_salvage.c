@@ -219,15 +219,7 @@ static void two_snapshots_of_one_name_are_told(void **state)
 /* Events 8 to 10 are explained by a record. */
 static void make_store_with_a_loss(void)
 {
-	struct mf_error error;
-	struct mf_store *store = kit_open(data);
-	kit_append_many(store, "d", "k", 10);
-	KIT_OK(mf_store_sync(store, NULL, &error), &error);
-	kit_close(store);
-	kit_sql(data, "DELETE FROM events WHERE lsn > 7");
-	store = kit_open_with(&(struct mf_sqlite_options){.dir = data, .accept_damage = true});
-	assert_int_equal(kit_append(store, "d", "after"), 11);
-	kit_close(store);
+	kit_close(kit_open_after_a_loss(data));
 }
 
 static void a_record_of_a_loss_that_is_damaged_explains_nothing(void **state)
