@@ -5,7 +5,7 @@ A program that speaks TAP counts each of its tests; any other counts as one.
 Prints the names of those that were skipped, with the reason, and of those that failed, under what their programs last
 printed; at last "N passed, M failed[, K skipped]". Exits 1 unless something passed and nothing failed.
 
-count_tests.py --programs BUILD prints the names of the tests that are programs of the build, not scripts.
+count_tests.py --programs BUILD [SUITE...] prints the names of the tests that are programs of the build, not scripts, without those of SUITE.
 """
 import json
 import re
@@ -53,17 +53,17 @@ def last_words(record):
     return [f"  | {said[i][:300]}" for i in shown]
 
 
-def programs(build):
+def programs(build, without):
     build = build.resolve()
     for test in json.loads((build / "meson-info" / "intro-tests.json").read_text()):
-        if Path(test["cmd"][0]).resolve().is_relative_to(build):
+        if Path(test["cmd"][0]).resolve().is_relative_to(build) and not any(suite.split(":")[-1] in without for suite in test["suite"]):
             print(test["name"])
     return 0
 
 
 def main():
     if sys.argv[1] == "--programs":
-        return programs(Path(sys.argv[2]))
+        return programs(Path(sys.argv[2]), sys.argv[3:])
     log = Path(sys.argv[1]) / "meson-logs" / "testlog.json"
     names = [p for p in sorted(log.parent.glob("testlog*.json"), key=lambda p: p.stat().st_mtime)]
     if not names:

@@ -137,7 +137,7 @@ static int64_t strike_every_call(const struct fault *fault)
 	kit_append(work.store, "d", "first");
 	KIT_OK(store_append_three(&work, &error), &error);
 	for (size_t c = 0; c < store_call_count; c++)
-		for (int64_t n = 1; n < 2000 && strike(&work, &store_calls[c], fault, n, n % 3 == 0); n += n < 30 ? fault->stride : 17)
+		for (int64_t n = 1; n < 2000 && strike(&work, &store_calls[c], fault, n, n % 3 == 0); n += STORE_CALLS_SPARSE * (n < 30 ? fault->stride : 17))
 			struck++;
 	KIT_OK(store_find_no_damage(&work, &error), &error);
 	kit_close(work.store);
@@ -220,7 +220,7 @@ static void each_opening_says_what_failed_and_the_next_one_works(void **state)
 	for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
 		for (int reader = 0; reader < 2; reader++) {
 			bool more = true;
-			for (int64_t n = 1; n < 2000 && more; n += n < 100 || faults[f].layer == MEM ? faults[f].stride : 17) {
+			for (int64_t n = 1; n < 2000 && more; n += STORE_CALLS_SPARSE * (n < 100 || faults[f].layer == MEM ? faults[f].stride : 17)) {
 				if (n == 1 || !reader) {
 					kit_tear_down(state);
 					kit_set_up(state);
@@ -271,7 +271,7 @@ static void each_restore_says_what_failed_and_leaves_nothing(void **state)
 	for (int whole = 0; whole < 2; whole++) {
 		const struct mf_restore_options with = {.file = file, .dir = dir, .at_lsn = whole ? 0 : 6, .env = env_fail()};
 		for (size_t f = 0; f < sizeof(faults) / sizeof(faults[0]); f++)
-			for (int64_t n = 1; n < 2000 && strike_restore(&faults[f], &with, n, n % 3 == 0); n += n < 60 || !whole ? faults[f].stride : 17)
+			for (int64_t n = 1; n < 2000 && strike_restore(&faults[f], &with, n, n % 3 == 0); n += STORE_CALLS_SPARSE * (n < 60 || !whole ? faults[f].stride : 17))
 				;
 	}
 	free(file);

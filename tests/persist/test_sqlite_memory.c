@@ -79,7 +79,7 @@ static void each_call_says_that_there_was_no_memory_and_the_next_one_works(void 
 			if (store_calls[c].before)
 				KIT_OK(store_calls[c].before(&work, &error), &error);
 			work.round++;
-			n += n < 120 ? 1 : 11; /* most of the others are pages alike */
+			n += STORE_CALLS_SPARSE * (n < 120 ? 1 : 11); /* most of the others are pages alike */
 			begin_to_fail(n, n % 3 == 0);
 			enum mf_status status = store_calls[c].call(&work, n % 5 ? &error : NULL);
 			reached = made;
@@ -115,7 +115,7 @@ static void an_opening_says_that_there_was_no_memory_and_the_next_one_works(void
 		int64_t n = 0, reached;
 		do {
 			store = NULL;
-			n++;
+			n += STORE_CALLS_SPARSE;
 			begin_to_fail(n, n % 3 == 0);
 			enum mf_status status = mf_store_open_sqlite(&options, &store, &error);
 			if (status == MF_OK)
@@ -147,7 +147,7 @@ static void a_restore_says_that_there_was_no_memory_and_the_next_one_works(void 
 		const struct mf_restore_options options = {.file = file, .dir = dir, .at_lsn = cut ? 6 : 0};
 		int64_t n = 0, reached;
 		do {
-			n += n < 300 ? 1 : 7;
+			n += STORE_CALLS_SPARSE * (n < 300 ? 1 : 7);
 			begin_to_fail(n, n % 3 == 0);
 			enum mf_status status = mf_store_restore(&options, NULL, &error);
 			reached = made;
