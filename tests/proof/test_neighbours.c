@@ -241,22 +241,25 @@ static void a_child_that_lives_on_does_not_hold_the_store_that_its_parent_closes
 static void a_child_opens_what_its_parent_had_open_only_after_exec(void **unused)
 {
 	(void)unused;
-	int ends[2];
+	int ends[2], gone[2];
 	char answers[2] = {0};
+	assert_int_equal(0, pipe(gone));
 	pid_t first = fork_a_writer(ends);
 	if (first == 0) {
-		pid_t self = getpid();
 		if (fork() != 0)
 			_exit(0);
 		alarm(60);
-		while (getppid() == self)
-			usleep(1000);
+		close(gone[1]);
+		if (read(gone[0], answers, 1) != 0) /* getppid would tell of the parent's end while its other threads still end, and keep its files */
+			_exit(1);
 		answers[0] = (char)open_here(scratch_config);
 		answers[1] = (char)open_elsewhere();
 		_exit(write(ends[1], answers, 2) == 2 ? 0 : 1);
 	}
 	close(ends[1]);
 	assert_int_equal(0, wait_for(first));
+	close(gone[0]);
+	close(gone[1]);
 	assert_int_equal(2, read(ends[0], answers, 2));
 	close(ends[0]);
 	assert_int_equal(MF_ERR_STATE, answers[0]);
