@@ -26,8 +26,12 @@
 /* With all that runs at the end of a process. (With the leak check there too, which would miss the parent's threads.) */
 #ifdef MF_SANITIZED
 #define LEAVE _exit
+/* How often a child that hung is asked again: the memory of AddressSanitizer, unlike that of the C library, stays locked in a child of fork where
+ * another thread was at it. */
+#define LEFT_LOCKED 5
 #else
 #define LEAVE exit
+#define LEFT_LOCKED 0
 #endif
 
 static struct ledger *ledger;
@@ -120,15 +124,23 @@ static void fork_a_child_that_closes_everything(void)
 	try_a_second_writer();
 }
 
-static void fork_a_child_that_opens_too(void)
+static int open_in_a_child(void)
 {
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0) {
-		alarm(60);
+		alarm(30);
 		leave(open_here(scratch_config));
 	}
-	assert_int_equal(MF_ERR_STATE, wait_for(child));
+	return wait_for(child);
+}
+
+static void fork_a_child_that_opens_too(void)
+{
+	int status = open_in_a_child();
+	for (int i = 0; i < LEFT_LOCKED && status == -SIGALRM; i++)
+		status = open_in_a_child();
+	assert_int_equal(MF_ERR_STATE, status);
 	try_a_second_writer();
 }
 
