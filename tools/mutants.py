@@ -175,7 +175,7 @@ class Run:
         by = plain.killed_by(mutant, names, self.seconds_of)
         if by:
             return "killed", by
-        units = [name for name in names if self.seconds_of(name) < SANITIZED_S and sanitized.tests[name].program.startswith(UNITS)][:SANITIZED_MAX]
+        units = [name for name in names if self.seconds_of(name) < SANITIZED_S and plain.tests[name].program.startswith(UNITS)][:SANITIZED_MAX]
         by = sanitized.killed_by(mutant, units, lambda name: 3 * self.seconds_of(name))
         return ("killed", by + ", sanitized") if by else ("survived", "")
 
