@@ -22,7 +22,7 @@ struct store_call {
 	bool again; /* it can be made twice without that */
 };
 
-/* Which of the calls below them fail in turn; under a sanitizer one in four of those, for all of them take as much longer. */
+/* Of the calls below them that a test lets fail in turn, one in so many does: under AddressSanitizer all of them would take several times as long. */
 #ifdef __SANITIZE_ADDRESS__
 #define STORE_CALLS_SPARSE 4
 #else

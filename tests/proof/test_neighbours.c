@@ -129,7 +129,7 @@ static int open_in_a_child(void)
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0) {
-		alarm(30);
+		alarm(60);
 		leave(open_here(scratch_config));
 	}
 	return wait_for(child);
