@@ -416,6 +416,7 @@ static void an_undo_made_from_a_state_can_be_committed_too(void **unused)
 }
 
 /* ---- the bus ---- */
+/* static where it is used: it listens until the runtime is closed, which is after the test. */
 struct listener {
 	int64_t last_lsn, events, created, failed, snapshots, closed;
 	enum mf_status inner; /* of what a handler tried */
@@ -471,7 +472,7 @@ static enum mf_status wait_inside(void *user, const struct mf_proposal *proposal
 static void f09_a_guard_may_not_wait_for_a_ticket_and_followers_miss_nothing(void **unused)
 {
 	(void)unused;
-	struct listener listener;
+	static struct listener listener;
 	uint64_t id;
 	int64_t lsn;
 	struct mf_transaction *transaction;
@@ -493,7 +494,7 @@ static void f09_a_guard_may_not_wait_for_a_ticket_and_followers_miss_nothing(voi
 static void f09_a_handler_may_not_commit_but_afterwards_one_may(void **unused)
 {
 	(void)unused;
-	struct listener listener;
+	static struct listener listener;
 	int64_t lsn;
 	open_runtime("sync");
 	listen_with(&listener);
