@@ -45,7 +45,7 @@ static const char usage[] = "usage: bitflip [--tap | --help]\n"
 			    "  MF_CASE=17        only this one of them, and all that is seen of it\n"
 			    "  MF_SCENE=hot      only this store: closed, hot, beside, large or backup\n"
 			    "  MF_EXHAUSTIVE=1   each bit of the small things instead, up to MF_COUNT (200000)\n"
-			    "  MF_JOBS=2         so many at once\n"
+			    "  MF_JOBS=4         so many at once\n"
 			    "  MF_KEEP=1         leaves the stores\n"
 			    "The last line is \"N passed, M failed\", in cases that damaged something.\n";
 
@@ -676,7 +676,8 @@ static void read_environment(void)
 	exhaustive = harness_number("MF_EXHAUSTIVE", 0, 0, 1) != 0;
 	only_scene = harness_choice("MF_SCENE", scene_names, SCENES);
 	run_count = harness_number("MF_COUNT", exhaustive ? 200000 : 500, 1, HARNESS_MANY);
-	step = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors, 1, JOBS_MAX);
+	uint64_t wanted = processors < 1 ? 1 : 2 * (uint64_t)processors; /* a fourth of their time they wait for threads of their own */
+	step = harness_number("MF_JOBS", wanted < JOBS_MAX ? wanted : JOBS_MAX, 1, JOBS_MAX);
 	uint64_t one = harness_number("MF_CASE", UINT64_MAX, 0, HARNESS_MANY);
 	verbose = harness_number("MF_VERBOSE", 0, 0, 1) != 0 || one != UINT64_MAX;
 	if (one != UINT64_MAX) {
