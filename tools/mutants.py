@@ -27,7 +27,7 @@ from pathlib import Path
 import harness
 import mutation
 import reach
-from planting import SOURCE, Bed, has_ccache
+from planting import OPTIONS, SOURCE, Bed, has_ccache
 
 EQUIVALENT = SOURCE / "tests" / "teeth" / "equivalent.txt"
 FOLDER = SOURCE / "build-mutants"
@@ -49,7 +49,7 @@ class Field:
     """A copy of the tree in which mutants are made, and what is known of its tests."""
 
     def __init__(self, folder, options):
-        self.bed = Bed(folder, options=[*reach.OPTIONS, *options])
+        self.bed = Bed(folder, options=[*OPTIONS, *options])
         self.why = self.bed.sync() or self.bed.configure()
         self.tests = {} if self.why else reach.tests_of(self.bed)
         self.sound = {}  # program: whether it passes without any bug

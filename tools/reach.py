@@ -12,12 +12,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from planting import PLUGINS, SOURCE, Bed
+from planting import OPTIONS, PLUGINS, SOURCE, Bed
 
 BLIND = ("crash", "powerloss", "faults", "bitflip", "model", "neighbours", "persist sqlite_crash")
 # They mount file systems, which a spoilt one would leave behind; or are of no layer of the product.
 LEFT_OUT = ("full disk", "persist broken_device", "calls", "disk", "memory_files", "listing", "starve")
-OPTIONS = ["--buildtype=plain", "-Dwerror=false"]
 FAILED = re.compile(r"^not ok (?!.*# (TODO|SKIP))", re.MULTILINE)
 
 

@@ -20,10 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import harness
-from planting import PLUGINS, SOURCE, Bed, has_ccache
+from planting import OPTIONS, PLUGINS, SOURCE, Bed, has_ccache
 
 FOLDER = SOURCE / "tests" / "teeth"
-QUICK = ["--buildtype=plain", "-Doptimization=1", "-Dwerror=false"]  # to build: nearly each bug is compiled once and run for a second
 PRODUCT = ("bus/", "host/", "include/", "model/", "persist/", "plugins/", "stepfactories/")
 
 
@@ -129,7 +128,7 @@ def main():
         harness.refuse(f"there is no planted bug {', '.join(sorted(missing))}; there are: {' '.join(p.stem for p in sorted(FOLDER.glob('*.patch')))}")
     count = 1 if len(plants) == 1 or not has_ccache() else min(2, os.cpu_count() or 1)
     run = Run(sorted(plants, key=lambda plant: plant.command))
-    run.all([Bed(SOURCE / "build-teeth" / str(i), options=QUICK) for i in range(count)])
+    run.all([Bed(SOURCE / "build-teeth" / str(i), options=[*OPTIONS, "-Doptimization=1"]) for i in range(count)])
     rows = {}
     for plant in plants:
         rows[plant.row] = rows.get(plant.row, 0) + 1

@@ -671,13 +671,11 @@ static bool make_scenes(void)
 
 static void read_environment(void)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	run_seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX);
 	exhaustive = harness_number("MF_EXHAUSTIVE", 0, 0, 1) != 0;
 	only_scene = harness_choice("MF_SCENE", scene_names, SCENES);
 	run_count = harness_number("MF_COUNT", exhaustive ? 200000 : 500, 1, HARNESS_MANY);
-	uint64_t wanted = processors < 1 ? 1 : 2 * (uint64_t)processors; /* a fourth of their time they wait for threads of their own */
-	step = harness_number("MF_JOBS", wanted < JOBS_MAX ? wanted : JOBS_MAX, 1, JOBS_MAX);
+	step = harness_jobs(2, JOBS_MAX); /* a fourth of their time they wait for threads of their own */
 	uint64_t one = harness_number("MF_CASE", UINT64_MAX, 0, HARNESS_MANY);
 	verbose = harness_number("MF_VERBOSE", 0, 0, 1) != 0 || one != UINT64_MAX;
 	if (one != UINT64_MAX) {

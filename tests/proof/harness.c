@@ -49,6 +49,13 @@ uint64_t harness_number(const char *name, uint64_t otherwise, uint64_t least, ui
 	return text && *text ? harness_parse(name, text, least, most) : otherwise;
 }
 
+uint64_t harness_jobs(uint64_t for_each, uint64_t most)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t wanted = processors < 1 ? 1 : for_each * (uint64_t)processors;
+	return harness_number("MF_JOBS", wanted < most ? wanted : most, 1, most);
+}
+
 size_t harness_choice(const char *name, const char *const *names, size_t count)
 {
 	const char *text = getenv(name);

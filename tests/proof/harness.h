@@ -26,6 +26,8 @@
 uint64_t harness_parse(const char *name, const char *text, uint64_t least, uint64_t most);
 /* One of the environment; otherwise where it is not set or empty. */
 uint64_t harness_number(const char *name, uint64_t otherwise, uint64_t least, uint64_t most);
+/* MF_JOBS, how many are at work at once: 1 to most, otherwise so many for each processor. */
+uint64_t harness_jobs(uint64_t for_each, uint64_t most);
 /* Which of the names the environment has; count where it is not set or empty. */
 size_t harness_choice(const char *name, const char *const *names, size_t count);
 

@@ -326,7 +326,6 @@ int main(int argc, char **argv)
 {
 	static bool left_out[MODEL_CALLS_MAX + 1];
 	struct model_plan plan = {.config = config, .left_out = left_out};
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	bool self_tests = argc == 3 && strcmp(argv[1], "--self-test") == 0;
 	if (argc > 1 && !self_tests)
 		harness_usage(usage, argv[1]);
@@ -334,7 +333,7 @@ int main(int argc, char **argv)
 	plan.lies = (unsigned)harness_number("MF_LIES", 0, 0, 100);
 	ref_faults = (unsigned)harness_number("MF_FAULTS", 0, 0, 7);
 	uint64_t seed = harness_number("MF_SEED", 0, 1, UINT64_MAX - HARNESS_MANY), count = harness_number("MF_COUNT", 0, 1, HARNESS_MANY);
-	uint64_t jobs = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS_MAX ? JOBS_MAX : (uint64_t)processors, 1, JOBS_MAX);
+	uint64_t jobs = harness_jobs(1, JOBS_MAX);
 	bool one = seed > 0 && count == 0;
 	plan.seed = seed > 0 ? seed : harness_number("MF_FIRST", 1, 1, UINT64_MAX - HARNESS_MANY);
 	if (self_tests) {

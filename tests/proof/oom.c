@@ -535,9 +535,7 @@ static bool prepare(void)
 		return false;
 	template_lines = &shared[JOBS_MAX];
 	profile = (struct profile *)&shared[JOBS_MAX + 1];
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t wanted = processors < 1 ? 1 : 2 * (uint64_t)processors; /* half of them wait for threads of their own */
-	job_count = harness_number("MF_JOBS", wanted < JOBS_MAX ? wanted : JOBS_MAX, 1, JOBS_MAX);
+	job_count = harness_jobs(2, JOBS_MAX); /* half of them wait for threads of their own */
 	for (size_t i = 0; i < job_count; i++)
 		jobs[i].left = &shared[i];
 	seed = harness_number("MF_SEED", SEED, 0, UINT64_MAX);

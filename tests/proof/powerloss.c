@@ -175,11 +175,10 @@ static void read_option(struct job *job, const char *name, const char *value)
 
 int main(int argc, char **argv)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	const char *what = argc > 1 ? argv[1] : "";
 	bool replays = strcmp(what, "--replay") == 0 && (argc == 5 || argc == 6), lives = strcmp(what, "--live") == 0 && argc == 3;
 	struct job job = {.seed = harness_number("MF_SEED", (uint64_t)time(NULL), 0, UINT64_MAX), .states = harness_number("MF_COUNT", 50000, 1, HARNESS_MANY), .kind = POWER_ANY};
-	job.jobs = harness_number("MF_JOBS", processors < 1 ? 1 : processors > JOBS ? JOBS : (uint64_t)processors, 1, JOBS);
+	job.jobs = harness_jobs(1, JOBS);
 	size_t cut = 0;
 	uint32_t choice = 0;
 	struct oplog recording = {0};
