@@ -9,7 +9,7 @@ tests/teeth/NAME.patch is a unified diff under a few lines that say what it is a
   Says: a regular expression that its output must match (optional), so that it fails for the right reason
   Hangs: yes (optional) when not ending within Timeout: seconds (60) is how it shows
 
-The command must pass in the copy as it is, and fail with the bug. A patch that does not apply or build, a command that
+The command must pass in the copy as it is, and fail with the bug, at which a harness stops at the first failure (MF_FAIL_FAST=1). A patch that does not apply or build, a command that
 fails without it, and a bug that is not found are failures. Prints a line for each; at last "N passed, M failed", in bugs.
 """
 import os
@@ -62,7 +62,7 @@ def bite(bed, plant, jobs):
         why = bed.make(plant.targets(bed), jobs)
         if why:
             return f"with the bug it does not build:\n{why}"
-        code, said = bed.run(plant.command, plant.timeout)
+        code, said = bed.run("MF_FAIL_FAST=1 " + plant.command, plant.timeout)  # one failure is enough
     finally:
         bed.sync(plant.files)
     if code is None and plant.says and re.search(plant.says, said):

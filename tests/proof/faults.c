@@ -130,12 +130,12 @@ static void run_one(struct fault_bench *bench, const struct scene_kind *kind, co
 	tally->missed += outcome == FAULT_NOT_REACHED;
 	tally->missed_steady += outcome == FAULT_NOT_REACHED && kind->calls == SCENE_STEADY && plan->file != FAULT_METRICS;
 	tally->failed += outcome == FAULT_FAILED;
-	if (outcome != FAULT_NOT_REACHED)
-		harness_count(outcome == FAULT_PASSED);
 	if (outcome == FAULT_FAILED && (tally->told++ < MOST_TOLD || alone))
 		tell(kind, plan, why);
 	if (outcome == FAULT_NOT_REACHED && (tally->told++ < MOST_TOLD || alone))
 		tell(kind, plan, "the call was not made");
+	if (outcome != FAULT_NOT_REACHED)
+		harness_count(outcome == FAULT_PASSED);
 }
 
 static void work(unsigned job, const struct scene_kind *kind, const char *template_dir, const struct plans *plans)

@@ -24,11 +24,13 @@ static struct counts {
 	atomic_uint_least64_t passed, failed;
 	atomic_uint gone; /* the number of a place that somebody has removed, from 1 */
 	uint64_t of;
+	bool fail_fast; /* failure */
 } *counts; /* shared */
 
 static char places[PLACES_MAX][256];
 static size_t place_count;
 static pid_t owner; /* of the places */
+static pid_t watcher;
 
 /* ---- settings ---- */
 
@@ -176,12 +178,13 @@ static void tell_stopped(void (*figures)(void))
 static _Noreturn void stop(pid_t child, int signal_number, void (*figures)(void))
 {
 	unsigned gone = counts->gone;
+	bool enough = counts->fail_fast && counts->failed > 0;
 	kill(child, SIGKILL);
 	wait_for_all();
 	if (gone > 0)
 		fprintf(stderr, "%s was removed while it was in use, so what fails now says nothing\n", places[gone - 1]);
 	tell_stopped(figures);
-	exit(gone > 0 ? WRONG : 128 + signal_number);
+	exit(gone > 0 ? WRONG : enough ? 1 : 128 + signal_number);
 }
 
 static _Noreturn void watch(pid_t child, const sigset_t *awaited, void (*figures)(void))
@@ -212,6 +215,8 @@ void harness_begin(uint64_t of, void (*figures)(void))
 		exit(WRONG);
 	}
 	counts->of = of;
+	counts->fail_fast = harness_number("MF_FAIL_FAST", 0, 0, 1) != 0;
+	watcher = getpid();
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what was printed is not lost with the child */
 	pid_t child = harness_fork();
 	if (child < 0) {
@@ -226,15 +231,20 @@ void harness_begin(uint64_t of, void (*figures)(void))
 }
 
 /* Who watches kills all, this one too. */
+static _Noreturn void ask_to_stop(void)
+{
+	kill(watcher, SIGTERM);
+	for (;;)
+		pause();
+}
+
 static void stop_if_gone(void)
 {
 	for (unsigned i = 0; i < place_count; i++) {
 		if (access(places[i], F_OK) == 0 || errno != ENOENT)
 			continue;
 		counts->gone = i + 1;
-		kill(owner, SIGTERM);
-		for (;;)
-			pause();
+		ask_to_stop();
 	}
 }
 
@@ -245,4 +255,6 @@ void harness_count(bool passed)
 	if (!passed)
 		stop_if_gone();
 	atomic_fetch_add(passed ? &counts->passed : &counts->failed, 1);
+	if (!passed && counts->fail_fast)
+		ask_to_stop();
 }

@@ -5,7 +5,8 @@
  * harness_begin forks: the rest of the program goes on in a child, and what was the program only watches. Told to stop (SIGINT,
  * SIGTERM, SIGHUP) it kills the child, waits until all that the child had started is gone, removes the places, says how far it
  * came, and exits with 128 + the signal's number. So nothing that is under way then is ever judged. It does the same, with a sentence and
- * status 2, where something failed and a place was removed by somebody else: what fails without its files says nothing.
+ * status 2, where something failed and a place was removed by somebody else: what fails without its files says nothing. And with status 1
+ * after the first failure, where MF_FAIL_FAST=1 says that one is enough.
  *
  * Invariants
  * 1. Whoever is started by harness_fork dies with who started it; all of them ignore the signals that stop.
@@ -45,6 +46,6 @@ bool harness_remove_place(const char *dir);
 /* After the places were made. of: how many there will be, HARNESS_OPEN, or 0 of a program that does not count. figures (or NULL) tells more of a
  * run that was stopped; it sees the memory that is shared with the child. */
 void harness_begin(uint64_t of, void (*figures)(void));
-/* One that has ended. Does not return if that failed and a place is gone: the run is stopped. */
+/* One that has ended; what is wrong with it was told before. Does not return if the run is stopped for it: one is enough, or a place is gone. */
 void harness_count(bool passed);
 pid_t harness_fork(void);

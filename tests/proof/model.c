@@ -206,11 +206,13 @@ static void add(struct sums *sums, const struct model_plan *plan, const struct m
 	sums->switches += result->switches;
 	sums->simulated_us += result->simulated_us;
 	*(result->failed ? &sums->failed : &sums->passed) += 1;
-	harness_count(!result->failed);
-	if (!result->failed)
+	if (!result->failed) {
+		harness_count(true);
 		return;
+	}
 	printf("failed: seed %llu, call %u: %s\n", (unsigned long long)plan->seed, result->failed_call, result->why);
 	print_replay(plan);
+	harness_count(false);
 	if (sums->failed <= 3)
 		shrink(*plan, result->failed_call);
 }

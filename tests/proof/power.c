@@ -229,9 +229,9 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 	session->states++;
 	atomic_fetch_add(&session->tally->states, 1);
 	atomic_fetch_add(&session->tally->later, session->life > 0);
-	harness_count(outcome == POWER_SOUND);
 	if (outcome == POWER_SOUND) {
 		count_report(session);
+		harness_count(true);
 		return true;
 	}
 	atomic_fetch_add(&session->tally->failures, 1);
@@ -240,6 +240,7 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 	else if (outcome == POWER_CRASHED)
 		snprintf(what, sizeof(what), "recovery crashed (signal %d)", signal);
 	tell_failure(session, walk, cut, choice, what);
+	harness_count(false);
 	return true;
 }
 

@@ -132,9 +132,18 @@ def a_run_that_is_stopped_is_no_failure():
             assert "again:" not in said and "Interrupt" not in said, (program, said)
 
 
+def the_first_failure_is_enough_where_that_is_said():
+    with tempfile.TemporaryDirectory() as kept:
+        for program, arguments, settings in (("crash", [], {"MF_LIE": "2"}), ("model", [], {"MF_LIES": "100"}), ("powerloss", ["--lies", "7", "--save", kept], {})):
+            code, said = answer(program, *arguments, MF_EVIDENCE=kept, MF_SEED="3", MF_COUNT="500", MF_FAIL_FAST="1", **settings)
+            assert code == 1 and re.search(r"^stopped after \d+ of 500\n(.*\n)*?\d+ passed, [1-9] failed$", said, re.MULTILINE), (program, code, said[-2000:])
+            assert "again:" in said or "replay:" in said, (program, said[-2000:])
+
+
 def main():
     tests = [a_number_that_is_none_is_refused, each_program_refuses_what_it_does_not_know, a_replay_of_what_is_not_there_is_no_success, a_failure_is_repeated_by_the_line_that_it_prints,
-             a_directory_that_cannot_be_written_is_named, who_loses_its_files_stops_and_blames_nobody, a_run_that_is_stopped_is_no_failure]
+             a_directory_that_cannot_be_written_is_named, who_loses_its_files_stops_and_blames_nobody, a_run_that_is_stopped_is_no_failure,
+             the_first_failure_is_enough_where_that_is_said]
     print(f"1..{len(tests)}")
     for number, test in enumerate(tests, 1):
         try:
