@@ -1,4 +1,4 @@
-/* Statements that are made, run once, and gone: settings of a connection, one number, what is done with one name. */
+/* Statements that are made, run once, and gone: settings of a connection, one number, what is done with one name, or to the whole file. */
 #include "persist/sqlite_db.h"
 
 #include <stdio.h>
@@ -53,4 +53,14 @@ enum mf_status mf_sql_run_with(struct mf_sql *sql, const char *text, const char 
 	status = mf_stmt_run(stmt, error);
 	mf_stmt_free(stmt);
 	return status;
+}
+
+enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error)
+{
+	/* The copy it makes on the way goes to a file: memory may be too small for it. */
+	enum mf_status status = mf_sql_exec(sql, "PRAGMA temp_store = FILE", error);
+	if (status == MF_OK)
+		status = mf_sql_exec(sql, "VACUUM", error);
+	enum mf_status back = mf_sql_exec(sql, "PRAGMA temp_store = MEMORY", status == MF_OK ? error : NULL);
+	return status == MF_OK ? back : status;
 }

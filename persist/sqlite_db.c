@@ -404,6 +404,15 @@ void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user)
 	sqlite3_progress_handler(sql->db, 1000, tick, user);
 }
 
+bool mf_sql_rest(struct mf_sql *sql)
+{
+	mf_sql_watch(sql, NULL, NULL);
+	if (mf_sql_rollback(sql, NULL) != MF_OK)
+		return false;
+	sqlite3_db_release_memory(sql->db);
+	return true;
+}
+
 #define INDEX_REGION 32768 /* of the log's index, store.db-shm */
 #define INDEX_FRAMES_AT 4  /* mxFrame, as the fifth number: https://www.sqlite.org/walformat.html#the_wal_index_file_format */
 
@@ -543,16 +552,6 @@ enum mf_status mf_sql_rollback(struct mf_sql *sql, struct mf_error *error)
 			return MF_OK;
 	sql->starved = reason.status == MF_ERR_NO_MEMORY;
 	return mf_error_set(error, MF_ERR_UNKNOWN_OUTCOME, "a transaction could not be rolled back: %s", reason.message);
-}
-
-enum mf_status mf_sql_vacuum(struct mf_sql *sql, struct mf_error *error)
-{
-	/* The copy it makes on the way goes to a file: memory may be too small for it. */
-	enum mf_status status = mf_sql_exec(sql, "PRAGMA temp_store = FILE", error);
-	if (status == MF_OK)
-		status = mf_sql_exec(sql, "VACUUM", error);
-	enum mf_status back = mf_sql_exec(sql, "PRAGMA temp_store = MEMORY", status == MF_OK ? error : NULL);
-	return status == MF_OK ? back : status;
 }
 
 /* ---- the log ---- */

@@ -58,6 +58,8 @@ const void *mf_stmt_blob(struct mf_stmt *stmt, int column, size_t *out_len); /* 
 bool mf_stmt_no_memory(struct mf_stmt *stmt); /* was a column NULL for want of memory? */
 /* Calls tick now and then while statements run; not 0: the statement ends with MF_ERR_STATE. NULL: no more. */
 void mf_sql_watch(struct mf_sql *sql, int (*tick)(void *user), void *user);
+/* Between two uses of a connection: no transaction, nobody who watches, no pages in memory. Its statements must have been freed. false: it is of no more use. */
+bool mf_sql_rest(struct mf_sql *sql);
 /* Changes with each commit, of any connection, and when the cache was thrown away; what others did it tells from the beginning of the
  * next transaction on (SQLITE_FCNTL_DATA_VERSION, https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html). */
 uint32_t mf_sql_data_version(struct mf_sql *sql);

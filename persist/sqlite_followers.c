@@ -193,7 +193,7 @@ static enum mf_status read_rows(struct mf_sqlite *store, const char *text, const
 	status = mf_sqlite_has_followers(sql, &there, error);
 	if (status == MF_OK)
 		status = there ? visit_rows(sql, text, name, visit, user, error) : mf_sqlite_check_follower_count(sql, error);
-	mf_sql_close(sql, NULL);
+	mf_sqlite_close_reader(store, sql, status == MF_OK);
 	return status;
 }
 

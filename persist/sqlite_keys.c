@@ -54,9 +54,9 @@ static enum mf_status load_slice(struct mf_sqlite *store, int64_t limit, struct 
 	return MF_OK;
 }
 
-static void end_load(struct mf_sqlite *store)
+static void end_load(struct mf_sqlite *store, bool sound)
 {
-	mf_sql_close(store->key_load.sql, NULL);
+	mf_sqlite_close_reader(store, store->key_load.sql, sound);
 	store->key_load.sql = NULL;
 }
 
@@ -66,7 +66,7 @@ static void load_keys(struct mf_sqlite *store, int64_t limit)
 	enum mf_status status = load_slice(store, limit, NULL);
 	if (status == MF_OK && store->key_load.table < sizeof(texts) / sizeof(texts[0]))
 		return;
-	end_load(store);
+	end_load(store, status == MF_OK);
 	atomic_store_explicit(&store->keys_known, status == MF_OK, memory_order_release);
 }
 
@@ -92,7 +92,7 @@ void mf_sqlite_maintain_keys(struct mf_sqlite *store)
 
 void mf_sqlite_close_keys(struct mf_sqlite *store)
 {
-	end_load(store);
+	end_load(store, false);
 	mf_key_filter_deinit(&store->keys);
 }
 

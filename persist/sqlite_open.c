@@ -222,7 +222,7 @@ static enum mf_status check_for_reading(struct mf_sql *sql, const struct newest 
 }
 
 /* On a connection of its own: the writer's memory is for the pages that it writes. */
-static enum mf_status check_for_writing(const struct mf_sqlite *store, const struct presence *presence, const struct newest *newest, struct mf_error *error)
+static enum mf_status check_for_writing(struct mf_sqlite *store, const struct presence *presence, const struct newest *newest, struct mf_error *error)
 {
 	struct mf_sql *sql;
 	if (newest->found == 0)
@@ -237,7 +237,7 @@ static enum mf_status check_for_writing(const struct mf_sqlite *store, const str
 		status = mf_sqlite_find_lost(sql, true, error);
 	if (status == MF_OK && presence->db_size <= CHECKED_BYTES)
 		status = mf_sql_check_pages(sql, error);
-	mf_sql_close(sql, NULL);
+	mf_sqlite_close_reader(store, sql, status == MF_OK);
 	return status;
 }
 
@@ -514,6 +514,7 @@ enum mf_status mf_sqlite_free(struct mf_sqlite *store, struct mf_error *error)
 		mf_stmt_free(store->read[i]);
 	for (size_t i = 0; i < MF_WRITE_STMTS; i++)
 		mf_stmt_free(store->write[i]);
+	mf_sql_close(atomic_load(&store->spare), NULL);
 	enum mf_status status = mf_sql_close(store->reader, error);
 	enum mf_status closed = mf_sql_close(store->writer, status == MF_OK ? error : NULL);
 	mf_sqlite_close_files(store);

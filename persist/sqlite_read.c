@@ -410,6 +410,6 @@ enum mf_status mf_sqlite_documents(struct mf_store *base, mf_document_visit *vis
 	for (size_t i = 0; i < LISTS; i++)
 		mf_stmt_free(listing.stmts[i]);
 	mf_free(listing.last);
-	mf_sql_close(listing.sql, NULL);
+	mf_sqlite_close_reader(store, listing.sql, status == MF_OK);
 	return status;
 }

@@ -237,13 +237,16 @@ enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error
 	return status == MF_OK ? prepare_all(store->writer, write_texts, store->write, MF_WRITE_STMTS, error) : status;
 }
 
-enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error)
+enum mf_status mf_sqlite_open_reader(struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error)
 {
-	struct mf_sql *sql;
-	enum mf_status status = mf_sql_open(store->db_path, store->env->sqlite_vfs, MF_SQL_READ, &sql, error);
-	if (status != MF_OK)
-		return status;
-	status = set_pragmas(sql, "-2000", error);
+	enum mf_status status = MF_OK;
+	struct mf_sql *sql = atomic_exchange(&store->spare, NULL);
+	if (!sql) {
+		status = mf_sql_open(store->db_path, store->env->sqlite_vfs, MF_SQL_READ, &sql, error);
+		if (status != MF_OK)
+			return status;
+		status = set_pragmas(sql, "-2000", error);
+	}
 	if (status == MF_OK)
 		status = mf_sqlite_check_database(store, error);
 	if (status != MF_OK) {
@@ -252,6 +255,13 @@ enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sq
 	}
 	*out = sql;
 	return MF_OK;
+}
+
+void mf_sqlite_close_reader(struct mf_sqlite *store, struct mf_sql *sql, bool sound)
+{
+	struct mf_sql *none = NULL;
+	if (sql && !(sound && mf_sql_rest(sql) && atomic_compare_exchange_strong(&store->spare, &none, sql)))
+		mf_sql_close(sql, NULL);
 }
 
 enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error)

@@ -456,6 +456,6 @@ enum mf_status mf_sqlite_snapshots(struct mf_store *base, const char *doc_id, mf
 			break;
 	}
 	mf_stmt_free(stmt);
-	mf_sql_close(sql, NULL);
+	mf_sqlite_close_reader(store, sql, status == MF_OK);
 	return status;
 }

@@ -249,7 +249,7 @@ static enum mf_status count_base(struct mf_sqlite *store, struct mf_error *error
 	pthread_mutex_unlock(&store->write_lock);
 	if (status == MF_OK)
 		status = count_all(store, sql, error);
-	mf_sql_close(sql, NULL);
+	mf_sqlite_close_reader(store, sql, status == MF_OK);
 	if (status != MF_OK)
 		return status;
 	store->base_documents -= documents;

@@ -98,6 +98,7 @@ struct mf_sqlite {
 	pthread_mutex_t read_lock;
 	struct mf_sql *reader;
 	struct mf_stmt *read[MF_READ_STMTS];
+	_Atomic(struct mf_sql *) spare; /* another one, that nobody uses now */
 	int64_t dense_at; /* LSN at which a reading of a document ended that has most events there; 0: none */
 
 	/* The filter of keys; added to under write_lock. */
@@ -274,8 +275,11 @@ enum mf_status mf_sqlite_identify(const struct mf_sqlite *store, struct mf_sql *
 enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool had_watermark, struct mf_error *error); /* creates the schema if need be */
 /* Once nothing speaks against writing: adds what an older store lacks, and makes the writer ready. */
 enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error *error);
-/* Another connection for reading; the store has one, and what takes long opens its own. */
-enum mf_status mf_sqlite_open_reader(const struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
+/* Another connection for reading; the store has one, and what takes long opens its own. Making one means reading the schema, so one that was
+ * closed is kept for who opens the next. */
+enum mf_status mf_sqlite_open_reader(struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
+/* Its statements must have been freed. sound: it answered what it was asked; else it is not kept. sql NULL is fine. */
+void mf_sqlite_close_reader(struct mf_sqlite *store, struct mf_sql *sql, bool sound);
 enum mf_status mf_sqlite_prepare_reads(struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_not_ours(const struct mf_sqlite *store, struct mf_error *error);
 enum mf_status mf_sqlite_sync_dir(const struct mf_sqlite *store, struct mf_error *error);

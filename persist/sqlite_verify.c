@@ -532,7 +532,7 @@ enum mf_status mf_sqlite_verify(struct mf_store *base, mf_damage_visit *visit, v
 		*error = walk.error;
 	for (size_t i = 0; i < VERIFY_STMTS; i++)
 		mf_stmt_free(walk.stmts[i]);
-	mf_sql_close(walk.sql, NULL);
+	mf_sqlite_close_reader(store, walk.sql, status == MF_OK);
 	if (status != MF_OK || walk.findings == 0)
 		return status;
 	return mf_error_set(error, walk.unreadable > 0 ? MF_ERR_IO : MF_ERR_CORRUPTED, "%lld findings in %.150s%s, the first: %s", (long long)walk.findings, store->dir,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,81 @@ static int tear_down(void **state)
 	sql_fail_end();
 	env_fail_end();
 	return kit_tear_down(state);
+}
+
+/* ---- the reader that lies ready ---- */
+
+static int stop_at_once(void *unused)
+{
+	(void)unused;
+	return 1;
+}
+
+static int64_t newest_of(struct mf_sql *sql)
+{
+	int64_t lsn = 0;
+	assert_int_equal(mf_sqlite_newest(sql, &lsn, &error), MF_OK);
+	return lsn;
+}
+
+static void a_reader_that_was_closed_is_the_next_one_and_knows_nothing_of_the_last(void **state)
+{
+	(void)state;
+	struct mf_sql *first, *again, *second;
+	struct mf_store *store = kit_open(kit_dir);
+	struct mf_sqlite *sqlite = mf_sqlite_of(store);
+	kit_append(store, "d", "a");
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &first, &error), MF_OK);
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &second, &error), MF_OK);
+	assert_ptr_not_equal(first, second);
+	assert_int_equal(mf_sql_begin_reading(first, &error), MF_OK);
+	assert_int_equal(newest_of(first), 1);
+	mf_sql_watch(first, stop_at_once, NULL);
+	mf_sqlite_close_reader(sqlite, first, true);
+	mf_sqlite_close_reader(sqlite, second, true); /* one is enough */
+	kit_append(store, "d", "b");
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &again, &error), MF_OK);
+	assert_ptr_equal(first, again);
+	assert_int_equal(newest_of(again), 2); /* what was read before ended with it */
+	assert_int_equal(mf_sql_check_pages(again, &error), MF_OK);
+	mf_sqlite_close_reader(sqlite, again, false);
+	assert_null(atomic_load(&sqlite->spare));
+	kit_close(store);
+}
+
+static void a_reader_that_lies_ready_is_not_used_when_the_database_is_another_one(void **state)
+{
+	(void)state;
+	struct mf_sql *sql;
+	char aside[PATH_MAX];
+	struct mf_store *store = kit_open(kit_dir);
+	struct mf_sqlite *sqlite = mf_sqlite_of(store);
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &sql, &error), MF_OK);
+	mf_sqlite_close_reader(sqlite, sql, true);
+	assert_non_null(atomic_load(&sqlite->spare));
+	snprintf(aside, sizeof(aside), "%s.aside", sqlite->db_path);
+	assert_int_equal(rename(sqlite->db_path, aside), 0);
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &sql, &error), MF_ERR_IO);
+	assert_null(atomic_load(&sqlite->spare));
+	assert_int_equal(rename(aside, sqlite->db_path), 0);
+	kit_close(store);
+}
+
+static void a_reader_whose_transaction_cannot_be_ended_is_not_kept(void **state)
+{
+	(void)state;
+	struct mf_sql *sql;
+	struct mf_store *store = kit_open(kit_dir);
+	struct mf_sqlite *sqlite = mf_sqlite_of(store);
+	kit_append(store, "d", "a");
+	assert_int_equal(mf_sqlite_open_reader(sqlite, &sql, &error), MF_OK);
+	assert_int_equal(mf_sql_begin_reading(sql, &error), MF_OK);
+	sql_fail_begin(SQL_STEP, 1, 2, SQLITE_NOMEM); /* it is tried twice */
+	mf_sqlite_close_reader(sqlite, sql, true);
+	assert_int_equal(sql_fail_made(SQL_STEP), 2);
+	sql_fail_end();
+	assert_null(atomic_load(&sqlite->spare));
+	kit_close(store);
 }
 
 /* ---- numbers at their end ---- */
@@ -674,6 +750,9 @@ static void a_snapshot_of_events_that_are_not_there_is_told_if_memory_allows(voi
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_reader_that_was_closed_is_the_next_one_and_knows_nothing_of_the_last),
+		T(a_reader_that_lies_ready_is_not_used_when_the_database_is_another_one),
+		T(a_reader_whose_transaction_cannot_be_ended_is_not_kept),
 		T(a_store_whose_numbers_are_used_up_takes_no_event),
 		T(an_event_that_is_too_large_is_refused),
 		T(an_opening_that_cannot_be_counted_on_from_is_damage),
