@@ -2,7 +2,7 @@
 """Run the fuzz targets: fuzz.py BUILD [SECONDS] [TARGET]
 
 Each starts from its seeds (BUILD/tests/fuzz/seeds), the corpus in the tree (tests/fuzz/corpus) and what earlier runs learned
-(BUILD/corpus), for SECONDS, 60 by default; two run at a time, and of a single target two processes, which learn from each other.
+(BUILD/corpus), for SECONDS, by default 60, or 20 where others read the same as a part of theirs; two run at a time, and of a single target two processes, which learn from each other.
 MF_COUNT=N: N runs each instead. MF_SEED=N: the fuzzer's seed. MF_MAX_LEN=N: inputs of at most N bytes: short ones are many times
 as fast. What is found stays in BUILD/findings, and is printed with the command that tries it again.
 
@@ -34,6 +34,8 @@ LIMITS = ["-rss_limit_mb=2048", "-malloc_limit_mb=600", "-timeout=10"]
 WITH_WORDS = ("config", "json", "line", "options")
 SHOWN_MAX = 600  # bytes of a finding that are printed
 JOBS = 2
+SECONDS, SECONDS_OF_A_PART = 60, 20
+PARTS = ("delta", "event", "fields", "json", "state")  # of records, snapshots and stores; of lines, options and plugins.json
 KEPT_MAX = 8192  # bytes of a file in the corpus of the tree
 
 running = {}  # what each target under way has said last
@@ -126,6 +128,10 @@ def targets_in(build, wanted=""):
     return these
 
 
+def usual_seconds(target):
+    return SECONDS_OF_A_PART if target.name.removeprefix("fuzz_") in PARTS else SECONDS
+
+
 def run_all(build, seconds, wanted):
     targets = targets_in(build, wanted)
     settings()  # before anything begins
@@ -135,9 +141,9 @@ def run_all(build, seconds, wanted):
         shower.start()
     with ThreadPoolExecutor(JOBS) as pool:
         if len(targets) == 1:
-            passed = [all(pool.map(lambda part: run(build, targets[0], seconds, part, JOBS), range(JOBS)))]
+            passed = [all(pool.map(lambda part: run(build, targets[0], seconds or SECONDS, part, JOBS), range(JOBS)))]
         else:
-            passed = list(pool.map(lambda target: run(build, target, seconds), targets))
+            passed = list(pool.map(lambda target: run(build, target, seconds or usual_seconds(target)), targets))
     stop.set()
     if shower.is_alive():
         shower.join()
@@ -197,7 +203,7 @@ def main():
     if arguments[:1] == ["--merge"] and len(arguments) <= 2:
         return merge(build, "".join(arguments[1:]))
     arguments = harness.arguments(__doc__, 3)[1:]
-    seconds = harness.number("SECONDS", text=arguments[0]) if arguments else 60
+    seconds = harness.number("SECONDS", text=arguments[0]) if arguments else 0
     return run_all(build, seconds, "".join(arguments[1:]))
 
 
