@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Rounds of tests/proof/threads in build directories with sanitizers: threads.py BUILD...
 
-Each build gets the same time: MF_SECONDS in total (120), or MF_COUNT rounds each; from MF_SEED on (1). A round that ends the
+Each build gets the same time: MF_SECONDS in total (60), or MF_COUNT rounds each; from MF_SEED on (1). A round that ends the
 program (a sanitizer's finding, a crash, a hang) has failed, and the next seed goes on. Prints what a failed round printed,
 and the command that runs its seed again; at last "N passed, M failed", in rounds.
 """
@@ -59,7 +59,7 @@ def run(build, seed, limits, tally):
 
 def main():
     builds = [Path(name).resolve() for name in harness.arguments(__doc__, harness.MANY)]
-    count, seconds = harness.number("MF_COUNT"), harness.number("MF_SECONDS", 120)
+    count, seconds = harness.number("MF_COUNT"), harness.number("MF_SECONDS", 60)
     tally, first = Tally(), harness.number("MF_SEED", 1, 0)
     for build in builds:
         if not (build / "tests" / "proof" / "threads").is_file():

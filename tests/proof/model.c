@@ -23,7 +23,7 @@ static const char usage[] = "usage: model [--self-test COUNT | --help]\n"
 			    "  MF_CALLS=60        calls of each\n"
 			    "  MF_WITHOUT=3,7-9   without these calls\n"
 			    "  MF_TRACE_IO=1      a trace with the calls on files\n"
-			    "  MF_JOBS=2          so many at once\n"
+			    "  MF_JOBS=4          so many at once\n"
 			    "  MF_LIES=PERCENT, MF_FAULTS=BITS   of the device's syncs, of the reference's rules (reference.h), to see that it is found\n"
 			    "--self-test, as TAP: COUNT seeds, is it exact, has it teeth? The last line is \"N passed, M failed\", in seeds.\n";
 static char config[256];
@@ -335,7 +335,7 @@ int main(int argc, char **argv)
 	plan.lies = (unsigned)harness_number("MF_LIES", 0, 0, 100);
 	ref_faults = (unsigned)harness_number("MF_FAULTS", 0, 0, 7);
 	uint64_t seed = harness_number("MF_SEED", 0, 1, UINT64_MAX - HARNESS_MANY), count = harness_number("MF_COUNT", 0, 1, HARNESS_MANY);
-	uint64_t jobs = harness_jobs(1, JOBS_MAX);
+	uint64_t jobs = harness_jobs(2, JOBS_MAX); /* a fourth of their time they wait for threads of their own */
 	bool one = seed > 0 && count == 0;
 	plan.seed = seed > 0 ? seed : harness_number("MF_FIRST", 1, 1, UINT64_MAX - HARNESS_MANY);
 	if (self_tests) {
