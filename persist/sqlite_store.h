@@ -276,7 +276,7 @@ enum mf_status mf_sqlite_open_writer(struct mf_sqlite *store, bool exists, bool 
 /* Once nothing speaks against writing: adds what an older store lacks, and makes the writer ready. */
 enum mf_status mf_sqlite_prepare_writer(struct mf_sqlite *store, struct mf_error *error);
 /* Another connection for reading; the store has one, and what takes long opens its own. Making one means reading the schema, so one that was
- * closed is kept for who opens the next. */
+ * closed is kept for who opens the next; any thread. MF_ERR_IO: the database at the store's path is another one by now. */
 enum mf_status mf_sqlite_open_reader(struct mf_sqlite *store, struct mf_sql **out, struct mf_error *error);
 /* Its statements must have been freed. sound: it answered what it was asked; else it is not kept. sql NULL is fine. */
 void mf_sqlite_close_reader(struct mf_sqlite *store, struct mf_sql *sql, bool sound);

@@ -2,7 +2,8 @@
 """Run the fuzz targets: fuzz.py BUILD [SECONDS] [TARGET]
 
 Each starts from its seeds (BUILD/tests/fuzz/seeds), the corpus in the tree (tests/fuzz/corpus) and what earlier runs learned
-(BUILD/corpus), for SECONDS, by default 60, or 20 where others read the same as a part of theirs; two run at a time, and of a single target two processes, which learn from each other.
+(BUILD/corpus), for SECONDS: by default 60, but 20 in a run of all where others read the same as a part of theirs. Two run at a
+time, and of a single target two processes, which learn from each other.
 MF_COUNT=N: N runs each instead. MF_SEED=N: the fuzzer's seed. MF_MAX_LEN=N: inputs of at most N bytes: short ones are many times
 as fast. What is found stays in BUILD/findings, and is printed with the command that tries it again.
 

@@ -9,8 +9,8 @@ tests/teeth/NAME.patch is a unified diff under a few lines that say what it is a
   Says: a regular expression that its output must match (optional), so that it fails for the right reason
   Hangs: yes (optional) when not ending within Timeout: seconds (60) is how it shows
 
-The command must pass in the copy as it is, and fail with the bug, at which a harness stops at the first failure (MF_FAIL_FAST=1). A patch that does not apply or build, a command that
-fails without it, and a bug that is not found are failures. Prints a line for each; at last "N passed, M failed", in bugs.
+The command must pass in the copy as it is, and fail with the bug, where a harness stops at its first failure (MF_FAIL_FAST=1).
+A patch that does not apply or build, a command that fails without it, and a bug that is not found are failures. Prints a line for each; at last "N passed, M failed", in bugs.
 """
 import os
 import re

@@ -35,7 +35,7 @@ def fail(tally, build, seed, said):
 
 def run(build, seed, limits, tally):
     """Rounds from seed on, until the limits are reached or one of them ends the program; the seed to go on with."""
-    environment = {**os.environ, "MF_SEED": str(seed), "MF_COUNT": "", "MF_SECONDS": "", **limits}
+    environment = {**os.environ, "MF_SEED": str(seed), "MF_COUNT": "", "MF_SECONDS": "", "MF_FAIL_FAST": "", **limits}
     process = subprocess.Popen([build / "tests" / "proof" / "threads"], cwd=build, env=environment, text=True,
                                errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = []

@@ -24,7 +24,7 @@ static struct counts {
 	atomic_uint_least64_t passed, failed;
 	atomic_uint gone; /* the number of a place that somebody has removed, from 1 */
 	uint64_t of;
-	bool fail_fast; /* failure */
+	bool fail_fast; /* the first failure is enough */
 } *counts; /* shared */
 
 static char places[PLACES_MAX][256];

@@ -206,14 +206,12 @@ static void add(struct sums *sums, const struct model_plan *plan, const struct m
 	sums->switches += result->switches;
 	sums->simulated_us += result->simulated_us;
 	*(result->failed ? &sums->failed : &sums->passed) += 1;
-	if (!result->failed) {
-		harness_count(true);
-		return;
+	if (result->failed) {
+		printf("failed: seed %llu, call %u: %s\n", (unsigned long long)plan->seed, result->failed_call, result->why);
+		print_replay(plan);
 	}
-	printf("failed: seed %llu, call %u: %s\n", (unsigned long long)plan->seed, result->failed_call, result->why);
-	print_replay(plan);
-	harness_count(false);
-	if (sums->failed <= 3)
+	harness_count(!result->failed);
+	if (result->failed && sums->failed <= 3)
 		shrink(*plan, result->failed_call);
 }
 

@@ -229,18 +229,17 @@ static bool try_state(struct session *session, const struct power_walk *walk, si
 	session->states++;
 	atomic_fetch_add(&session->tally->states, 1);
 	atomic_fetch_add(&session->tally->later, session->life > 0);
-	if (outcome == POWER_SOUND) {
-		count_report(session);
-		harness_count(true);
-		return true;
-	}
-	atomic_fetch_add(&session->tally->failures, 1);
 	if (outcome == POWER_HUNG)
 		snprintf(what, sizeof(what), "recovery hung");
 	else if (outcome == POWER_CRASHED)
 		snprintf(what, sizeof(what), "recovery crashed (signal %d)", signal);
-	tell_failure(session, walk, cut, choice, what);
-	harness_count(false);
+	if (outcome == POWER_SOUND) {
+		count_report(session);
+	} else {
+		atomic_fetch_add(&session->tally->failures, 1);
+		tell_failure(session, walk, cut, choice, what);
+	}
+	harness_count(outcome == POWER_SOUND);
 	return true;
 }
 
