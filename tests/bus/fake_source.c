@@ -136,10 +136,12 @@ static int64_t epoch(void *user)
 static enum mf_status epoch_end(void *user, int64_t of_epoch, int64_t *out_lsn, struct mf_error *error)
 {
 	struct fake_source *fake = user;
-	if (fake->epoch_error != MF_OK)
-		return refused(fake->epoch_error, "asking for an epoch", error);
-	*out_lsn = of_epoch >= fake->epoch ? INT64_MAX : fake->epoch_ends;
-	return MF_OK;
+	pthread_mutex_lock(&fake->mutex);
+	enum mf_status status = fake->epoch_error;
+	if (status == MF_OK)
+		*out_lsn = of_epoch >= fake->epoch ? INT64_MAX : fake->epoch_ends;
+	pthread_mutex_unlock(&fake->mutex);
+	return status == MF_OK ? MF_OK : refused(status, "asking for an epoch", error);
 }
 
 static enum mf_status load_checkpoint(void *user, const char *name, int64_t *out_epoch, int64_t *out_lsn, struct mf_error *error)
@@ -203,6 +205,11 @@ void fake_source_fail(struct fake_source *fake, enum mf_status *which, enum mf_s
 int64_t fake_source_saved(struct fake_source *fake)
 {
 	return number(fake, &fake->saved_lsn);
+}
+
+int64_t fake_source_saves(struct fake_source *fake)
+{
+	return number(fake, &fake->saves);
 }
 
 static const struct mf_event_source *give_source(void *user)

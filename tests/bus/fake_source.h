@@ -33,4 +33,5 @@ int64_t fake_source_add(struct fake_source *fake, struct mf_bus *bus, enum mf_ac
 void fake_source_add_many(struct fake_source *fake, struct mf_bus *bus, int count);
 void fake_source_sync(struct fake_source *fake, int64_t lsn); /* and tells the listener */
 void fake_source_fail(struct fake_source *fake, enum mf_status *which, enum mf_status status);
-int64_t fake_source_saved(struct fake_source *fake);
+int64_t fake_source_saved(struct fake_source *fake); /* the LSN of the checkpoint */
+int64_t fake_source_saves(struct fake_source *fake); /* how often one was saved: the last may still be under way when all is handled */

@@ -42,7 +42,7 @@ def _mf(work, folder, *words):
 
 def it_builds_by_pkg_config_alone(work):
     print(f"# MF_SEED={SEED}")
-    call(MESON, "setup", work / "build", SOURCE, "-Dtests=disabled", f"--prefix={_prefix(work)}", "--libdir=lib")
+    call(MESON, "setup", work / "build", SOURCE, "-Dtests=disabled", "-Dbuildtype=plain", f"--prefix={_prefix(work)}", "--libdir=lib")
     call(MESON, "compile", "-C", work / "build")
     call(MESON, "install", "-C", work / "build")
     shutil.copytree(SOURCE / "examples" / "price", work / "price")
