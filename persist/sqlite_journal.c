@@ -5,7 +5,8 @@
  * connection that may write plays it back. It would do so with anybody's, too, over pages of ours, or delete it.
  *
  * So beside a database whose header says that it has no log a journal is SQLite's own business. Beside one with a log, it is let through only
- * if playing it back changes nothing but what the header says of that: such a header is written just before the journal goes. */
+ * if SQLite passes over it, or if playing it back changes nothing but what the header says of that: such a header is written just before the
+ * journal goes. */
 #include "persist/sqlite_store.h"
 
 #include <errno.h>
@@ -82,19 +83,28 @@ static bool has_only_the_first_page(struct files *files, int64_t page_bytes)
 	return memcmp(says, is, sizeof(is)) == 0 && is_same_page(files, sector + 4, page_bytes);
 }
 
+/* Of one that was killed before its journal was complete, or lost power, SQLite passes over it, and leaves it there where the database has a
+ * log by then. (Such a header begins with zero: https://www.sqlite.org/atomiccommit.html, Hot Rollback Journals.) */
+static bool is_passed_over(struct files *files)
+{
+	unsigned char first;
+	read_at(files, files->journal, 0, &first, 1);
+	return first == 0;
+}
+
 /* The database first: a writer beside us changes its header when the journal is complete. */
-static bool may_be_played_back(struct files *files)
+static bool may_stay(struct files *files)
 {
 	unsigned char head[VERSIONS_AT + 2];
 	read_at(files, files->db, 0, head, sizeof(head));
 	if (head[VERSIONS_AT] == WITHOUT_LOG && head[VERSIONS_AT + 1] == WITHOUT_LOG)
 		return true;
-	return has_only_the_first_page(files, head[16] << 8 | head[17] << 16);
+	return is_passed_over(files) || has_only_the_first_page(files, head[16] << 8 | head[17] << 16);
 }
 
 static enum mf_status look_into(struct files *files, const struct mf_sqlite *store, struct mf_error *error)
 {
-	bool may = may_be_played_back(files);
+	bool may = may_stay(files);
 	if (files->failed)
 		return mf_sqlite_os_failed(error, files->failed, "look into the journal beside", store->db_path);
 	if (may || store->env->size(store->env->user, store->journal_path) == -ENOENT) /* a writer beside us is done with it, and has gone on */

@@ -117,6 +117,32 @@ static void a_whole_store_without_a_watermark_is_not_taken_for_one_that_is_just_
 	kit_close(store);
 }
 
+/* Killed, or without power, before the header of its journal was written: one opening went well then, and the next one was refused. */
+static void a_journal_that_was_never_complete_is_passed_over(void **state)
+{
+	(void)state;
+	static const int64_t sizes[] = {0, 1, SECTOR, SECTOR + 4 + 4096 + 4};
+	struct kit_findings found;
+	make_store_with_journal();
+	kit_copy_file(kit_dir, JOURNAL, "aside");
+	kit_poke(kit_dir, "aside", 0, "\0\0\0\0\0\0\0\0\0\0\0\0", 12);
+	kit_poke(kit_dir, "aside", SECTOR + 4 + 40, "\0\0\0\x0b", 4); /* played back it would be noticed */
+	expect_sound();
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		kit_copy_file(kit_dir, "aside", JOURNAL);
+		kit_truncate(kit_dir, JOURNAL, sizes[i]);
+		for (int times = 0; times < 2; times++) {
+			struct mf_store *store = kit_open(kit_dir);
+			assert_int_equal(kit_verify(store, NULL, &found), MF_OK);
+			assert_int_equal(kit_count(store, "d", 0), 3);
+			kit_close(store);
+			kit_close(kit_open_reader(kit_dir));
+			assert_int_equal(kit_file_size(kit_dir, JOURNAL), sizes[i]);
+		}
+		remove_file(JOURNAL);
+	}
+}
+
 /* ---- another's ---- */
 
 static void a_journal_that_would_change_a_page_is_told_and_left_alone(void **state)
@@ -249,6 +275,7 @@ int main(void)
 		T(an_opening_that_was_killed_while_it_gave_a_database_its_log_is_gone_on_with),
 		T(a_reader_beside_a_change_that_was_killed_gets_no_wrong_answer),
 		T(a_whole_store_without_a_watermark_is_not_taken_for_one_that_is_just_being_made),
+		T(a_journal_that_was_never_complete_is_passed_over),
 		T(a_journal_that_would_change_a_page_is_told_and_left_alone),
 		T(a_header_of_which_half_says_that_there_is_a_log_says_so),
 		T(an_empty_database_with_a_journal_and_a_watermark_is_a_loss),
