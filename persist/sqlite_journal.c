@@ -83,8 +83,8 @@ static bool has_only_the_first_page(struct files *files, int64_t page_bytes)
 	return memcmp(says, is, sizeof(is)) == 0 && is_same_page(files, sector + 4, page_bytes);
 }
 
-/* Of one that was killed before its journal was complete, or lost power, SQLite passes over it, and leaves it there where the database has a
- * log by then. (Such a header begins with zero: https://www.sqlite.org/atomiccommit.html, Hot Rollback Journals.) */
+/* A header that begins with zero was never complete: who wrote it was killed, or lost power. SQLite does not play such a journal back, and
+ * leaves it where the database has a log by then. (https://www.sqlite.org/atomiccommit.html, Hot Rollback Journals) */
 static bool is_passed_over(struct files *files)
 {
 	unsigned char first;
